@@ -1,0 +1,160 @@
+import { addDecimal } from "./decimal.ts";
+import type { Operation, Update } from "./envelope.ts";
+import type { EventCount, Profile, SetMember } from "./profile.ts";
+import { prune, type RetentionLimits } from "./prune.ts";
+import { addSeen, sight, UNSEEN } from "./seen.ts";
+import { compareOrder, type WriteOrder } from "./stamp.ts";
+
+/**
+ * What became of an update:
+ * - `counted` it changed the profile
+ * - `repeat` it was counted before, by its (src, seq) or by its caller's id
+ * - `too_old_to_tell` it is older than what the profile remembers; counting or dropping it could be wrong
+ */
+export type Outcome = "counted" | "repeat" | "too_old_to_tell";
+
+export type Applied = {
+  /** The same object as before when nothing was counted and nothing was learnt. */
+  profile: Profile;
+  /** One outcome for each update, in their order. */
+  outcomes: Outcome[];
+};
+
+/**
+ * Folds updates into a profile. Pure, idempotent and convergent: any order and any repetition of the same
+ * updates gives the same profile. Registers and set members are last-writer-wins by (stamp, src, seq),
+ * counters and event counts are sums over distinct updates (state-based CRDTs, Shapiro et al., 2011, with
+ * the deduplication made explicit in `seen`).
+ *
+ * The one exception is a caller's id that comes under two identities (a retry through another publisher):
+ * the first of them to arrive counts, whichever has the lower stamp.
+ */
+export function apply(
+  profile: Profile,
+  updates: readonly Update[],
+  limits: RetentionLimits,
+  nowMs: number,
+): Applied {
+  const draft = createDraft(prune(profile, limits, nowMs));
+  const outcomes = updates.map((update) => count(draft, update, limits, nowMs));
+  return { profile: draft.finish(), outcomes };
+}
+
+type Mutable<T> = { -readonly [K in keyof T]: T[K] };
+type Draft = ReturnType<typeof createDraft>;
+type MapPart = "registers" | "counters" | "sets" | "events" | "seen" | "ids";
+type ValueOf<P extends MapPart> = Profile[P] extends ReadonlyMap<string, infer V> ? V : never;
+
+/** Copies each part of the profile at its first change, and only then. */
+function createDraft(base: Profile) {
+  const next: Mutable<Profile> = { ...base };
+  const ownSets = new Set<string>();
+  let changed = false;
+  const own = <P extends MapPart>(part: P): Map<string, ValueOf<P>> => {
+    changed = true;
+    const map = next[part] as Map<string, ValueOf<P>>;
+    if (map !== (base[part] as unknown)) return map;
+    const copy = new Map(map);
+    (next as Record<MapPart, unknown>)[part] = copy;
+    return copy;
+  };
+  return {
+    next,
+    own,
+    ownSet(field: string): Map<string, SetMember> {
+      const sets = own("sets");
+      if (!ownSets.has(field)) {
+        sets.set(field, new Map(sets.get(field)));
+        ownSets.add(field);
+      }
+      return sets.get(field) as Map<string, SetMember>;
+    },
+    finish: (): Profile => (changed ? next : base),
+  };
+}
+
+function count(draft: Draft, update: Update, limits: RetentionLimits, nowMs: number): Outcome {
+  const { src, seq, stamp, id } = update;
+  const { next } = draft;
+  const source = next.seen.get(src) ?? UNSEEN;
+  const sighting = sight(source, seq);
+  if (sighting === "seen") return "repeat";
+  if (sighting === "unknown" || stamp <= next.mark) return "too_old_to_tell";
+  draft.own("seen").set(src, addSeen(src, source, seq, stamp));
+  if (id !== undefined && !rememberId(draft, id, limits, nowMs)) return "repeat";
+  next.updates += 1;
+  next.lastStamp = Math.max(next.lastStamp, stamp);
+  const order = { stamp, src, seq };
+  for (const operation of update.ops) fold(draft, operation, order, update.at);
+  return "counted";
+}
+
+/** False when the id was counted before. */
+function rememberId(draft: Draft, id: string, limits: RetentionLimits, nowMs: number): boolean {
+  const known = draft.next.ids.get(id);
+  if (known !== undefined && nowMs - known <= limits.idMemoryMs) return false;
+  const ids = draft.own("ids");
+  ids.delete(id);
+  ids.set(id, nowMs);
+  for (const [oldest, countedAtMs] of ids) {
+    if (ids.size <= limits.maxIds && nowMs - countedAtMs <= limits.idMemoryMs) break;
+    ids.delete(oldest);
+  }
+  return true;
+}
+
+function fold(draft: Draft, { kind, body }: Operation, order: WriteOrder, at: number): void {
+  switch (kind) {
+    case "set":
+      for (const field of Object.keys(body)) write(draft, field, body[field], order);
+      return;
+    case "unset":
+      for (const field of body) write(draft, field, undefined, order);
+      return;
+    case "add":
+    case "remove":
+      for (const field of Object.keys(body)) mark(draft.ownSet(field), body[field]!, kind === "add", order);
+      return;
+    case "increment": {
+      const counters = draft.own("counters");
+      for (const field of Object.keys(body))
+        counters.set(field, addDecimal(counters.get(field) ?? 0, body[field]!));
+      return;
+    }
+    case "event": {
+      const events = draft.own("events");
+      events.set(body.name, countEvent(events.get(body.name), at));
+      return;
+    }
+  }
+}
+
+/** `>=`, because a later operation of the same update has the same order and wins. */
+function wins(order: WriteOrder, current: { order: WriteOrder } | undefined): boolean {
+  return current === undefined || compareOrder(order, current.order) >= 0;
+}
+
+function write(draft: Draft, field: string, value: unknown, order: WriteOrder): void {
+  if (wins(order, draft.next.registers.get(field))) draft.own("registers").set(field, { value, order });
+}
+
+function mark(
+  set: Map<string, SetMember>,
+  members: readonly unknown[],
+  present: boolean,
+  order: WriteOrder,
+): void {
+  for (const member of members) {
+    const json = JSON.stringify(member);
+    if (wins(order, set.get(json))) set.set(json, { present, order });
+  }
+}
+
+function countEvent(before: EventCount | undefined, at: number): EventCount {
+  if (!before) return { count: 1, firstAt: at, lastAt: at };
+  return {
+    count: before.count + 1,
+    firstAt: Math.min(before.firstAt, at),
+    lastAt: Math.max(before.lastAt, at),
+  };
+}

@@ -1,0 +1,81 @@
+import { ENVELOPE_VERSION, type RawMessage, type Update } from "./envelope.ts";
+import { type LedgerPlace, ledgerIdentity } from "./ledger-source.ts";
+import { type Refusal, refuse } from "./refusal.ts";
+import { stampAt } from "./stamp.ts";
+import { refuseEnvelope, refuseRawMessage } from "./validate.ts";
+
+/** What the broker knows about a message, to fill in what a minimal message lacks. */
+export type Provenance = {
+  publishTimeMs: number;
+  position?: LedgerPlace | undefined;
+};
+
+export type DecodeLimits = {
+  /** Longest payload, in UTF-16 units. */
+  maxUpdateLength: number;
+  /** How far ahead of this process's clock a stamp may be, in milliseconds. */
+  maxClockSkewMs: number;
+};
+
+export type Decoded = { update: Update } | { refusal: Refusal };
+
+/** Reads one payload: an envelope of ours, or a minimal message from any program. Never throws. */
+export function decode(
+  payload: string,
+  provenance: Provenance,
+  limits: DecodeLimits,
+  nowMs: number,
+): Decoded {
+  if (payload.length > limits.maxUpdateLength)
+    return { refusal: refuse("too_large", "", payload.length, `longer than ${limits.maxUpdateLength}`) };
+  let value: unknown;
+  try {
+    value = JSON.parse(payload);
+  } catch (error) {
+    return { refusal: refuse("not_json", "", payload, (error as Error).message) };
+  }
+  const decoded = isRaw(value) ? decodeRaw(value, provenance) : decodeEnvelope(value);
+  if ("update" in decoded && decoded.update.stamp > stampAt(nowMs + limits.maxClockSkewMs)) {
+    const message = `more than ${limits.maxClockSkewMs} ms ahead of the clock here`;
+    return { refusal: refuse("stamp_in_future", "stamp", decoded.update.stamp, message) };
+  }
+  return decoded;
+}
+
+function decodeEnvelope(value: unknown): Decoded {
+  const version = (value as { v?: unknown } | null)?.v;
+  if (version !== undefined && version !== ENVELOPE_VERSION)
+    return {
+      refusal: refuse("unknown_version", "v", version, `this build knows version ${ENVELOPE_VERSION}`),
+    };
+  const refusal = refuseEnvelope(value);
+  return refusal ? { refusal } : { update: value as Update };
+}
+
+function isRaw(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && Object.hasOwn(value, "tenantId") && !("v" in value);
+}
+
+function decodeRaw(value: Record<string, unknown>, provenance: Provenance): Decoded {
+  const refusal = refuseRawMessage(value);
+  if (refusal) return { refusal };
+  const identity = provenance.position && ledgerIdentity(provenance.position);
+  if (!identity) {
+    const message = "a minimal message takes its identity from the Pulsar topic; elsewhere send an envelope";
+    return { refusal: refuse("invalid_update", "src", undefined, message) };
+  }
+  const raw = value as RawMessage;
+  const at = typeof raw.at === "string" ? Date.parse(raw.at) : raw.at;
+  const update: Update = {
+    v: ENVELOPE_VERSION,
+    tenant: raw.tenantId,
+    userId: raw.userId,
+    ...identity,
+    stamp: stampAt(provenance.publishTimeMs),
+    at: at ?? provenance.publishTimeMs,
+    ops: [...(raw.ops ?? []), ...(raw.event ? [{ kind: "event" as const, body: raw.event }] : [])],
+  };
+  if (raw.id !== undefined) update.id = raw.id;
+  if (raw.trace !== undefined) update.trace = raw.trace;
+  return { update };
+}

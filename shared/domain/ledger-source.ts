@@ -1,0 +1,29 @@
+import type { Update } from "./envelope.ts";
+
+/** Where the ledger holds a message. Grows along a partition. */
+export type LedgerPlace = { partition: number; ledgerId: number; entryId: number; batchIndex: number };
+
+const LEDGERS_PER_SOURCE = 2 ** 12;
+const ENTRIES_PER_LEDGER = 2 ** 29;
+const MESSAGES_PER_BATCH = 2 ** 12;
+const LEDGER_SOURCE_PREFIX = "ledger:";
+
+/**
+ * The identity of a message that carries none: its place in the ledger. The place grows along a partition, so
+ * it can serve as the number; a safe integer holds 4,096 ledgers, and the next 4,096 are a new source.
+ */
+export function ledgerIdentity(place: LedgerPlace): Pick<Update, "src" | "seq"> | undefined {
+  const { partition, ledgerId, entryId, batchIndex } = place;
+  if (entryId >= ENTRIES_PER_LEDGER || batchIndex >= MESSAGES_PER_BATCH) return undefined;
+  const era = Math.floor(ledgerId / LEDGERS_PER_SOURCE);
+  const ledger = ledgerId % LEDGERS_PER_SOURCE;
+  return {
+    src: `${LEDGER_SOURCE_PREFIX}${partition}.${era}`,
+    seq: (ledger * ENTRIES_PER_LEDGER + entryId) * MESSAGES_PER_BATCH + batchIndex + 1,
+  };
+}
+
+/** True for sources whose numbers are places in the ledger: they grow, but are not dense. */
+export function isLedgerSource(src: string): boolean {
+  return src.startsWith(LEDGER_SOURCE_PREFIX);
+}

@@ -1,0 +1,44 @@
+/**
+ * Why an update can never apply. The codes are stable: they are the `reason` in the dead-letter topic and in
+ * errors to callers.
+ *
+ * - `not_json` the payload is not JSON
+ * - `too_large` it is longer than the limit
+ * - `unknown_version` its `v` is not one that this build knows
+ * - `invalid_update` a field is missing, unknown or of the wrong form
+ * - `stamp_in_future` its stamp is further ahead than the allowed clock skew
+ * - `too_old_to_tell` it is older than what the profile remembers, so that a repeat can't be told from news
+ * - `profile_too_large` the profile would pass its size limit
+ * - `apply_failed` folding it threw; a defect
+ */
+export type RefusalCode =
+  | "not_json"
+  | "too_large"
+  | "unknown_version"
+  | "invalid_update"
+  | "stamp_in_future"
+  | "too_old_to_tell"
+  | "profile_too_large"
+  | "apply_failed";
+
+export type Refusal = {
+  code: RefusalCode;
+  /** Where the offending value stands, such as `ops[0].body.points`; empty for the whole payload. */
+  path: string;
+  /** The offending value as JSON, shortened to 200 characters. */
+  value: string;
+  /** For people. */
+  message: string;
+};
+
+const QUOTED_LENGTH = 200;
+
+export function refuse(code: RefusalCode, path: string, value: unknown, message: string): Refusal {
+  return { code, path, value: quote(value), message };
+}
+
+/** A value as it may stand in a message: JSON, shortened. */
+export function quote(value: unknown): string {
+  const text = typeof value === "bigint" ? `${value}n` : (JSON.stringify(value) ?? String(value));
+  return text.length <= QUOTED_LENGTH ? text : `${text.slice(0, QUOTED_LENGTH)}…`;
+}

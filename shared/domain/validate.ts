@@ -1,0 +1,93 @@
+import { Compile, type Validator } from "typebox/compile";
+import { Envelope, operationSchemas, RawMessage, type Update } from "./envelope.ts";
+import { type Refusal, refuse } from "./refusal.ts";
+
+const envelope = Compile(Envelope);
+const rawMessage = Compile(RawMessage);
+const operations: Record<string, Validator> = Object.fromEntries(
+  Object.entries(operationSchemas).map(([kind, schema]) => [kind, Compile(schema)]),
+);
+
+/** What a body of each kind looks like, for the message of a refusal inside it. */
+const bodyForms: Record<string, string> = {
+  set: "must be an object of attribute names and JSON values",
+  unset: "must be an array of attribute names",
+  add: "must be an object of attribute names and arrays of strings, numbers or booleans",
+  remove: "must be an object of attribute names and arrays of strings, numbers or booleans",
+  increment: "must be an object of attribute names and numbers, each 0 or from 1e-12 to 1e15 in size",
+  event: "must be an object with a name and, if wanted, properties",
+};
+
+/** The first thing that is wrong with an envelope, or undefined when it is valid. */
+export function refuseEnvelope(value: unknown): Refusal | undefined {
+  return envelope.Check(value)
+    ? refuseLoneSurrogate(value)
+    : explain(envelope as unknown as Validator, value);
+}
+
+/** As `refuseEnvelope`, for a minimal message of another program. */
+export function refuseRawMessage(value: unknown): Refusal | undefined {
+  if (!rawMessage.Check(value)) return explain(rawMessage as unknown as Validator, value);
+  if (value.ops === undefined && value.event === undefined)
+    return refuse("invalid_update", "ops", undefined, "either ops or event must be present");
+  if (typeof value.at === "string" && Number.isNaN(Date.parse(value.at)))
+    return refuse("invalid_update", "at", value.at, "must be ISO 8601 or milliseconds since the epoch");
+  return refuseLoneSurrogate(value);
+}
+
+/** Half a surrogate pair can't be written as UTF-8: two such users would share one key. */
+function refuseLoneSurrogate({ userId }: { userId: string }): Refusal | undefined {
+  return userId.isWellFormed()
+    ? undefined
+    : refuse("invalid_update", "userId", userId, "must be well-formed Unicode");
+}
+
+function explain(validator: Validator, value: unknown): Refusal {
+  return explainOperation(value) ?? explainBy(validator, value, "");
+}
+
+function explainOperation(value: unknown): Refusal | undefined {
+  const ops = (value as Partial<Update> | null)?.ops;
+  if (!Array.isArray(ops)) return undefined;
+  for (const [index, op] of ops.entries()) {
+    const kind = (op as { kind?: unknown } | null)?.kind;
+    const validator =
+      typeof kind === "string" && Object.hasOwn(operations, kind) ? operations[kind] : undefined;
+    if (!validator) {
+      const kinds = Object.keys(operations).join(", ");
+      return refuse("invalid_update", `ops[${index}].kind`, kind, `must be one of ${kinds}`);
+    }
+    if (!validator.Check(op)) return explainBy(validator, op, `ops[${index}]`, bodyForms[kind as string]);
+  }
+  return undefined;
+}
+
+function explainBy(validator: Validator, value: unknown, prefix: string, bodyForm?: string): Refusal {
+  const error = validator.Errors(value)[0];
+  const pointer = error?.instancePath.split("/").slice(1).map(unescapePointer) ?? [];
+  const required = (error?.params as { requiredProperties?: string[] } | undefined)?.requiredProperties?.[0];
+  if (required !== undefined) pointer.push(required);
+  const path = pointer.reduce(appendPath, prefix);
+  const found = pointer.reduce<unknown>(
+    (at, key) => (at as Record<string, unknown> | undefined)?.[key],
+    value,
+  );
+  const message =
+    required !== undefined
+      ? "is required"
+      : error?.keyword === "boolean"
+        ? "is not allowed here"
+        : bodyForm !== undefined && pointer[0] === "body"
+          ? bodyForm
+          : (error?.message ?? "is not valid");
+  return refuse("invalid_update", path, found, message);
+}
+
+function appendPath(path: string, key: string): string {
+  if (/^\d+$/.test(key)) return `${path}[${key}]`;
+  return path === "" ? key : `${path}.${key}`;
+}
+
+function unescapePointer(part: string): string {
+  return part.replaceAll("~1", "/").replaceAll("~0", "~");
+}

@@ -1,0 +1,40 @@
+import type { Consumer, Producer } from "./update-queue.ts";
+
+/** The topics of one installation, full names such as `persistent://public/keyline/updates`. */
+export type Topic = string;
+
+export type ProducerOptions = {
+  topic: Topic;
+  /** No answer within this time rejects the send with `queue_send_timeout`. */
+  sendTimeoutMs: number;
+  /** Sends under way at once; one more rejects at once with `queue_send_refused`. */
+  maxPending: number;
+};
+
+export type ConsumerOptions = {
+  topic: Topic;
+  /** The durable Key_Shared subscription; it starts at the earliest message when it is new. */
+  subscription: string;
+  /** Connections to the broker, each a Key_Shared consumer of its own. */
+  connections: number;
+  /** Messages that the adapter may hold before `receive` takes them, all connections together. */
+  maxPrefetched: number;
+};
+
+/** Reads a topic without a durable subscription, from its end on; for the canary of the health sample. */
+export type Reader = {
+  /** As `Consumer.receive`, each message's payload. */
+  receive(): Promise<string[]>;
+  connected(): boolean;
+  close(): Promise<void>;
+};
+
+/** The primary queue: Pulsar by one of its clients, or the embedded broker. */
+export type PrimaryQueue = {
+  description: string;
+  producer(options: ProducerOptions): Producer;
+  consumer(options: ConsumerOptions): Consumer;
+  reader(topic: Topic): Reader;
+  /** Closes the connections that are left. */
+  close(): Promise<void>;
+};

@@ -1,0 +1,85 @@
+/**
+ * The port to the two brokers that carry updates. Pulsar is the primary queue and the ledger, SQS FIFO the
+ * fallback. Both keep the messages of one key in order, and both deliver at least once.
+ *
+ * Adapters never fail to open: a producer or consumer of a broker that is away connects in the background,
+ * its `send` rejects at once and its `receive` waits. The service can therefore start during an outage.
+ */
+
+/** How an update travelled. */
+export type Path = "pulsar" | "sqs";
+
+/** One message as a producer hands it over. */
+export type OutgoingMessage = {
+  /** What the broker keeps in order: the user. Any string. */
+  key: string;
+  /** UTF-8 text, usually JSON. */
+  payload: string;
+  /** The same text for the same message, so that a broker that can (SQS FIFO, 5 minutes) drops a repeat. */
+  deduplicationId: string;
+};
+
+/**
+ * Where a message stands in the ledger. Grows with each message of one partition.
+ * `entryId` counts within a ledger, `batchIndex` within a producer's batch (0 when there is none).
+ */
+export type LedgerPosition = { partition: number; ledgerId: number; entryId: number; batchIndex: number };
+
+/** One message as a consumer receives it. */
+export type Delivery = {
+  path: Path;
+  key: string;
+  payload: string;
+  /** Size of `payload` in bytes, what the in-flight bound counts. */
+  sizeBytes: number;
+  /** When the producer's client sent it, milliseconds since the epoch. */
+  publishTimeMs: number;
+  /** Present on the primary queue only. */
+  position?: LedgerPosition;
+  /** The adapter's own handle for acknowledging; opaque to everyone else. */
+  handle: unknown;
+};
+
+export type Producer = {
+  /**
+   * Resolves when the broker has the message durably. Rejects with a KeylineError:
+   * `queue_not_connected` at once when there is no connection, `queue_send_timeout` when no answer came
+   * (the broker may have the message all the same), `queue_send_refused` when the broker said no.
+   */
+  send(message: OutgoingMessage): Promise<void>;
+  /** True when a send has a chance: connected, or (SQS) connectionless. */
+  connected(): boolean;
+  /** Waits for sends under way, then closes. */
+  close(): Promise<void>;
+};
+
+export type Consumer = {
+  /**
+   * Resolves with 1 to `maxMessages` messages as soon as there are some, in order of delivery; with none only
+   * after `close`. Never rejects for a broker that is away: it waits and reconnects. One call at a time.
+   */
+  receive(maxMessages: number): Promise<Delivery[]>;
+  /**
+   * Acknowledges. Best effort: an acknowledgement that gets lost means that the message comes again.
+   * Resolves when the adapter has handed it to its client, not when the broker has it. Never rejects.
+   */
+  acknowledge(deliveries: readonly Delivery[]): Promise<void>;
+  connected(): boolean;
+  /**
+   * Stops asking for messages. A `receive` that waits resolves with none; what was received can still be
+   * acknowledged until `close`.
+   */
+  pause(): void;
+  /** Flushes acknowledgements and leaves. What is not acknowledged is delivered again, to someone else. */
+  close(): Promise<void>;
+};
+
+/** The fallback queue. */
+export type UpdateQueue = {
+  path: Path;
+  /** What runs and why, for the log line at start: "SQS FIFO at http://…". */
+  description: string;
+  producer(): Producer;
+  consumer(): Consumer;
+  close(): Promise<void>;
+};
