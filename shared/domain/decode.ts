@@ -6,13 +6,13 @@ import { refuseEnvelope, refuseRawMessage } from "./validate.ts";
 
 /** What the broker knows about a message, to fill in what a minimal message lacks. */
 export type Provenance = {
+  sizeBytes: number;
   publishTimeMs: number;
   position?: LedgerPlace | undefined;
 };
 
 export type DecodeLimits = {
-  /** Longest payload, in UTF-16 units. */
-  maxUpdateLength: number;
+  maxUpdateBytes: number;
   /** How far ahead of this process's clock a stamp may be, in milliseconds. */
   maxClockSkewMs: number;
 };
@@ -26,8 +26,9 @@ export function decode(
   limits: DecodeLimits,
   nowMs: number,
 ): Decoded {
-  if (payload.length > limits.maxUpdateLength)
-    return { refusal: refuse("too_large", "", payload.length, `longer than ${limits.maxUpdateLength}`) };
+  const { sizeBytes } = provenance;
+  if (sizeBytes > limits.maxUpdateBytes)
+    return { refusal: refuse("too_large", "", sizeBytes, `longer than ${limits.maxUpdateBytes} bytes`) };
   let value: unknown;
   try {
     value = JSON.parse(payload);

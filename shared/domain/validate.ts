@@ -91,3 +91,28 @@ function appendPath(path: string, key: string): string {
 function unescapePointer(part: string): string {
   return part.replaceAll("~1", "/").replaceAll("~0", "~");
 }
+
+/**
+ * The first value that JSON can't carry as it is, such as undefined, NaN, a Date or a class instance, or
+ * undefined when there is none. For values that were not read from JSON.
+ */
+export function refuseNonJson(value: unknown, path: string): Refusal | undefined {
+  if (value === null || typeof value === "string" || typeof value === "boolean") return undefined;
+  if (typeof value === "number" && Number.isFinite(value)) return undefined;
+  if (Array.isArray(value)) return firstRefusal(value.entries(), path);
+  if (typeof value === "object" && isPlain(value)) return firstRefusal(Object.entries(value), path);
+  return refuse("invalid_update", path, String(value), "must be a JSON value");
+}
+
+function isPlain(value: object): boolean {
+  const prototype: unknown = Object.getPrototypeOf(value);
+  return prototype === Object.prototype || prototype === null;
+}
+
+function firstRefusal(entries: Iterable<[string | number, unknown]>, path: string): Refusal | undefined {
+  for (const [key, member] of entries) {
+    const refusal = refuseNonJson(member, appendPath(path, String(key)));
+    if (refusal) return refusal;
+  }
+  return undefined;
+}

@@ -74,12 +74,22 @@ export type Consumer = {
   close(): Promise<void>;
 };
 
+/** A consumer of the fallback queue, which can also give messages back. */
+export type FallbackConsumer = Consumer & {
+  /**
+   * Gives messages back without acknowledging; they come again after about `afterMs` (whole seconds, rounded
+   * up), to anyone, each key's in order. Later messages of the same keys that `receive` has not returned yet
+   * go back with them. Best effort as `acknowledge`. Never rejects.
+   */
+  release(deliveries: readonly Delivery[], afterMs: number): Promise<void>;
+};
+
 /** The fallback queue. */
 export type UpdateQueue = {
   path: Path;
   /** What runs and why, for the log line at start: "SQS FIFO at http://…". */
   description: string;
   producer(): Producer;
-  consumer(): Consumer;
+  consumer(): FallbackConsumer;
   close(): Promise<void>;
 };

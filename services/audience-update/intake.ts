@@ -1,0 +1,56 @@
+import type { Consumer, Delivery, FallbackConsumer } from "../../shared/ports/update-queue.ts";
+import { createInFlight, type InFlight } from "./in-flight.ts";
+
+/** One queue that this process consumes, and what it holds of it. */
+export type Intake = {
+  /** Receives until stopped, as long as there is room in flight. */
+  receive(deliver: (delivery: Delivery, intake: Intake) => void): Promise<void>;
+  /** Acknowledges, and makes the room free. */
+  acknowledge(deliveries: readonly Delivery[]): void;
+  /**
+   * Gives a message back unacknowledged, to come again after about `afterMs`; false where the queue can't.
+   */
+  giveBack(delivery: Delivery, afterMs: number): boolean;
+  /** Stops asking. */
+  stop(): void;
+  inFlight: Pick<InFlight, "messages" | "bytes" | "drained" | "close">;
+};
+
+/** Messages asked for at once: bounds by how many bytes a bound on bytes can be passed. */
+const MAX_RECEIVE = 500;
+
+export function createIntake(
+  consumer: Consumer | FallbackConsumer,
+  limits: { maxMessages: number; maxBytes: number },
+): Intake {
+  const inFlight = createInFlight(limits);
+  let stopped = false;
+  const free = (deliveries: readonly Delivery[]) => {
+    for (const { sizeBytes } of deliveries) inFlight.remove(sizeBytes);
+  };
+  const intake: Intake = {
+    async receive(deliver) {
+      while (!stopped) {
+        const room = await inFlight.room();
+        if (stopped) return;
+        const deliveries = await consumer.receive(Math.min(room, MAX_RECEIVE));
+        for (const { sizeBytes } of deliveries) inFlight.add(sizeBytes);
+        for (const delivery of deliveries) deliver(delivery, intake);
+      }
+    },
+    acknowledge(deliveries) {
+      void consumer.acknowledge(deliveries).then(() => free(deliveries));
+    },
+    giveBack(delivery, afterMs) {
+      if (!("release" in consumer)) return false;
+      void consumer.release([delivery], afterMs).then(() => free([delivery]));
+      return true;
+    },
+    stop() {
+      stopped = true;
+      consumer.pause();
+    },
+    inFlight,
+  };
+  return intake;
+}

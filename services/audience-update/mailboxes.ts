@@ -1,0 +1,138 @@
+/**
+ * One mailbox per user that has updates in hand. It is in one of these modes:
+ *
+ * - waiting: it has items and stands in the queue for the next round
+ * - running: its turn is under way; what arrives meanwhile stays in the mailbox
+ * - resting: its last turn failed; it stands back for a while, alone, and keeps its items
+ *
+ * A mailbox that runs dry is dropped. A turn takes everything the mailbox holds, so one hot user costs one
+ * write a turn, and a round takes the turns of many users, so that their writes share a pipeline. A user is
+ * never in two rounds at once: that is what keeps one user's updates from overlapping.
+ */
+export type Turn<Item> = {
+  key: string;
+  /** In order of arrival; at least one. */
+  items: Item[];
+  /** How often this turn has failed in a row. */
+  failures: number;
+};
+
+export type MailboxOptions<Item> = {
+  /** Items that one turn takes at most. */
+  maxItemsPerTurn: number;
+  /** Users whose turns share a round at most. */
+  maxUsersPerRound: number;
+  /** Rounds under way at once. */
+  maxRounds: number;
+  /**
+   * Runs the turns of a round and returns those to be tried again, whole. A rejection counts as a failure of
+   * every turn.
+   */
+  runRound(turns: Turn<Item>[]): Promise<Turn<Item>[]>;
+  /** How long a user rests after `failures` failed turns, in milliseconds. */
+  restMs(failures: number): number;
+};
+
+type Mailbox<Item> = {
+  key: string;
+  mode: "waiting" | "running" | "resting";
+  items: Item[];
+  failures: number;
+};
+
+export type Mailboxes<Item> = {
+  deliver(key: string, item: Item): void;
+  /** Users with updates in hand, and how many of them rest after a failure. */
+  counts(): { users: number; resting: number };
+  /** Stops at once. Items in hand are dropped; they were not acknowledged. */
+  close(): void;
+};
+
+export function createMailboxes<Item>(options: MailboxOptions<Item>): Mailboxes<Item> {
+  const mailboxes = new Map<string, Mailbox<Item>>();
+  let ready: Mailbox<Item>[] = [];
+  const rests = new Set<NodeJS.Timeout>();
+  let resting = 0;
+  let rounds = 0;
+  let pumping: NodeJS.Immediate | undefined;
+  let closed = false;
+
+  /** Waits for the end of this event-loop turn, so that what arrives together runs together. */
+  function pumpSoon(): void {
+    pumping ??= setImmediate(pump);
+  }
+
+  function pump(): void {
+    pumping = undefined;
+    while (!closed && ready.length > 0 && rounds < options.maxRounds) {
+      const chosen = ready.splice(0, options.maxUsersPerRound);
+      rounds += 1;
+      void run(chosen);
+    }
+  }
+
+  async function run(chosen: Mailbox<Item>[]): Promise<void> {
+    const turns = chosen.map((mailbox): Turn<Item> => {
+      mailbox.mode = "running";
+      const { key, failures } = mailbox;
+      return { key, items: mailbox.items.splice(0, options.maxItemsPerTurn), failures };
+    });
+    const failed = new Set(await options.runRound(turns).catch(() => turns));
+    rounds -= 1;
+    for (const [index, turn] of turns.entries()) {
+      const mailbox = chosen[index]!;
+      if (failed.has(turn)) rest(mailbox, turn);
+      else proceed(mailbox);
+    }
+    pumpSoon();
+  }
+
+  function proceed(mailbox: Mailbox<Item>): void {
+    mailbox.failures = 0;
+    if (mailbox.items.length === 0) mailboxes.delete(mailbox.key);
+    else wait(mailbox);
+  }
+
+  function wait(mailbox: Mailbox<Item>): void {
+    mailbox.mode = "waiting";
+    ready.push(mailbox);
+  }
+
+  function rest(mailbox: Mailbox<Item>, turn: Turn<Item>): void {
+    if (closed) return;
+    mailbox.mode = "resting";
+    mailbox.failures += 1;
+    mailbox.items = [...turn.items, ...mailbox.items];
+    resting += 1;
+    const timer = setTimeout(() => {
+      rests.delete(timer);
+      resting -= 1;
+      wait(mailbox);
+      pumpSoon();
+    }, options.restMs(mailbox.failures));
+    rests.add(timer);
+  }
+
+  return {
+    deliver(key, item) {
+      if (closed) return;
+      const mailbox = mailboxes.get(key);
+      if (mailbox) {
+        mailbox.items.push(item);
+        return;
+      }
+      const fresh: Mailbox<Item> = { key, mode: "waiting", items: [item], failures: 0 };
+      mailboxes.set(key, fresh);
+      wait(fresh);
+      pumpSoon();
+    },
+    counts: () => ({ users: mailboxes.size, resting }),
+    close() {
+      closed = true;
+      for (const timer of rests) clearTimeout(timer);
+      if (pumping) clearImmediate(pumping);
+      mailboxes.clear();
+      ready = [];
+    },
+  };
+}

@@ -1,0 +1,53 @@
+/**
+ * The audience-update service as a process: reads the settings, opens the adapters that the URLs name, starts
+ * the service, and on SIGTERM drains and leaves.
+ */
+import { openFallbackQueue, openPrimaryQueue, openStores, setUpPulsar } from "../../shared/adapters/open.ts";
+import { KeylineError } from "../../shared/runtime/errors.ts";
+import { createLifecycle, shutdownSignal } from "../../shared/runtime/lifecycle.ts";
+import { createLog } from "../../shared/runtime/log.ts";
+import { readSettings, settingsHelp } from "../../shared/runtime/settings.ts";
+import { startAudienceUpdate } from "./audience-update.ts";
+import { audienceUpdateSettings } from "./settings.ts";
+
+if (process.argv.includes("--help")) {
+  console.log(`audience-update: applies updates from Pulsar and SQS to profiles in Redis.
+
+Settings, from the environment:
+${settingsHelp(audienceUpdateSettings)}`);
+  process.exit(0);
+}
+
+try {
+  await run();
+} catch (error) {
+  if (!(error instanceof KeylineError)) throw error;
+  console.error(`${error.code}: ${error.message}\nSee --help for all settings.`);
+  process.exit(2);
+}
+
+async function run(): Promise<void> {
+  const signal = shutdownSignal();
+  const settings = readSettings(audienceUpdateSettings, process.env);
+  const log = createLog("audience-update", settings.logLevel);
+  const lifecycle = createLifecycle(log);
+  const primary = lifecycle.own("primary queue", await openPrimaryQueue(settings, log));
+  const fallback = lifecycle.own("fallback queue", openFallbackQueue(settings, settings, log));
+  const { store, routeStore, connection } = openStores(settings);
+  lifecycle.own("Redis", connection);
+  log.info(
+    { primary: primary.description, fallback: fallback.description, store: store.description },
+    "adapters",
+  );
+  if (settings.readToken === "")
+    log.warn("READ_TOKEN is not set: whoever reaches the port may read profiles");
+  lifecycle.own("Pulsar set-up", setUpPulsar(settings, log));
+  const service = lifecycle.own(
+    "audience-update",
+    await startAudienceUpdate({ primary, fallback, store, routeStore, settings, log }),
+  );
+  log.info({ adminUrl: service.adminUrl }, "started");
+  log.info({ signal: await signal }, "stopping");
+  await lifecycle.close();
+  log.info("stopped");
+}

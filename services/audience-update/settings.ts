@@ -1,0 +1,173 @@
+import {
+  breakerSettings,
+  connectionSettings,
+  sharedSettings,
+} from "../../shared/runtime/connection-settings.ts";
+import { integer, text } from "../../shared/runtime/settings.ts";
+
+export const adminSettings = {
+  adminHost: text({ env: "ADMIN_HOST", default: "0.0.0.0", meaning: "address of the admin endpoint" }),
+  adminPort: integer({
+    env: "ADMIN_PORT",
+    default: "8090",
+    unit: "port",
+    min: 0,
+    max: 65_535,
+    meaning: "port of the admin endpoint; 0 takes a free one",
+  }),
+  adminToken: text({
+    env: "ADMIN_TOKEN",
+    secret: true,
+    pattern: /^[\u0021-\u007e]{8,512}$/,
+    form: "8 to 512 printable characters without spaces",
+    meaning: "bearer token that may force the route; `name=token,name=token` gives each operator their own",
+  }),
+  readToken: text({
+    env: "READ_TOKEN",
+    default: "",
+    secret: true,
+    meaning: "bearer token that may read profiles; when empty, whoever reaches the port may",
+  }),
+};
+
+export const consumerSettings = {
+  pulsarSubscription: text({
+    env: "PULSAR_SUBSCRIPTION",
+    default: "audience-update",
+    pattern: /^[\w.-]{1,128}$/,
+    form: "1 to 128 letters, digits, dots, dashes and underscores",
+    meaning: "the Key_Shared subscription",
+  }),
+  pulsarConnections: integer({
+    env: "PULSAR_CONNECTIONS",
+    default: "4",
+    unit: "connections",
+    min: 1,
+    max: 64,
+    meaning: "connections that consume, each a Key_Shared consumer of its own",
+  }),
+  pulsarPartitions: integer({
+    env: "PULSAR_PARTITIONS",
+    default: "4",
+    unit: "partitions",
+    min: 1,
+    max: 1_024,
+    meaning: "partitions of the topic `updates` when the set-up creates it",
+  }),
+  sqsPollers: integer({
+    env: "SQS_POLLERS",
+    default: "4",
+    unit: "requests",
+    min: 1,
+    max: 64,
+    meaning: "long polls at SQS at once",
+  }),
+  sqsVisibilityTimeoutSeconds: integer({
+    env: "SQS_VISIBILITY_TIMEOUT_SECONDS",
+    default: "60",
+    unit: "s",
+    min: 5,
+    max: 43_200,
+    meaning: "how long a received message is hidden; extended while it is in hand",
+  }),
+  maxInFlightMessages: integer({
+    env: "MAX_IN_FLIGHT_MESSAGES",
+    default: "10000",
+    unit: "messages",
+    min: 1,
+    max: 1_000_000,
+    meaning: "received and not yet acknowledged, of each queue; at the bound no more are asked for",
+  }),
+  maxInFlightBytes: integer({
+    env: "MAX_IN_FLIGHT_BYTES",
+    default: "67108864",
+    unit: "bytes",
+    min: 1_000_000,
+    meaning: "the same in bytes",
+  }),
+  maxUpdatesPerTurn: integer({
+    env: "MAX_UPDATES_PER_TURN",
+    default: "1000",
+    unit: "updates",
+    min: 1,
+    meaning: "updates of one user that are folded into one write",
+  }),
+  maxUsersPerRound: integer({
+    env: "MAX_USERS_PER_ROUND",
+    default: "256",
+    unit: "users",
+    min: 1,
+    meaning: "users whose writes share a pipeline",
+  }),
+  maxRounds: integer({
+    env: "MAX_ROUNDS",
+    default: "4",
+    unit: "pipelines",
+    min: 1,
+    max: 256,
+    meaning: "pipelines under way at once",
+  }),
+  maxCacheBytes: integer({
+    env: "MAX_CACHE_BYTES",
+    default: "67108864",
+    unit: "bytes",
+    min: 1_000_000,
+    meaning: "memory for cached profiles, about",
+  }),
+  maxProfileLength: integer({
+    env: "MAX_PROFILE_LENGTH",
+    default: "1000000",
+    unit: "characters",
+    min: 1_000,
+    meaning: "longest encoded profile; an update that would pass it is parked",
+  }),
+  maxClockSkewMs: integer({
+    env: "MAX_CLOCK_SKEW_MS",
+    default: "3600000",
+    unit: "ms",
+    min: 0,
+    meaning: "an update whose stamp is further ahead is parked",
+  }),
+  horizonDays: integer({
+    env: "HORIZON_DAYS",
+    default: "30",
+    unit: "days",
+    min: 1,
+    max: 3_650,
+    meaning:
+      "longest time from an update's stamp to its last delivery; what is older is parked, not guessed at",
+  }),
+  idMemoryHours: integer({
+    env: "ID_MEMORY_HOURS",
+    default: "24",
+    unit: "hours",
+    min: 1,
+    max: 8_760,
+    meaning: "how long a caller's id is remembered for each user",
+  }),
+  maxRememberedIds: integer({
+    env: "MAX_REMEMBERED_IDS",
+    default: "32",
+    unit: "ids",
+    min: 1,
+    max: 10_000,
+    meaning: "how many of them",
+  }),
+  maxSources: integer({
+    env: "MAX_SOURCES",
+    default: "128",
+    unit: "sources",
+    min: 2,
+    max: 100_000,
+    meaning: "publishers' incarnations remembered for each user",
+  }),
+};
+
+/** Every setting of the audience-update service. */
+export const audienceUpdateSettings = {
+  ...connectionSettings,
+  ...adminSettings,
+  ...breakerSettings,
+  ...consumerSettings,
+  ...sharedSettings,
+};

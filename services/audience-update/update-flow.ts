@@ -1,0 +1,138 @@
+/**
+ * The way of an update through this service, top to bottom:
+ *
+ *   receive     from both queues, always, as long as there is room in flight
+ *   decode      an envelope of ours, or a minimal message of any program; what can't be read is parked
+ *   deliver     to the mailbox of its user
+ *   fold        all that the mailbox holds, in one turn, on the profile as this process knows it
+ *   save        by compare-and-set, the turns of many users in one round
+ *   settle      after the store's reply: acknowledge, or park what can never apply and then acknowledge
+ *
+ * Nothing is acknowledged before its effect is in the store or its dead letter is durable. A failed save is
+ * tried again in place and holds up its user only.
+ */
+import { type DecodeLimits, decode } from "../../shared/domain/decode.ts";
+import { userKey } from "../../shared/domain/envelope.ts";
+import { stampTimeMs } from "../../shared/domain/stamp.ts";
+import type { ProfileStore } from "../../shared/ports/profile-store.ts";
+import type { Consumer, Delivery, FallbackConsumer } from "../../shared/ports/update-queue.ts";
+import type { DeadLetterOffice } from "./dead-letter.ts";
+import type { Arrival, Fate, FoldLimits } from "./fold-turn.ts";
+import { createIntake, type Intake } from "./intake.ts";
+import { createMailboxes } from "./mailboxes.ts";
+import { createProfileCache } from "./profile-cache.ts";
+import { restMs } from "./rest.ts";
+import { runRound } from "./run-round.ts";
+import type { UpdateMetrics } from "./update-metrics.ts";
+
+export type FlowLimits = DecodeLimits &
+  FoldLimits & {
+    /** Messages and bytes in flight, for each of the two queues. */
+    maxInFlightMessages: number;
+    maxInFlightBytes: number;
+    maxUpdatesPerTurn: number;
+    maxUsersPerRound: number;
+    maxRounds: number;
+    maxCacheBytes: number;
+  };
+
+export type FlowOptions = {
+  primary: Consumer;
+  fallback: FallbackConsumer;
+  store: ProfileStore;
+  deadLetters: DeadLetterOffice;
+  limits: FlowLimits;
+  metrics: UpdateMetrics;
+  now(): number;
+};
+
+type Item = Arrival & { delivery: Delivery; intake: Intake };
+
+export type UpdateFlow = {
+  /** Starts receiving. */
+  start(): void;
+  /** Stops asking, finishes what is in hand, for at most `timeoutMs`; true when nothing was left. */
+  drain(timeoutMs: number): Promise<boolean>;
+  /** Users with updates in hand, those that rest after a failure, and messages in flight. */
+  counts(): { users: number; resting: number; messages: number; bytes: number; cachedProfiles: number };
+};
+
+export function createUpdateFlow(options: FlowOptions): UpdateFlow {
+  const { limits, metrics, store, deadLetters, now } = options;
+  const cache = createProfileCache({ maxBytes: limits.maxCacheBytes });
+  const inFlightLimits = { maxMessages: limits.maxInFlightMessages, maxBytes: limits.maxInFlightBytes };
+  const intakes = [options.primary, options.fallback].map((queue) => createIntake(queue, inFlightLimits));
+  const toAcknowledge = new Map<Intake, Delivery[]>();
+  const mailboxes = createMailboxes<Item>({
+    maxItemsPerTurn: limits.maxUpdatesPerTurn,
+    maxUsersPerRound: limits.maxUsersPerRound,
+    maxRounds: limits.maxRounds,
+    runRound: (turns) => runRound(turns, round).finally(acknowledgeSettled),
+    restMs,
+  });
+  const round = {
+    store,
+    cache,
+    limits,
+    now,
+    settle,
+    onConflict: metrics.conflict,
+    onFailure: metrics.storeFailure,
+  };
+
+  function deliver(delivery: Delivery, intake: Intake): void {
+    const decoded = decode(delivery.payload, delivery, limits, now());
+    if ("refusal" in decoded) {
+      void deadLetters.park(delivery, intake, decoded.refusal);
+      return;
+    }
+    const { update } = decoded;
+    const item: Item = { update, path: delivery.path, delivery, intake };
+    mailboxes.deliver(userKey(update.tenant, update.userId), item);
+  }
+
+  function settle(items: readonly Item[], fates: readonly Fate[]): void {
+    for (const [index, { delivery, intake, update }] of items.entries()) {
+      const fate = fates[index]!;
+      if (fate.outcome === "refused") {
+        void deadLetters.park(delivery, intake, fate.refusal, fate.stack);
+        continue;
+      }
+      const settled = toAcknowledge.get(intake);
+      if (settled) settled.push(delivery);
+      else toAcknowledge.set(intake, [delivery]);
+      metrics.applied(fate.outcome, delivery.path, now() - stampTimeMs(update.stamp));
+    }
+  }
+
+  /** Once a round, not once an update. */
+  function acknowledgeSettled(): void {
+    const settled = [...toAcknowledge];
+    toAcknowledge.clear();
+    for (const [intake, deliveries] of settled) intake.acknowledge(deliveries);
+  }
+
+  return {
+    start() {
+      for (const intake of intakes) void intake.receive(deliver);
+    },
+    async drain(timeoutMs) {
+      for (const intake of intakes) intake.stop();
+      const drained = Promise.all(intakes.map(({ inFlight }) => inFlight.drained())).then(() => true);
+      const timedOut = Promise.withResolvers<boolean>();
+      const timer = setTimeout(timedOut.resolve, timeoutMs, false);
+      const clean = await Promise.race([drained, timedOut.promise]);
+      clearTimeout(timer);
+      for (const { inFlight } of intakes) inFlight.close();
+      deadLetters.close();
+      mailboxes.close();
+      return clean;
+    },
+    counts: () => ({
+      ...mailboxes.counts(),
+      messages: intakes.reduce((sum, { inFlight }) => sum + inFlight.messages(), 0),
+      bytes: intakes.reduce((sum, { inFlight }) => sum + inFlight.bytes(), 0),
+      cachedProfiles: cache.size(),
+    }),
+  };
+}

@@ -1,0 +1,95 @@
+import { Counter, Gauge, Histogram, type Registry } from "prom-client";
+import type { Path } from "../../shared/ports/update-queue.ts";
+import type { DeadLetter } from "./dead-letter.ts";
+
+/** What the update flow counts, for Prometheus. */
+export type UpdateMetrics = {
+  applied(outcome: "counted" | "repeat", path: Path, lagMs: number): void;
+  parked(letter: DeadLetter): void;
+  conflict(): void;
+  storeFailure(error: Error): void;
+  /** Distinct updates counted since this process started, by path. */
+  counted(): Record<Path, number>;
+};
+
+const LAG_BUCKETS_SECONDS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60, 300];
+
+export function createUpdateMetrics(
+  registry: Registry,
+  counts: () => { users: number; resting: number; messages: number; bytes: number; cachedProfiles: number },
+): UpdateMetrics {
+  const registers = [registry];
+  const updates = new Counter({
+    name: "keyline_updates_total",
+    help: "Updates settled after the store's reply, by path and outcome",
+    labelNames: ["path", "outcome"],
+    registers,
+  });
+  const lag = new Histogram({
+    name: "keyline_publish_to_visible_seconds",
+    help: "From an update's stamp to the store's reply",
+    labelNames: ["path"],
+    buckets: LAG_BUCKETS_SECONDS,
+    registers,
+  });
+  const deadLetters = new Counter({
+    name: "keyline_dead_letters_total",
+    help: "Messages parked in the dead-letter topic, by reason",
+    labelNames: ["reason", "path"],
+    registers,
+  });
+  const conflicts = new Counter({
+    name: "keyline_store_conflicts_total",
+    help: "Saves that found another version in the store and were folded again",
+    registers,
+  });
+  const failures = new Counter({
+    name: "keyline_store_failures_total",
+    help: "Saves that the store failed; they are tried again",
+    registers,
+  });
+  for (const name of ["users", "resting", "messages", "bytes", "cachedProfiles"] as const) {
+    new Gauge({
+      name: `keyline_${name === "cachedProfiles" ? "cached_profiles" : `in_flight_${name}`}`,
+      help: gaugeHelp[name],
+      registers,
+      collect() {
+        this.set(counts()[name]);
+      },
+    });
+  }
+  const total: Record<Path, number> = { pulsar: 0, sqs: 0 };
+  // Labels are looked up once, not once an update.
+  const children = {
+    pulsar: {
+      counted: updates.labels("pulsar", "counted"),
+      repeat: updates.labels("pulsar", "repeat"),
+      lag: lag.labels("pulsar"),
+    },
+    sqs: {
+      counted: updates.labels("sqs", "counted"),
+      repeat: updates.labels("sqs", "repeat"),
+      lag: lag.labels("sqs"),
+    },
+  };
+  return {
+    applied(outcome, path, lagMs) {
+      children[path][outcome].inc();
+      if (outcome === "repeat") return;
+      total[path] += 1;
+      children[path].lag.observe(Math.max(0, lagMs) / 1000);
+    },
+    parked: ({ reason, via }) => deadLetters.inc({ reason, path: via }),
+    conflict: () => conflicts.inc(),
+    storeFailure: () => failures.inc(),
+    counted: () => ({ ...total }),
+  };
+}
+
+const gaugeHelp = {
+  users: "Users with updates in hand",
+  resting: "Users whose last save failed and is to be tried again",
+  messages: "Messages received and not yet acknowledged",
+  bytes: "Bytes of the messages received and not yet acknowledged",
+  cachedProfiles: "Profiles in the cache",
+};

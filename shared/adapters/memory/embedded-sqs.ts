@@ -1,0 +1,51 @@
+/** The fallback queue of the embedded mode: an SQS server inside this process, the real adapter on top of it. */
+import { CreateQueueCommand, SQSClient, type SQSClientConfig } from "@aws-sdk/client-sqs";
+import { buildApp } from "fauxqs";
+import type { UpdateQueue } from "../../ports/update-queue.ts";
+import { createSqs, type SqsOptions } from "../sqs/sqs.ts";
+
+export type EmbeddedSqsOptions = Partial<
+  Omit<SqsOptions, "queueUrl" | "region" | "endpoint" | "credentials">
+>;
+
+const defaults = {
+  maxPending: 10_000,
+  sendTimeoutMs: 5_000,
+  pollers: 4,
+  maxPrefetched: 200,
+  visibilityTimeoutSeconds: 30,
+  // The server serves a poll to its end even when the client has gone, and what it then takes is invisible
+  // until the visibility timeout: keep such polls short.
+  longPollSeconds: 1,
+};
+
+/** Listens on a free port of 127.0.0.1; everything is lost at `close`. Remembers the last 10,000 deduplication ids. */
+export async function startEmbeddedSqs(
+  options: EmbeddedSqsOptions = {},
+): Promise<{ queue: UpdateQueue; close: () => Promise<void> }> {
+  const server = buildApp({ logger: false });
+  const endpoint = await server.listen({ port: 0, host: "127.0.0.1" });
+  const access = {
+    region: "us-east-1",
+    credentials: { accessKeyId: "embedded", secretAccessKey: "embedded" },
+  };
+  await createQueue("updates.fifo", { endpoint, ...access });
+  const queueUrl = `${endpoint}/000000000000/updates.fifo`;
+  const queue = createSqs({ ...defaults, ...options, ...access, queueUrl });
+  return {
+    queue: { ...queue, description: `embedded SQS FIFO at ${endpoint}` },
+    async close() {
+      await queue.close();
+      await server.close();
+    },
+  };
+}
+
+async function createQueue(name: string, access: SQSClientConfig): Promise<void> {
+  const client = new SQSClient(access);
+  try {
+    await client.send(new CreateQueueCommand({ QueueName: name, Attributes: { FifoQueue: "true" } }));
+  } finally {
+    client.destroy();
+  }
+}

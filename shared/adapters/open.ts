@@ -1,0 +1,110 @@
+/** The URL picks the adapter. */
+import { setTimeout as sleep } from "node:timers/promises";
+import type { PrimaryQueue } from "../ports/primary-queue.ts";
+import type { ProfileStore } from "../ports/profile-store.ts";
+import type { RouteStore } from "../ports/route-store.ts";
+import type { UpdateQueue } from "../ports/update-queue.ts";
+import type { connectionSettings } from "../runtime/connection-settings.ts";
+import { toError } from "../runtime/errors.ts";
+import type { Log } from "../runtime/log.ts";
+import type { Values } from "../runtime/settings.ts";
+import { healthNamespaceOf } from "../runtime/topics.ts";
+import { setUpTopics } from "./pulsar-admin/set-up.ts";
+import { createPulsarNative } from "./pulsar-native/pulsar-native.ts";
+import { createPulsarWebSocket } from "./pulsar-websocket/pulsar-websocket.ts";
+import { openRedis, type RedisConnection } from "./redis/redis-connection.ts";
+import { createRedisProfileStore } from "./redis/redis-profile-store.ts";
+import { createRedisRouteStore } from "./redis/redis-route-store.ts";
+import { createSqs } from "./sqs/sqs.ts";
+
+type Connection = Values<typeof connectionSettings>;
+
+/** Pulsar by the client that the URL's scheme names. */
+export async function openPrimaryQueue(
+  { pulsarUrl, pulsarToken }: Pick<Connection, "pulsarUrl" | "pulsarToken">,
+  log: Log,
+): Promise<PrimaryQueue> {
+  const config = {
+    url: pulsarUrl,
+    token: pulsarToken === "" ? undefined : pulsarToken,
+    onConnectionProblem: (problem: Error) => log.warn({ err: problem }, `Pulsar: ${problem.message}`),
+  };
+  return /^wss?:/.test(pulsarUrl) ? createPulsarWebSocket(config) : createPulsarNative(config);
+}
+
+export function openFallbackQueue(
+  settings: Pick<Connection, "sqsQueueUrl" | "sqsSendTimeoutMs">,
+  consuming: { sqsPollers: number; sqsVisibilityTimeoutSeconds: number; maxInFlightMessages: number },
+  log: Log,
+): UpdateQueue {
+  return createSqs({
+    queueUrl: settings.sqsQueueUrl,
+    sendTimeoutMs: settings.sqsSendTimeoutMs,
+    pollers: consuming.sqsPollers,
+    visibilityTimeoutSeconds: consuming.sqsVisibilityTimeoutSeconds,
+    maxPending: MAX_PENDING_SENDS,
+    maxPrefetched: Math.min(consuming.maxInFlightMessages, MAX_PREFETCHED),
+    maxUnacknowledged: consuming.maxInFlightMessages,
+    onError: (error) => log.warn({ err: error }, `SQS: ${error.message}`),
+  });
+}
+
+const MAX_PENDING_SENDS = 20_000;
+const MAX_PREFETCHED = 1_000;
+
+/** Both stores on one connection; close the connection last. */
+export function openStores(
+  settings: Pick<Connection, "redisUrl" | "redisKeyPrefix" | "redisCommandTimeoutMs">,
+): { store: ProfileStore; routeStore: RouteStore; connection: RedisConnection } {
+  const options = { keyPrefix: settings.redisKeyPrefix, commandTimeoutMs: settings.redisCommandTimeoutMs };
+  const connection = openRedis(settings.redisUrl, { stallTimeoutMs: settings.redisCommandTimeoutMs });
+  return {
+    connection,
+    store: createRedisProfileStore(connection, options),
+    routeStore: createRedisRouteStore(connection, options),
+  };
+}
+
+const SET_UP_RETRY_MS = 2_000;
+
+/**
+ * Sets up namespaces, topics and retention in the background, when an admin URL is given, and tries until it
+ * has: the service must start during an outage too.
+ */
+export function setUpPulsar(
+  settings: Pick<Connection, "pulsarAdminUrl" | "pulsarNamespace" | "pulsarToken"> & {
+    pulsarPartitions: number;
+    pulsarSubscription: string;
+  },
+  log: Log,
+): { done: Promise<void>; close(): Promise<void> } {
+  const stopping = new AbortController();
+  const { signal } = stopping;
+  async function run(): Promise<void> {
+    if (settings.pulsarAdminUrl === "") return;
+    while (!signal.aborted) {
+      try {
+        await setUpTopics(settings.pulsarAdminUrl, {
+          namespace: settings.pulsarNamespace,
+          healthNamespace: healthNamespaceOf(settings.pulsarNamespace),
+          partitions: settings.pulsarPartitions,
+          subscription: settings.pulsarSubscription,
+          ...(settings.pulsarToken === "" ? {} : { token: settings.pulsarToken }),
+        });
+        log.info({ namespace: settings.pulsarNamespace }, "Pulsar's topics are set up");
+        return;
+      } catch (error) {
+        log.warn({ err: error }, `could not set up Pulsar yet: ${toError(error).message}`);
+        await sleep(SET_UP_RETRY_MS, undefined, { signal }).catch(() => {});
+      }
+    }
+  }
+  const done = run();
+  return {
+    done,
+    async close() {
+      stopping.abort();
+      await done;
+    },
+  };
+}

@@ -1,0 +1,100 @@
+import type { KeylineError } from "../runtime/errors.ts";
+import { refused, unanswered } from "./queue-errors.ts";
+
+/** The only source of time of what takes one; `globalThis` has this shape but for `now`. */
+export type Scheduler = {
+  setTimeout(run: () => void, delayMs: number): unknown;
+  clearTimeout(timer: unknown): void;
+  /** Milliseconds since the epoch. */
+  now(): number;
+};
+
+/** The real clock. */
+export const systemScheduler: Scheduler = {
+  setTimeout: (run, delayMs) => setTimeout(run, delayMs),
+  clearTimeout: (timer) => clearTimeout(timer as NodeJS.Timeout),
+  now: () => Date.now(),
+};
+
+/** The sends of one producer that have no answer yet. */
+export type PendingSends = {
+  /** The number for the next send; hand it to `wait`. */
+  nextId(): number;
+  /** Rejects with `queue_send_refused` at the bound, with `queue_send_timeout` when no answer comes in time. */
+  wait(id: number): Promise<void>;
+  full(): boolean;
+  resolve(id: number): void;
+  reject(id: number, error: KeylineError): void;
+  rejectAll(error: KeylineError): void;
+  /** Resolves when nothing is pending. */
+  settled(): Promise<void>;
+};
+
+type PendingSend = { resolve(): void; reject(error: KeylineError): void; deadlineMs: number };
+
+/**
+ * All sends wait equally long, so the Map's insertion order is the order of the deadlines: one timer for the
+ * oldest is enough, whatever the rate.
+ */
+export function createPendingSends(
+  options: { topic: string; sendTimeoutMs: number; maxPending: number },
+  scheduler: Scheduler = systemScheduler,
+): PendingSends {
+  const { topic, sendTimeoutMs, maxPending } = options;
+  const sends = new Map<number, PendingSend>();
+  let lastId = 0;
+  let timer: unknown;
+  let whenSettled: (() => void)[] = [];
+
+  function take(id: number): PendingSend | undefined {
+    const send = sends.get(id);
+    if (send === undefined) return undefined;
+    sends.delete(id);
+    if (sends.size === 0) settle();
+    return send;
+  }
+
+  function settle(): void {
+    if (timer !== undefined) scheduler.clearTimeout(timer);
+    timer = undefined;
+    for (const resolve of whenSettled) resolve();
+    whenSettled = [];
+  }
+
+  function arm(deadlineMs: number): void {
+    timer = scheduler.setTimeout(expire, Math.max(0, deadlineMs - scheduler.now()));
+  }
+
+  function expire(): void {
+    timer = undefined;
+    const now = scheduler.now();
+    for (const [id, send] of sends) {
+      if (send.deadlineMs > now) {
+        arm(send.deadlineMs);
+        return;
+      }
+      take(id)?.reject(unanswered(topic, `none within ${sendTimeoutMs} ms`));
+    }
+  }
+
+  return {
+    nextId: () => ++lastId,
+    wait(id) {
+      if (sends.size >= maxPending) {
+        return Promise.reject(refused(topic, `${maxPending} sends are under way already`, true));
+      }
+      const deadlineMs = scheduler.now() + sendTimeoutMs;
+      const answered = new Promise<void>((resolve, reject) => sends.set(id, { resolve, reject, deadlineMs }));
+      if (timer === undefined) arm(deadlineMs);
+      return answered;
+    },
+    full: () => sends.size >= maxPending,
+    resolve: (id) => take(id)?.resolve(),
+    reject: (id, error) => take(id)?.reject(error),
+    rejectAll(error) {
+      for (const id of [...sends.keys()]) take(id)?.reject(error);
+    },
+    settled: () =>
+      sends.size === 0 ? Promise.resolve() : new Promise((resolve) => whenSettled.push(resolve)),
+  };
+}

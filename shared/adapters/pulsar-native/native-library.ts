@@ -1,0 +1,22 @@
+import { KeylineError } from "../../runtime/errors.ts";
+
+export type NativeLibrary = typeof import("pulsar-client");
+
+/**
+ * Loads the official client, whose native part need not be there.
+ *
+ * @throws KeylineError `pulsar_native_unavailable`, with what to do about it
+ */
+export async function loadNativeLibrary(): Promise<NativeLibrary> {
+  try {
+    const module = (await import("pulsar-client")) as NativeLibrary & { default: NativeLibrary };
+    return module.default;
+  } catch (cause) {
+    throw new KeylineError(
+      "pulsar_native_unavailable",
+      "the native part of pulsar-client is not installed: allow its install script and run " +
+        "`npm rebuild pulsar-client`, or use a ws:// address, which needs no native part",
+      { cause },
+    );
+  }
+}

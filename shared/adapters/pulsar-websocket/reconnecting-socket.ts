@@ -1,0 +1,200 @@
+import type { Socket } from "node:net";
+import WebSocket from "ws";
+import { KeylineError } from "../../runtime/errors.ts";
+import type { Endpoint } from "./endpoint.ts";
+
+/**
+ * A WebSocket that comes back by itself: connecting -> open -> (lost) waiting -> connecting ... -> closed.
+ * Each time it opens there is a new session; what was sent or received in an earlier one means nothing to it.
+ */
+export type ReconnectingSocket = {
+  /** The open session, undefined while there is none. */
+  session(): Session | undefined;
+  /** Why there is no session. */
+  problem(): KeylineError | undefined;
+  /** Says goodbye after what was sent before has left. */
+  close(): Promise<void>;
+};
+
+export type Session = {
+  /** Sends one text frame; frames of one turn of the event loop leave in one write. */
+  send(text: string): void;
+  /** Sends one text frame with the next `send`, or after 2 ms: for what nobody waits for. */
+  sendLater(text: string): void;
+  /** Ends this session, for an error after which it can't be trusted; another one follows. */
+  abandon(why: string): void;
+};
+
+export type SocketHandlers = {
+  onOpen(session: Session): void;
+  onMessage(data: Buffer, session: Session): void;
+  onLost(session: Session, problem: KeylineError): void;
+};
+
+type State =
+  | { kind: "connecting"; socket: WebSocket }
+  | { kind: "open"; socket: WebSocket; session: Session }
+  | { kind: "waiting"; timer: NodeJS.Timeout }
+  | { kind: "closed" };
+
+/** Whether anything at all came from the server since the last ping. */
+type Pulse = { heard: boolean };
+
+/** A write to the socket costs as much as reading ten messages; so acknowledgements leave in company. */
+const MAX_SEND_DELAY_MS = 2;
+
+/** With one missed ping more than this, the connection is dead: nothing came for two to three intervals. */
+const MAX_MISSED_PINGS = 1;
+
+export function openReconnectingSocket(
+  endpoint: Endpoint,
+  url: string,
+  handlers: SocketHandlers,
+): ReconnectingSocket {
+  let state: State;
+  let failedAttempts = 0;
+  let problem: KeylineError | undefined;
+  connect();
+
+  function connect(): void {
+    const socket = newSocket(endpoint, url);
+    state = { kind: "connecting", socket };
+    let session: Session | undefined;
+    const pulse: Pulse = { heard: true };
+    let why = "the server closed the connection";
+    socket.on("error", (error) => {
+      why = error.message;
+    });
+    socket.on("upgrade", (response) => {
+      session = newSession(socket, response.socket, (reason) => {
+        why = reason;
+        socket.terminate();
+      });
+    });
+    socket.on("open", () => {
+      if (session === undefined) throw new Error("a WebSocket opened without an upgrade");
+      state = { kind: "open", socket, session };
+      problem = undefined;
+      watch(socket, endpoint.pingIntervalMs, session, pulse, () => {
+        failedAttempts = 0;
+      });
+      handlers.onOpen(session);
+    });
+    socket.on("message", (data) => {
+      pulse.heard = true;
+      handlers.onMessage(data as Buffer, session!);
+    });
+    socket.once("close", (code, reason) => {
+      if (state.kind === "closed") return;
+      const detail = reason.length > 0 ? `${why} (${code}: ${reason.toString()})` : why;
+      lost(state.kind === "open" ? state.session : undefined, detail);
+    });
+  }
+
+  function lost(session: Session | undefined, why: string): void {
+    const ceilingMs = Math.min(endpoint.maxBackoffMs, endpoint.minBackoffMs * 2 ** failedAttempts);
+    failedAttempts += 1;
+    // Half of the wait is random, so that a fleet does not come back in one moment.
+    state = { kind: "waiting", timer: setTimeout(connect, (ceilingMs * (1 + Math.random())) / 2) };
+    problem = new KeylineError("queue_not_connected", `${new URL(url).host}: ${why}`, { retryable: true });
+    endpoint.onConnectionProblem(problem);
+    if (session !== undefined) handlers.onLost(session, problem);
+  }
+
+  return {
+    session: () => (state.kind === "open" ? state.session : undefined),
+    problem: () => problem,
+    async close() {
+      const last = state;
+      state = { kind: "closed" };
+      if (last.kind === "waiting") clearTimeout(last.timer);
+      if (last.kind === "connecting" || last.kind === "open") await goodbye(last.socket);
+    },
+  };
+}
+
+function newSocket(endpoint: Endpoint, url: string): WebSocket {
+  // The types of ws do not know `closeTimeout` yet.
+  const options: WebSocket.ClientOptions & { closeTimeout: number } = {
+    headers: endpoint.token === undefined ? {} : { Authorization: `Bearer ${endpoint.token}` },
+    handshakeTimeout: endpoint.connectTimeoutMs,
+    closeTimeout: endpoint.closeTimeoutMs,
+    maxPayload: endpoint.maxReceivedFrameBytes,
+    perMessageDeflate: false,
+    skipUTF8Validation: true,
+    allowSynchronousEvents: true,
+    // Masking guards proxies from scripts in browsers that choose the bytes; here it would only cost time.
+    generateMask: (mask) => {
+      mask.fill(0);
+    },
+  };
+  return new WebSocket(url, options);
+}
+
+function newSession(socket: WebSocket, stream: Socket, abandon: (why: string) => void): Session {
+  let flush: "none" | "later" | "now" = "none";
+  let timer: NodeJS.Timeout | undefined;
+  socket.once("close", uncork);
+
+  function cork(): void {
+    if (flush === "none") stream.cork();
+  }
+
+  function uncork(): void {
+    if (flush === "none") return;
+    flush = "none";
+    clearTimeout(timer);
+    stream.uncork();
+  }
+
+  return {
+    send(text) {
+      cork();
+      if (flush !== "now") process.nextTick(uncork);
+      flush = "now";
+      socket.send(text);
+    },
+    sendLater(text) {
+      cork();
+      if (flush === "none") {
+        timer = setTimeout(uncork, MAX_SEND_DELAY_MS);
+        flush = "later";
+      }
+      socket.send(text);
+    },
+    abandon,
+  };
+}
+
+/**
+ * Pings, and abandons the session when nothing at all came back for more than two intervals. Counts ticks and
+ * not time: a process that was itself stopped for a while must not take that for a dead connection.
+ */
+function watch(
+  socket: WebSocket,
+  pingIntervalMs: number,
+  session: Session,
+  pulse: Pulse,
+  onAlive: () => void,
+): void {
+  let missedPings = 0;
+  socket.on("pong", () => {
+    pulse.heard = true;
+  });
+  const heartbeat = setInterval(() => {
+    missedPings = pulse.heard ? 0 : missedPings + 1;
+    if (pulse.heard) onAlive();
+    pulse.heard = false;
+    if (missedPings > MAX_MISSED_PINGS) session.abandon(`no sign of life for ${missedPings} pings`);
+    else socket.ping();
+  }, pingIntervalMs);
+  socket.once("close", () => clearInterval(heartbeat));
+}
+
+function goodbye(socket: WebSocket): Promise<void> {
+  if (socket.readyState === WebSocket.CLOSED) return Promise.resolve();
+  return new Promise((resolve) => {
+    socket.once("close", () => resolve());
+    socket.close();
+  });
+}

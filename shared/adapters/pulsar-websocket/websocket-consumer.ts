@@ -1,0 +1,118 @@
+import type { ConsumerOptions } from "../../ports/primary-queue.ts";
+import type { Consumer, Delivery } from "../../ports/update-queue.ts";
+import { toError } from "../../runtime/errors.ts";
+import { parseMessageId } from "../message-id.ts";
+import { createReceiveQueue } from "../receive-queue.ts";
+import { type Endpoint, sessionUrl } from "./endpoint.ts";
+import { openReconnectingSocket, type Session } from "./reconnecting-socket.ts";
+
+/** One message as the server sends it; a message without a key has none. */
+type MessageFrame = { messageId: string; payload: string; publishTime: string; key?: string };
+
+/** The session that delivered a message is the only one that can acknowledge it. */
+type Handle = { messageId: string; permits: Permits };
+
+/** How many messages one session was asked for; it holds at most `share` that were not taken. */
+type Permits = { session: Session; open: boolean; taken: number };
+
+/** The server takes no larger queue. */
+const MAX_RECEIVER_QUEUE = 1_000;
+
+/**
+ * Consumes by pull: the server sends as many messages as were permitted, and every `receive` permits as many
+ * as it took. So what is taken slowly comes slowly.
+ */
+export function createWebSocketConsumer(endpoint: Endpoint, options: ConsumerOptions): Consumer {
+  const connections = Math.max(1, Math.min(options.connections, options.maxPrefetched));
+  const share = Math.max(1, Math.floor(options.maxPrefetched / connections));
+  // Fewer and larger permits: one when half of the share was taken.
+  const permitAt = Math.max(1, Math.floor(share / 2));
+  let paused = false;
+  const queue = createReceiveQueue<Delivery>((deliveries) => {
+    for (const delivery of deliveries) permitAgain((delivery.handle as Handle).permits);
+  });
+  const url = sessionUrl(
+    endpoint,
+    "consumer",
+    options.topic,
+    {
+      subscriptionType: "Key_Shared",
+      subscriptionInitialPosition: "Earliest",
+      pullMode: "true",
+      receiverQueueSize: Math.min(share, MAX_RECEIVER_QUEUE),
+    },
+    options.subscription,
+  );
+  const sockets = Array.from({ length: connections }, openConnection);
+
+  function openConnection() {
+    let permits: Permits | undefined;
+    return openReconnectingSocket(endpoint, url, {
+      onOpen(session) {
+        permits = { session, open: true, taken: 0 };
+        if (!paused) permit(session, share);
+      },
+      onMessage(data, session) {
+        try {
+          queue.push(deliveryOf(data, permits!));
+        } catch (thrown) {
+          session.abandon(`an unreadable message: ${toError(thrown).message}`);
+        }
+      },
+      onLost(session) {
+        if (permits?.session !== session) return;
+        const lost = permits;
+        lost.open = false;
+        // The broker delivers them again: taking them now would only make duplicates.
+        queue.retain((delivery) => (delivery.handle as Handle).permits !== lost);
+      },
+    });
+  }
+
+  function permitAgain(permits: Permits): void {
+    permits.taken += 1;
+    if (permits.taken < permitAt || !permits.open || paused) return;
+    permit(permits.session, permits.taken);
+    permits.taken = 0;
+  }
+
+  function pause(): void {
+    paused = true;
+    queue.end();
+  }
+
+  return {
+    receive: queue.receive,
+    acknowledge(deliveries) {
+      for (const { handle } of deliveries) {
+        const { permits, messageId } = handle as Handle;
+        if (permits.open) permits.session.sendLater(`{"messageId":"${messageId}"}`);
+      }
+      return Promise.resolve();
+    },
+    connected: () => sockets.some((socket) => socket.session() !== undefined),
+    pause,
+    async close() {
+      pause();
+      await Promise.all(sockets.map((socket) => socket.close()));
+    },
+  };
+}
+
+function permit(session: Session, messages: number): void {
+  session.send(`{"type":"permit","permitMessages":${messages}}`);
+}
+
+function deliveryOf(data: Buffer, permits: Permits): Delivery {
+  const frame = JSON.parse(data.toString()) as MessageFrame;
+  const payload = Buffer.from(frame.payload, "base64");
+  return {
+    path: "pulsar",
+    key: frame.key ?? "",
+    payload: payload.toString(),
+    sizeBytes: payload.length,
+    publishTimeMs: Date.parse(frame.publishTime),
+    position: parseMessageId(Buffer.from(frame.messageId, "base64")),
+    handle: { messageId: frame.messageId, permits } satisfies Handle,
+  };
+}

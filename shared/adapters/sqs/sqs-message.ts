@@ -1,0 +1,76 @@
+/**
+ * An update as an SQS message: the payload is the body, the key travels as the message attribute `key`.
+ * SQS refuses most control characters, U+FFFE, U+FFFF, lone surrogates and empty texts. A text that holds one
+ * is written as a JSON string instead, and the attribute `payloadAs` or `keyAs` says so.
+ */
+import { hash } from "node:crypto";
+import type { Message, MessageAttributeValue } from "@aws-sdk/client-sqs";
+import type { OutgoingMessage } from "../../ports/update-queue.ts";
+
+export type SqsEntry = {
+  MessageBody: string;
+  MessageGroupId: string;
+  MessageDeduplicationId: string;
+  MessageAttributes: Record<string, MessageAttributeValue>;
+};
+
+/** @returns the entry, and its size in bytes as SQS counts it: the body and every attribute's name, type and value. */
+export function encodeMessage(message: OutgoingMessage): { entry: SqsEntry; sizeBytes: number } {
+  const attributes: Record<string, MessageAttributeValue> = {};
+  const body = isPlain(message.payload) ? message.payload : asJson(message.payload);
+  attributes.key = attribute(isPlain(message.key) ? message.key : asJson(message.key));
+  if (body !== message.payload) attributes.payloadAs = attribute("json");
+  if (attributes.key.StringValue !== message.key) attributes.keyAs = attribute("json");
+  let sizeBytes = Buffer.byteLength(body);
+  for (const name in attributes) {
+    sizeBytes += name.length + "String".length + Buffer.byteLength(attributes[name]?.StringValue ?? "");
+  }
+  return {
+    entry: {
+      MessageBody: body,
+      // Hashes, because SQS allows 128 characters of a few kinds. Only the order depends on the group.
+      MessageGroupId: hash("sha256", message.key, "base64url"),
+      MessageDeduplicationId: hash("sha256", message.deduplicationId, "hex"),
+      MessageAttributes: attributes,
+    },
+    sizeBytes,
+  };
+}
+
+/** The key and payload of a received message; a message that someone else put there has its group as key. */
+export function decodeMessage(message: Message): { key: string; payload: string; publishTimeMs: number } {
+  const { key, keyAs, payloadAs } = message.MessageAttributes ?? {};
+  const body = message.Body ?? "";
+  const keyText = key?.StringValue ?? message.Attributes?.MessageGroupId ?? "";
+  return {
+    key: keyAs === undefined ? keyText : fromJson(keyText),
+    payload: payloadAs === undefined ? body : fromJson(body),
+    publishTimeMs: Number(message.Attributes?.SentTimestamp ?? 0),
+  };
+}
+
+// biome-ignore lint/suspicious/noControlCharactersInRegex: these are what SQS refuses
+const refused = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\ufffe\uffff]|\p{Surrogate}/u;
+
+function isPlain(text: string): boolean {
+  return text.length > 0 && !refused.test(text);
+}
+
+function asJson(text: string): string {
+  return JSON.stringify(text).replace(
+    /[\ufffe\uffff]/g,
+    (character) => `\\u${character.charCodeAt(0).toString(16)}`,
+  );
+}
+
+function fromJson(text: string): string {
+  try {
+    return String(JSON.parse(text));
+  } catch {
+    return text;
+  }
+}
+
+function attribute(value: string): MessageAttributeValue {
+  return { DataType: "String", StringValue: value };
+}

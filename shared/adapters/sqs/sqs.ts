@@ -1,0 +1,113 @@
+/** The fallback queue by SQS FIFO: AWS itself, LocalStack, ElasticMQ, or anything that speaks its protocol. */
+import { SQSClient, type SQSClientConfig } from "@aws-sdk/client-sqs";
+import type { FallbackConsumer, Producer, UpdateQueue } from "../../ports/update-queue.ts";
+import { KeylineError } from "../../runtime/errors.ts";
+import { createSqsConsumer } from "./sqs-consumer.ts";
+import { createSqsProducer } from "./sqs-producer.ts";
+import { createSqsRequests } from "./sqs-requests.ts";
+
+export type SqsOptions = {
+  /** The URL of a FIFO queue, as SQS gives it. */
+  queueUrl: string;
+  /** Default: what an AWS queue URL says, else the AWS SDK's own (AWS_REGION, the shared config file). */
+  region?: string;
+  /** Where to send requests. Default: the queue URL's origin, or for AWS what the SDK says. */
+  endpoint?: string;
+  /** Default: the AWS SDK's own chain (environment, profile, container or instance role). */
+  credentials?: { accessKeyId: string; secretAccessKey: string; sessionToken?: string };
+  /** Messages of one producer that are not yet answered; one more is refused with `queue_send_refused`. */
+  maxPending: number;
+  /** A send without an answer for this long is rejected; also the deadline of deletes and extensions. */
+  sendTimeoutMs: number;
+  /** Bytes in one batch, bodies and attributes together. Default 262,144, which every SQS takes. */
+  maxBatchBytes?: number;
+  /** Requests at once, for sending and again for deleting. Default 16. */
+  maxConcurrentRequests?: number;
+  /** Long polls at once, per consumer. */
+  pollers: number;
+  /** Seconds that a poll waits for a first message, 0 to 20. Default 20. */
+  longPollSeconds?: number;
+  /** Messages that a consumer holds before `receive` takes them. */
+  maxPrefetched: number;
+  /** Messages that a consumer has received and not yet deleted. Default 10,000; SQS allows 20,000 a queue. */
+  maxUnacknowledged?: number;
+  /** How long SQS hides a received message from others; extended while the consumer holds it. */
+  visibilityTimeoutSeconds: number;
+  /** Told of failing polls, deletes and extensions, which the adapter repeats or gives up by itself. */
+  onError?: (error: Error) => void;
+};
+
+/**
+ * Opens nothing: SQS has no connections to keep.
+ * @throws KeylineError `bad_sqs_queue_url` when the URL is not that of a FIFO queue.
+ */
+export function createSqs(options: SqsOptions): UpdateQueue {
+  const { queueUrl, sendTimeoutMs, maxConcurrentRequests = 16 } = options;
+  const url = parseQueueUrl(queueUrl);
+  const endpoint = options.endpoint ?? (isAws(url) ? undefined : url.origin);
+  const client = createClient(options, url, endpoint);
+  const requests = createSqsRequests(client, queueUrl, sendTimeoutMs);
+  const open = new Set<Producer | FallbackConsumer>();
+
+  function closing<T extends Producer | FallbackConsumer>(part: T): T {
+    open.add(part);
+    const close = async () => {
+      await part.close();
+      open.delete(part);
+    };
+    return { ...part, close };
+  }
+
+  return {
+    path: "sqs",
+    description: `SQS FIFO at ${endpoint ?? url.origin}${url.pathname}`,
+    producer() {
+      const { maxPending, maxBatchBytes = 262_144 } = options;
+      return closing(
+        createSqsProducer(requests, { maxPending, sendTimeoutMs, maxBatchBytes, maxConcurrentRequests }),
+      );
+    },
+    consumer() {
+      const defaults = { longPollSeconds: 20, maxUnacknowledged: 10_000, onError: () => {} };
+      return closing(createSqsConsumer(requests, { ...defaults, ...options, maxConcurrentRequests }));
+    },
+    async close() {
+      await Promise.all([...open].map((part) => part.close()));
+      client.destroy();
+    },
+  };
+}
+
+function createClient(options: SqsOptions, url: URL, endpoint: string | undefined): SQSClient {
+  const { pollers, maxConcurrentRequests = 16, credentials } = options;
+  const region = options.region ?? awsRegion(url);
+  const agent = { keepAlive: true, maxSockets: pollers + 3 * maxConcurrentRequests };
+  const config: SQSClientConfig = {
+    // The bodies' own checksums: TLS and TCP have theirs, and these took a tenth of the adapter's CPU time.
+    md5: false,
+    // The publisher repeats by itself, on the other path if need be.
+    maxAttempts: 2,
+    requestHandler: { httpAgent: agent, httpsAgent: agent, connectionTimeout: options.sendTimeoutMs },
+  };
+  if (region !== undefined) config.region = region;
+  if (endpoint !== undefined) config.endpoint = endpoint;
+  if (credentials !== undefined) config.credentials = credentials;
+  return new SQSClient(config);
+}
+
+function parseQueueUrl(queueUrl: string): URL {
+  const url = URL.canParse(queueUrl) ? new URL(queueUrl) : undefined;
+  if (url === undefined || !/^https?:$/.test(url.protocol) || !url.pathname.endsWith(".fifo")) {
+    const text = `not the URL of an SQS FIFO queue (https://…/….fifo): ${JSON.stringify(queueUrl)}`;
+    throw new KeylineError("bad_sqs_queue_url", text, { value: queueUrl });
+  }
+  return url;
+}
+
+function isAws(url: URL): boolean {
+  return /\.(amazonaws\.com(\.cn)?|api\.aws)$/.test(url.hostname);
+}
+
+function awsRegion(url: URL): string | undefined {
+  return isAws(url) ? /(?:^|\.)sqs(?:-fips)?\.([a-z0-9-]+)\./.exec(url.hostname)?.[1] : undefined;
+}

@@ -1,0 +1,103 @@
+import { openFallbackQueue, openPrimaryQueue, openStores } from "../adapters/open.ts";
+import { type Routing, startRouting } from "../routing/start-routing.ts";
+import {
+  breakerSettings,
+  connectionSettings,
+  publisherSettings,
+  sharedSettings,
+} from "../runtime/connection-settings.ts";
+import { createLifecycle } from "../runtime/lifecycle.ts";
+import { createLog, type Log } from "../runtime/log.ts";
+import { settingsFrom, url, type Values } from "../runtime/settings.ts";
+import { topicsOf } from "../runtime/topics.ts";
+import { createPublisher, type Publisher } from "./publisher.ts";
+
+export type { Operation, Priority, Update } from "../domain/envelope.ts";
+// biome-ignore lint/performance/noBarrelFile: the one entry of the library, with what its callers need
+export { KeylineError } from "../runtime/errors.ts";
+export {
+  PublishError,
+  type Publisher,
+  type Receipt,
+  type UpdateInput,
+  type UserPublisher,
+} from "./publisher.ts";
+
+/** A publisher's settings: each can be given to `connectPublisher` or stand in the environment. */
+export const publisherConnectionSettings = {
+  ...connectionSettings,
+  redisUrl: url({
+    env: "REDIS_URL",
+    schemes: ["redis", "rediss", "redis+sentinel", "redis+cluster"],
+    default: "",
+    meaning: "where the fleet's route is heard; without it this process goes by its own breaker",
+  }),
+  ...breakerSettings,
+  ...publisherSettings,
+  ...sharedSettings,
+};
+
+export type PublisherSettings = Values<typeof publisherConnectionSettings>;
+
+export type ConnectedPublisher = Publisher & {
+  /** Where this publisher sends now, and why. */
+  routing: Pick<Routing, "router" | "breaker">;
+};
+
+/** A publisher consumes nothing; the fallback queue's consuming side stays unused. */
+const NOT_CONSUMING = { sqsPollers: 1, sqsVisibilityTimeoutSeconds: 60, maxInFlightMessages: 1 };
+
+/**
+ * Connects a publisher for an upstream service. What is not given comes from the environment, by the names in
+ * the README's settings table. Starts also while Pulsar or Redis is away.
+ *
+ * @throws KeylineError `bad_settings`, naming each setting that is missing or wrong
+ */
+export async function connectPublisher(
+  given: Partial<PublisherSettings> = {},
+  log?: Log,
+): Promise<ConnectedPublisher> {
+  const settings = settingsFrom(publisherConnectionSettings, given, process.env);
+  const ownLog = log ?? createLog("keyline-publisher", settings.logLevel);
+  const lifecycle = createLifecycle(ownLog);
+  const topics = topicsOf(settings.pulsarNamespace);
+  const primary = lifecycle.own("primary queue", await openPrimaryQueue(settings, ownLog));
+  const fallback = lifecycle.own("fallback queue", openFallbackQueue(settings, NOT_CONSUMING, ownLog));
+  const stores = settings.redisUrl === "" ? undefined : openStores(settings);
+  if (stores) lifecycle.own("Redis", stores.connection);
+  const routing = lifecycle.own(
+    "routing",
+    startRouting({
+      primary,
+      canaryTopic: topics.canary,
+      routeStore: stores?.routeStore,
+      settings,
+      log: ownLog,
+    }),
+  );
+  const producers = {
+    primary: lifecycle.own(
+      "primary producer",
+      primary.producer({
+        topic: topics.updates,
+        sendTimeoutMs: settings.pulsarSendTimeoutMs,
+        maxPending: settings.maxUnderWay,
+      }),
+    ),
+    fallback: lifecycle.own("fallback producer", fallback.producer()),
+  };
+  const publisher = lifecycle.own(
+    "publisher",
+    createPublisher({
+      ...producers,
+      breaker: routing.breaker,
+      route: routing.router.route,
+      deadlineMs: settings.publishDeadlineMs,
+      maxUnderWay: settings.maxUnderWay,
+      maxUsers: settings.maxNumberedUsers,
+      maxUpdateBytes: settings.maxUpdateBytes,
+      now: Date.now,
+    }),
+  );
+  return { ...publisher, routing, close: lifecycle.close };
+}

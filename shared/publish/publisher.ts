@@ -1,0 +1,232 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import {
+  ENVELOPE_VERSION,
+  type Operation,
+  type Priority,
+  type Update,
+  updateId,
+  userKey,
+} from "../domain/envelope.ts";
+import type { Refusal } from "../domain/refusal.ts";
+import { createStampClock } from "../domain/stamp.ts";
+import { refuseEnvelope, refuseNonJson } from "../domain/validate.ts";
+import type { OutgoingMessage, Path, Producer } from "../ports/update-queue.ts";
+import type { Breaker } from "../routing/breaker.ts";
+import type { Route } from "../routing/router.ts";
+import { KeylineError, toError } from "../runtime/errors.ts";
+import { createNumbering } from "./numbering.ts";
+
+/** What a caller says about an update; the publisher adds the rest. */
+export type UpdateInput = {
+  tenant: string;
+  userId: string;
+  /** What happened, as one or more operations that count together. */
+  ops: Operation[];
+  /** The caller's idempotency key: the same id counts once, through whichever publisher it is retried. */
+  id?: string;
+  /** When it happened: a Date or milliseconds since the epoch; now, if absent. */
+  at?: Date | number;
+  priority?: Priority;
+  /** W3C traceparent. */
+  trace?: string;
+};
+
+export type Receipt = {
+  /** The update's id: the caller's, or `src-seq`. */
+  id: string;
+  /** The path that has it durably. */
+  path: Path;
+  /** Its identity and its place in the order of the user's updates. */
+  src: string;
+  seq: number;
+  stamp: number;
+};
+
+/** What can be said about a user besides `id`, `at`, `priority` and `trace`. */
+export type UpdateOptions = Omit<UpdateInput, "tenant" | "userId" | "ops">;
+
+/** The functions of one user, one for each kind of operation. All resolve and reject as `publish`. */
+export type UserPublisher = {
+  set(fields: Record<string, unknown>, options?: UpdateOptions): Promise<Receipt>;
+  unset(fields: string[], options?: UpdateOptions): Promise<Receipt>;
+  add(members: Record<string, (string | number | boolean)[]>, options?: UpdateOptions): Promise<Receipt>;
+  remove(members: Record<string, (string | number | boolean)[]>, options?: UpdateOptions): Promise<Receipt>;
+  increment(amounts: Record<string, number>, options?: UpdateOptions): Promise<Receipt>;
+  event(name: string, properties?: Record<string, unknown>, options?: UpdateOptions): Promise<Receipt>;
+};
+
+export type Publisher = {
+  /**
+   * Validates, numbers, stamps and sends one update. Resolves when a path has it durably. Rejects with a
+   * KeylineError: `invalid_update` or `too_large` with the path and the value that are wrong,
+   * `publisher_full` when too much is under way here, or a PublishError when neither path took it in time.
+   */
+  publish(input: UpdateInput): Promise<Receipt>;
+  /** Sends the update of a PublishError again, under the same identity, so that it counts once. */
+  resend(update: Update): Promise<Receipt>;
+  user(tenant: string, userId: string): UserPublisher;
+  counts(): { published: Record<Path, number>; failed: number; underWay: number };
+  /** Waits for what is under way. */
+  close(): Promise<void>;
+};
+
+/**
+ * Neither path is known to have the update. Either may have it all the same (an answer got lost): pass
+ * `update` to `resend`, which keeps its identity, instead of publishing a second time.
+ */
+export class PublishError extends KeylineError {
+  readonly update: Update;
+
+  constructor(update: Update, failures: Error[]) {
+    const reasons = failures.map((failure) => failure.message).join("; ");
+    super("publish_failed", `neither path took the update in time: ${reasons}`, {
+      retryable: true,
+      cause: new AggregateError(failures),
+    });
+    this.update = update;
+  }
+}
+
+export type PublisherOptions = {
+  primary: Producer;
+  fallback: Producer;
+  breaker: Breaker;
+  /** Where to send now. */
+  route(): Route;
+  /** No new attempt starts after this time; the last one still has the queue's own timeout. */
+  deadlineMs: number;
+  maxUnderWay: number;
+  /** Users whose numbers are remembered. */
+  maxUsers: number;
+  /** Longest payload; both brokers must take it. */
+  maxUpdateBytes: number;
+  now(): number;
+};
+
+const RETRY_REST_MS = 100;
+
+export function createPublisher(options: PublisherOptions): Publisher {
+  const clock = createStampClock(options.now);
+  const numbering = createNumbering({ maxUsers: options.maxUsers });
+  const published: Record<Path, number> = { pulsar: 0, sqs: 0 };
+  const underWay = new Set<Promise<Receipt>>();
+  let failed = 0;
+
+  function attempt(path: Path, route: Route, message: OutgoingMessage): Promise<void> {
+    if (path === "sqs") return options.fallback.send(message);
+    // An operator who says pulsar means it: the breaker is not asked.
+    if (route.by === "override" && route.path === "pulsar") return options.primary.send(message);
+    return options.breaker.guard(() => options.primary.send(message));
+  }
+
+  /** Tries the route, then the other path, and both again until the deadline. */
+  async function send(update: Update, payload: string): Promise<Receipt> {
+    const key = userKey(update.tenant, update.userId);
+    const message = { key, payload, deduplicationId: `${key} ${update.src} ${update.seq}` };
+    const deadline = options.now() + options.deadlineMs;
+    for (;;) {
+      const route = options.route();
+      const failures: Error[] = [];
+      for (const path of [route.path, otherPath(route.path)]) {
+        try {
+          await attempt(path, route, message);
+          published[path] += 1;
+          return receiptOf(update, path);
+        } catch (error) {
+          failures.push(toError(error));
+        }
+      }
+      if (options.now() + RETRY_REST_MS >= deadline) {
+        failed += 1;
+        throw new PublishError(update, failures);
+      }
+      await sleep(RETRY_REST_MS);
+    }
+  }
+
+  async function start(update: Update): Promise<Receipt> {
+    const payload = JSON.stringify(update);
+    const sizeBytes = Buffer.byteLength(payload);
+    if (sizeBytes > options.maxUpdateBytes) {
+      const message = `the update is ${sizeBytes} bytes long, more than ${options.maxUpdateBytes}`;
+      throw new KeylineError("too_large", message, { value: sizeBytes });
+    }
+    if (underWay.size >= options.maxUnderWay) {
+      const message = `${underWay.size} updates are under way here, try again later`;
+      throw new KeylineError("publisher_full", message, { retryable: true });
+    }
+    const sending = send(update, payload);
+    underWay.add(sending);
+    return sending.finally(() => underWay.delete(sending));
+  }
+
+  async function publish(input: UpdateInput): Promise<Receipt> {
+    const update = toEnvelope(input, options.now());
+    refuseUpdate(refuseNonJson(update.ops, "ops") ?? refuseEnvelope(update));
+    // Numbered only when valid, so that a refused update leaves no gap.
+    Object.assign(update, numbering.next(userKey(update.tenant, update.userId)), { stamp: clock.next() });
+    return start(update);
+  }
+
+  return {
+    publish,
+    async resend(update) {
+      refuseUpdate(refuseEnvelope(update));
+      return start(update);
+    },
+    user: (tenant, userId) => userPublisher(publish, tenant, userId),
+    counts: () => ({ published: { ...published }, failed, underWay: underWay.size }),
+    async close() {
+      await Promise.allSettled(underWay);
+    },
+  };
+}
+
+function receiptOf(update: Update, path: Path): Receipt {
+  const { src, seq, stamp } = update;
+  return { id: updateId(update), path, src, seq, stamp };
+}
+
+/** The whole envelope but for its identity, which has placeholders of the right form. */
+function toEnvelope({ tenant, userId, ops, id, at, priority, trace }: UpdateInput, nowMs: number): Update {
+  return {
+    v: ENVELOPE_VERSION,
+    tenant,
+    userId,
+    ...(id === undefined ? {} : { id }),
+    src: "-",
+    seq: 1,
+    stamp: 0,
+    at: at instanceof Date ? at.getTime() : (at ?? nowMs),
+    ...(priority === undefined ? {} : { priority }),
+    ops,
+    ...(trace === undefined ? {} : { trace }),
+  };
+}
+
+function refuseUpdate(refusal: Refusal | undefined): void {
+  if (!refusal) return;
+  const { code, path, value, message } = refusal;
+  throw new KeylineError(code, `${path || "update"}: ${message}, not ${value}`, {
+    path,
+    value: value,
+  });
+}
+
+function userPublisher(publish: Publisher["publish"], tenant: string, userId: string): UserPublisher {
+  const one = (operation: Operation, options?: UpdateOptions) =>
+    publish({ ...options, tenant, userId, ops: [operation] });
+  return {
+    set: (body, options) => one({ kind: "set", body }, options),
+    unset: (body, options) => one({ kind: "unset", body }, options),
+    add: (body, options) => one({ kind: "add", body }, options),
+    remove: (body, options) => one({ kind: "remove", body }, options),
+    increment: (body, options) => one({ kind: "increment", body }, options),
+    event: (name, properties, options) =>
+      one({ kind: "event", body: properties === undefined ? { name } : { name, properties } }, options),
+  };
+}
+
+function otherPath(path: Path): Path {
+  return path === "pulsar" ? "sqs" : "pulsar";
+}

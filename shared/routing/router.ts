@@ -1,0 +1,116 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import type { FleetState, RouteStore } from "../ports/route-store.ts";
+import type { Path } from "../ports/update-queue.ts";
+import { toError } from "../runtime/errors.ts";
+import type { Breaker } from "./breaker.ts";
+
+export type Route = {
+  path: Path;
+  /** Which of the three says so. */
+  by: "override" | "fleet" | "local";
+  why: string;
+};
+
+export type RouterOptions = {
+  breaker: Breaker;
+  /** Absent: this process goes by its own breaker alone. */
+  routeStore: RouteStore | undefined;
+  /** This process in the votes. */
+  voter: string;
+  /** Time between two votes. */
+  voteEveryMs: number;
+  /** How long a vote counts. */
+  voteTtlMs: number;
+  now(): number;
+  /** Called after each change of the route, and once at the start. */
+  onChange(route: Route): void;
+};
+
+export type Router = {
+  /** Where to send now: `override ?? fleet ?? local`. Costs no I/O. */
+  route(): Route;
+  /** What the fleet said last, and why it can't be heard now, if so. */
+  fleet(): { state: FleetState | undefined; error: string | undefined };
+  /** When the route last changed, as this process saw it. */
+  sinceMs(): number;
+  /** Hears the fleet at once, for instance after an operator's call. */
+  refresh(): Promise<void>;
+  close(): Promise<void>;
+};
+
+/**
+ * Keeps this process's idea of the route. It votes with its breaker's verdict and hears the fleet in the same
+ * round trip; when the store is away it goes by its own verdict, but an override it knows of stands until it
+ * expires.
+ */
+export function startRouter(options: RouterOptions): Router {
+  const { breaker, routeStore, now } = options;
+  const stopping = new AbortController();
+  let state: FleetState | undefined;
+  let heard = false;
+  let error: string | undefined;
+  let known = "";
+  let sinceMs = now();
+
+  function route(): Route {
+    const override = state?.override;
+    if (override && now() < override.expiresAtMs) {
+      return { path: override.route, by: "override", why: `${override.name}: ${override.reason}` };
+    }
+    if (state && heard) return { path: state.route, by: "fleet", why: votesInWords(state) };
+    const { route: path, reason } = breaker.verdict();
+    return { path, by: "local", why: reason };
+  }
+
+  function announce(): void {
+    const current = route();
+    const name = `${current.path} ${current.by}`;
+    if (name === known) return;
+    known = name;
+    sinceMs = now();
+    options.onChange(current);
+  }
+
+  async function refresh(): Promise<void> {
+    if (routeStore) {
+      try {
+        state = await routeStore.vote({ voter: options.voter, ...breaker.verdict() }, options.voteTtlMs);
+        heard = true;
+        error = undefined;
+      } catch (thrown) {
+        heard = false;
+        error = toError(thrown).message;
+      }
+    }
+    announce();
+  }
+
+  async function run(): Promise<void> {
+    const { signal } = stopping;
+    while (!signal.aborted) {
+      await refresh();
+      await sleep(options.voteEveryMs, undefined, { signal });
+    }
+  }
+
+  breaker.onChange(() => void refresh());
+  const running = run().catch((thrown: unknown) => {
+    if (!stopping.signal.aborted) throw thrown;
+  });
+  return {
+    route,
+    fleet: () => ({ state, error }),
+    sinceMs: () => sinceMs,
+    refresh,
+    async close() {
+      stopping.abort();
+      await running;
+      await routeStore?.withdraw(options.voter);
+    },
+  };
+}
+
+function votesInWords(state: FleetState): string {
+  const forSqs = state.votes.filter(({ route }) => route === "sqs").length;
+  return `${forSqs} of ${state.votes.length} processes vote for sqs`;
+}

@@ -1,0 +1,131 @@
+import { KeylineError } from "./errors.ts";
+
+/**
+ * One setting: an environment variable with its type, default, unit and meaning. `--help`, the README's table
+ * and the check at start are all made from it.
+ */
+export type Setting<T> = {
+  env: string;
+  /** The value of a text, or why it is none. */
+  parse(text: string): { value: T } | { problem: string };
+  /** As it would stand in the environment; undefined when the setting is required. */
+  default: string | undefined;
+  /** What the text is: `ms`, `bytes`, `URL`, `text`. */
+  unit: string;
+  meaning: string;
+  /** Never quoted whole. */
+  secret: boolean;
+};
+
+export type Settings = Record<string, Setting<unknown>>;
+export type Values<S extends Settings> = { [K in keyof S]: S[K] extends Setting<infer T> ? T : never };
+
+type Declared = { env: string; meaning: string; default?: string; secret?: boolean };
+
+function declare<T>(
+  unit: string,
+  { env, meaning, ...rest }: Declared,
+  parse: Setting<T>["parse"],
+): Setting<T> {
+  return { env, meaning, unit, default: rest.default, secret: rest.secret ?? false, parse };
+}
+
+export function integer(declared: Declared & { unit: string; min: number; max?: number }): Setting<number> {
+  const { min, max = Number.MAX_SAFE_INTEGER } = declared;
+  return declare(declared.unit, declared, (text) => {
+    const value = Number(text);
+    if (!/^-?\d+$/.test(text) || !Number.isSafeInteger(value)) return { problem: "is not a whole number" };
+    if (value < min || value > max) return { problem: `is not from ${min} to ${max}` };
+    return { value };
+  });
+}
+
+/** A text, empty only where the default is. */
+export function text(declared: Declared & { pattern?: RegExp; form?: string }): Setting<string> {
+  const { pattern = /./su, form = "a text that is not empty" } = declared;
+  return declare("text", declared, (value) =>
+    pattern.test(value) || value === declared.default ? { value } : { problem: `is not ${form}` },
+  );
+}
+
+export function choice<T extends string>(declared: Declared & { choices: readonly T[] }): Setting<T> {
+  return declare(declared.choices.join(" \\| "), declared, (value) => {
+    const found = declared.choices.find((name) => name === value);
+    return found === undefined
+      ? { problem: `is not one of ${declared.choices.join(", ")}` }
+      : { value: found };
+  });
+}
+
+/** A URL of one of the schemes (without colon); the adapter checks the rest. */
+export function url(declared: Declared & { schemes: readonly string[] }): Setting<string> {
+  return declare("URL", declared, (value) => {
+    if (value === declared.default) return { value };
+    const scheme = value.slice(0, Math.max(0, value.indexOf("://")));
+    if (!declared.schemes.includes(scheme))
+      return { problem: `does not start with ${declared.schemes.map((name) => `${name}://`).join(", ")}` };
+    return { value };
+  });
+}
+
+/**
+ * Reads all settings from an environment. Throws one KeylineError `bad_settings` that names every setting
+ * that is missing or wrong and quotes its value (of a secret, only its length).
+ */
+export function readSettings<S extends Settings>(settings: S, env: NodeJS.ProcessEnv): Values<S> {
+  const problems: string[] = [];
+  const values: Record<string, unknown> = {};
+  for (const [name, setting] of Object.entries(settings)) {
+    const given = env[setting.env];
+    const text = given === undefined || given === "" ? setting.default : given;
+    if (text === undefined) {
+      problems.push(`${setting.env} is required (${setting.unit}): ${setting.meaning}`);
+      continue;
+    }
+    const parsed = setting.parse(text);
+    if ("value" in parsed) values[name] = parsed.value;
+    else problems.push(`${setting.env}=${shown(setting, text)} ${parsed.problem}`);
+  }
+  if (problems.length > 0) throw new KeylineError("bad_settings", problems.join("\n"), { value: problems });
+  return values as Values<S>;
+}
+
+/** As `readSettings`, where what the program itself gives stands above the environment. */
+export function settingsFrom<S extends Settings>(
+  settings: S,
+  given: Partial<Values<S>>,
+  env: NodeJS.ProcessEnv,
+): Values<S> {
+  const merged = { ...env };
+  for (const [name, value] of Object.entries(given)) {
+    const setting = settings[name];
+    if (setting && value !== undefined) merged[setting.env] = String(value);
+  }
+  return readSettings(settings, merged);
+}
+
+/** A value as it may be printed: a secret, and the password within a URL, are not. */
+function shown(setting: Setting<unknown>, text: string): string {
+  if (setting.secret) return `(${text.length} characters)`;
+  return JSON.stringify(text.replace(/\/\/([^/@:]*):[^/@]*@/, "//$1:***@"));
+}
+
+/** The settings as rows of a Markdown table. */
+export function settingsTable(settings: Settings): string {
+  const rows = Object.values(settings).map((setting) => {
+    const value =
+      setting.default === undefined ? "required" : setting.default === "" ? "" : `\`${setting.default}\``;
+    return `| \`${setting.env}\` | ${value} | ${setting.unit} | ${setting.meaning} |`;
+  });
+  return ["| setting | default | unit | meaning |", "|---|---|---|---|", ...rows].join("\n");
+}
+
+/** The settings as plain text for `--help`. */
+export function settingsHelp(settings: Settings): string {
+  return Object.values(settings)
+    .map((setting) => {
+      const value = setting.default === undefined ? "required" : `default ${setting.default || "none"}`;
+      return `  ${setting.env}  (${setting.unit.replaceAll("\\", "")}, ${value})\n      ${setting.meaning}`;
+    })
+    .join("\n");
+}

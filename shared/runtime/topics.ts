@@ -1,0 +1,24 @@
+import type { Topic } from "../ports/primary-queue.ts";
+
+/** The topics of one installation. */
+export type Topics = {
+  /** Every update; kept for good, it is the ledger. */
+  updates: Topic;
+  /** What can never apply, with its reason. */
+  deadLetter: Topic;
+  /** Canaries of the health sample; nothing is kept. */
+  canary: Topic;
+};
+
+export function topicsOf(namespace: string): Topics {
+  return {
+    updates: `persistent://${namespace}/updates`,
+    deadLetter: `persistent://${namespace}/dead-letter`,
+    canary: `persistent://${healthNamespaceOf(namespace)}/canary`,
+  };
+}
+
+/** Canaries live in a namespace of their own, because retention is set by namespace. */
+export function healthNamespaceOf(namespace: string): string {
+  return `${namespace}-health`;
+}

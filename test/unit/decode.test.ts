@@ -1,0 +1,164 @@
+import { describe, expect, test } from "vitest";
+import { decode } from "../../shared/domain/decode.ts";
+import { stampAt } from "../../shared/domain/stamp.ts";
+
+const NOW_MS = 1_767_225_600_000;
+const limits = { maxUpdateBytes: 10_000, maxClockSkewMs: 60_000 };
+const place = { partition: 3, ledgerId: 4_100, entryId: 7, batchIndex: 2 };
+const provenance = { sizeBytes: 100, publishTimeMs: NOW_MS - 5, position: place };
+const read = (payload: unknown, from: Parameters<typeof decode>[1] = provenance) =>
+  decode(typeof payload === "string" ? payload : JSON.stringify(payload), from, limits, NOW_MS);
+const envelope = {
+  v: 1,
+  tenant: "shop",
+  userId: "42",
+  src: "s",
+  seq: 1,
+  stamp: stampAt(NOW_MS),
+  at: NOW_MS,
+  ops: [{ kind: "set", body: { plan: "pro" } }],
+};
+
+test("an envelope is taken as it is", () => {
+  expect(read(envelope)).toEqual({ update: envelope });
+});
+
+describe("a minimal message of another program", () => {
+  test("gets identity, stamp and time from the broker", () => {
+    const event = { name: "order_completed", properties: { amount: 3 } };
+    expect(read({ tenantId: "shop", userId: "42", event })).toEqual({
+      update: {
+        v: 1,
+        tenant: "shop",
+        userId: "42",
+        src: "ledger:3.1",
+        seq: (4 * 2 ** 29 + 7) * 2 ** 12 + 3,
+        stamp: stampAt(NOW_MS - 5),
+        at: NOW_MS - 5,
+        ops: [{ kind: "event", body: event }],
+      },
+    });
+  });
+
+  test("keeps its own id, time and operations, with the event last", () => {
+    const ops = [{ kind: "increment", body: { points: 1 } }];
+    const decoded = read({
+      tenantId: "shop",
+      userId: "42",
+      id: "m1",
+      at: "2026-01-01T00:00:00Z",
+      ops,
+      event: { name: "e" },
+    });
+    expect(decoded).toMatchObject({
+      update: { id: "m1", at: NOW_MS, ops: [...ops, { kind: "event", body: { name: "e" } }] },
+    });
+  });
+
+  test("later places in a partition have greater numbers, and the same place the same", () => {
+    const at = (ledgerId: number, entryId: number, batchIndex: number) => {
+      const position = { partition: 0, ledgerId, entryId, batchIndex };
+      const decoded = read({ tenantId: "t", userId: "u", event: { name: "e" } }, { ...provenance, position });
+      return "update" in decoded ? decoded.update : undefined;
+    };
+    const places = [
+      at(5, 0, 0),
+      at(5, 0, 1),
+      at(5, 1, 0),
+      at(5, 2 ** 29 - 1, 4_095),
+      at(6, 0, 0),
+      at(4_095, 0, 0),
+    ];
+    const numbers = places.map((update) => update!.seq);
+    expect(numbers).toEqual([...numbers].sort((a, b) => a - b));
+    expect(new Set(numbers).size).toBe(numbers.length);
+    expect(numbers.every(Number.isSafeInteger)).toBe(true);
+    expect(at(4_096, 0, 0)!.src).not.toBe(at(4_095, 0, 0)!.src);
+    expect(at(5, 1, 0)).toEqual(at(5, 1, 0));
+  });
+
+  test("is refused where there is no ledger to identify it", () => {
+    const decoded = read(
+      { tenantId: "t", userId: "u", event: { name: "e" } },
+      { sizeBytes: 1, publishTimeMs: 0 },
+    );
+    expect(decoded).toMatchObject({ refusal: { code: "invalid_update", path: "src" } });
+  });
+});
+
+describe("a refusal names code, path and value", () => {
+  const cases: [name: string, payload: unknown, code: string, path: string, value: string][] = [
+    ["no JSON", "{", "not_json", "", '"{"'],
+    ["null", null, "invalid_update", "", "null"],
+    ["a number", 7, "invalid_update", "", "7"],
+    ["a later version", { ...envelope, v: 2 }, "unknown_version", "v", "2"],
+    ["no tenant", { ...envelope, tenant: undefined }, "invalid_update", "tenant", "undefined"],
+    ["a tenant with a colon", { ...envelope, tenant: "a:b" }, "invalid_update", "tenant", '"a:b"'],
+    ["an unknown field", { ...envelope, extra: 1 }, "invalid_update", "extra", "1"],
+    [
+      "a kind that is none",
+      { ...envelope, ops: [{ kind: "boom", body: {} }] },
+      "invalid_update",
+      "ops[0].kind",
+      '"boom"',
+    ],
+    [
+      "an inherited kind",
+      { ...envelope, ops: [{ kind: "toString" }] },
+      "invalid_update",
+      "ops[0].kind",
+      '"toString"',
+    ],
+    [
+      "an amount that is a text",
+      { ...envelope, ops: [envelope.ops[0], { kind: "increment", body: { points: "7" } }] },
+      "invalid_update",
+      "ops[1].body.points",
+      '"7"',
+    ],
+    [
+      "a machinery field",
+      { ...envelope, ops: [{ kind: "set", body: { $m: 1 } }] },
+      "invalid_update",
+      "ops[0].body.$m",
+      "1",
+    ],
+    ["no operations", { ...envelope, ops: [] }, "invalid_update", "ops", "[]"],
+    ["half a surrogate pair", { ...envelope, userId: "\ud800" }, "invalid_update", "userId", '"\\ud800"'],
+    [
+      "a stamp far ahead",
+      { ...envelope, stamp: stampAt(NOW_MS + 60_001) },
+      "stamp_in_future",
+      "stamp",
+      String(stampAt(NOW_MS + 60_001)),
+    ],
+    [
+      "a raw message with nothing in it",
+      { tenantId: "t", userId: "u" },
+      "invalid_update",
+      "ops",
+      "undefined",
+    ],
+    [
+      "a raw message with a bad time",
+      { tenantId: "t", userId: "u", at: "soon", event: { name: "e" } },
+      "invalid_update",
+      "at",
+      '"soon"',
+    ],
+  ];
+  test.each(cases)("%s", (_, payload, code, path, value) => {
+    expect(read(payload)).toMatchObject({ refusal: { code, path, value } });
+  });
+
+  test("too large, by the size the broker delivered", () => {
+    expect(read(envelope, { ...provenance, sizeBytes: 10_001 })).toMatchObject({
+      refusal: { code: "too_large", value: "10001" },
+    });
+  });
+
+  test("a long value is shortened", () => {
+    const decoded = read({ ...envelope, userId: "x".repeat(1_000) });
+    expect("refusal" in decoded && decoded.refusal.value.length).toBeLessThan(250);
+  });
+});

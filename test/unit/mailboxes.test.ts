@@ -1,0 +1,109 @@
+import { expect, test } from "vitest";
+import { createMailboxes, type MailboxOptions, type Turn } from "../../services/audience-update/mailboxes.ts";
+
+/** Mailboxes whose rounds end when the test says so. */
+function harness(overrides: Partial<MailboxOptions<number>> = {}) {
+  const rounds: { turns: Turn<number>[]; end(failed?: Turn<number>[]): void; fail(): void }[] = [];
+  const mailboxes = createMailboxes<number>({
+    maxItemsPerTurn: 10,
+    maxUsersPerRound: 10,
+    maxRounds: 10,
+    restMs: () => 1,
+    runRound: (turns) => {
+      const { promise, resolve, reject } = Promise.withResolvers<Turn<number>[]>();
+      rounds.push({ turns, end: (failed = []) => resolve(failed), fail: () => reject(new Error("broken")) });
+      return promise;
+    },
+    ...overrides,
+  });
+  return { mailboxes, rounds };
+}
+
+const content = (turns: Turn<number>[]) => turns.map(({ key, items }) => [key, ...items]);
+
+test("what arrives together runs in one round, each user's items in order of arrival", async () => {
+  const { mailboxes, rounds } = harness();
+  for (const [key, item] of [
+    ["a", 1],
+    ["b", 1],
+    ["a", 2],
+  ] as const)
+    mailboxes.deliver(key, item);
+  await expect.poll(() => rounds.length).toBe(1);
+  expect(content(rounds[0]!.turns)).toEqual([
+    ["a", 1, 2],
+    ["b", 1],
+  ]);
+});
+
+test("a user is never in two rounds at once, others go on", async () => {
+  const { mailboxes, rounds } = harness();
+  mailboxes.deliver("a", 1);
+  await expect.poll(() => rounds.length).toBe(1);
+  mailboxes.deliver("a", 2);
+  mailboxes.deliver("b", 1);
+  await expect.poll(() => rounds.length).toBe(2);
+  expect(content(rounds[1]!.turns)).toEqual([["b", 1]]);
+  rounds[0]!.end();
+  await expect.poll(() => rounds.length).toBe(3);
+  expect(content(rounds[2]!.turns)).toEqual([["a", 2]]);
+});
+
+test("a turn takes no more than its bound, and the rest goes next", async () => {
+  const { mailboxes, rounds } = harness({ maxItemsPerTurn: 2 });
+  for (const item of [1, 2, 3]) mailboxes.deliver("a", item);
+  await expect.poll(() => rounds.length).toBe(1);
+  rounds[0]!.end();
+  await expect.poll(() => rounds.length).toBe(2);
+  expect(rounds.map(({ turns }) => content(turns))).toEqual([[["a", 1, 2]], [["a", 3]]]);
+});
+
+test("rounds and users in a round are bounded", async () => {
+  const { mailboxes, rounds } = harness({ maxUsersPerRound: 2, maxRounds: 1 });
+  for (const key of ["a", "b", "c"]) mailboxes.deliver(key, 1);
+  await expect.poll(() => rounds.length).toBe(1);
+  expect(content(rounds[0]!.turns)).toEqual([
+    ["a", 1],
+    ["b", 1],
+  ]);
+  rounds[0]!.end();
+  await expect.poll(() => rounds.length).toBe(2);
+  expect(content(rounds[1]!.turns)).toEqual([["c", 1]]);
+});
+
+test("a failed turn comes again in front of what arrived meanwhile, and only its user rests", async () => {
+  const { mailboxes, rounds } = harness();
+  mailboxes.deliver("a", 1);
+  mailboxes.deliver("b", 1);
+  await expect.poll(() => rounds.length).toBe(1);
+  mailboxes.deliver("a", 2);
+  rounds[0]!.end([rounds[0]!.turns[0]!]);
+  await expect.poll(() => rounds.length).toBe(2);
+  expect(rounds[1]!.turns).toEqual([{ key: "a", items: [1, 2], failures: 1 }]);
+  rounds[1]!.end();
+  await expect.poll(() => mailboxes.counts()).toEqual({ users: 0, resting: 0 });
+});
+
+test("a round that breaks fails each of its turns, and failures are counted until one succeeds", async () => {
+  const failures: number[] = [];
+  const { mailboxes, rounds } = harness({ restMs: (count) => failures.push(count) });
+  mailboxes.deliver("a", 1);
+  for (const round of [0, 1, 2]) {
+    await expect.poll(() => rounds.length).toBe(round + 1);
+    if (round < 2) rounds[round]!.fail();
+    else rounds[round]!.end();
+  }
+  expect(failures).toEqual([1, 2]);
+  mailboxes.deliver("a", 2);
+  await expect.poll(() => rounds.length).toBe(4);
+  expect(rounds[3]!.turns[0]!.failures).toBe(0);
+});
+
+test("a mailbox that runs dry is dropped", async () => {
+  const { mailboxes, rounds } = harness();
+  mailboxes.deliver("a", 1);
+  expect(mailboxes.counts().users).toBe(1);
+  await expect.poll(() => rounds.length).toBe(1);
+  rounds[0]!.end();
+  await expect.poll(() => mailboxes.counts().users).toBe(0);
+});
