@@ -1,9 +1,29 @@
 import { defineConfig } from "vitest/config";
+import { summaryReporter } from "./test/support/summary-reporter.ts";
 
 export default defineConfig({
   test: {
-    include: ["shared/**/*.test.ts", "services/**/*.test.ts", "test/**/*.test.ts"],
-    globalSetup: [],
+    // Two cores: suites that share them with real servers run one after another.
+    fileParallelism: false,
     testTimeout: 30_000,
+    hookTimeout: 60_000,
+    reporters: ["default", summaryReporter()],
+    projects: [
+      {
+        extends: true,
+        test: {
+          name: "pure",
+          include: ["shared/**/*.test.ts", "services/**/*.test.ts", "test/{unit,property,e2e}/**/*.test.ts"],
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: "servers",
+          include: ["test/{contract,integration,support}/**/*.test.ts"],
+          globalSetup: ["test/support/servers.ts"],
+        },
+      },
+    ],
   },
 });

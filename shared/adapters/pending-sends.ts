@@ -1,5 +1,5 @@
 import type { KeylineError } from "../runtime/errors.ts";
-import { refused, unanswered } from "./queue-errors.ts";
+import { unanswered } from "./queue-errors.ts";
 
 /** The only source of time of what takes one; `globalThis` has this shape but for `now`. */
 export type Scheduler = {
@@ -20,9 +20,10 @@ export const systemScheduler: Scheduler = {
 export type PendingSends = {
   /** The number for the next send; hand it to `wait`. */
   nextId(): number;
-  /** Rejects with `queue_send_refused` at the bound, with `queue_send_timeout` when no answer comes in time. */
-  wait(id: number): Promise<void>;
+  /** True at the bound: the caller must refuse the next send. */
   full(): boolean;
+  /** Rejects with `queue_send_timeout` when no answer comes in time. */
+  wait(id: number): Promise<void>;
   resolve(id: number): void;
   reject(id: number, error: KeylineError): void;
   rejectAll(error: KeylineError): void;
@@ -80,9 +81,6 @@ export function createPendingSends(
   return {
     nextId: () => ++lastId,
     wait(id) {
-      if (sends.size >= maxPending) {
-        return Promise.reject(refused(topic, `${maxPending} sends are under way already`, true));
-      }
       const deadlineMs = scheduler.now() + sendTimeoutMs;
       const answered = new Promise<void>((resolve, reject) => sends.set(id, { resolve, reject, deadlineMs }));
       if (timer === undefined) arm(deadlineMs);

@@ -44,7 +44,8 @@ export type Producer = {
   /**
    * Resolves when the broker has the message durably. Rejects with a KeylineError:
    * `queue_not_connected` at once when there is no connection, `queue_send_timeout` when no answer came
-   * (the broker may have the message all the same), `queue_send_refused` when the broker said no.
+   * in time or the connection was lost before it (the broker may have the message all the same),
+   * `queue_send_refused` when the broker said no.
    */
   send(message: OutgoingMessage): Promise<void>;
   /** True when a send has a chance: connected, or (SQS) connectionless. */
@@ -56,7 +57,8 @@ export type Producer = {
 export type Consumer = {
   /**
    * Resolves with 1 to `maxMessages` messages as soon as there are some, in order of delivery; with none only
-   * after `close`. Never rejects for a broker that is away: it waits and reconnects. One call at a time.
+   * after `pause` or `close`. Never rejects for a broker that is away: it waits and reconnects. One call at
+   * a time.
    */
   receive(maxMessages: number): Promise<Delivery[]>;
   /**

@@ -5,7 +5,9 @@
  * consumer (20,000 a subscription) that wait for their key, long before the 50,000 unacknowledged a consumer
  * or 200,000 a subscription that block delivery, and a consumer's bounds in flight are below either.
  */
+import { setTimeout as delay } from "node:timers/promises";
 import type { Topic } from "../../ports/primary-queue.ts";
+import { KeylineError } from "../../runtime/errors.ts";
 import { createPulsarAdmin, type PulsarAdmin, type PulsarAdminOptions } from "./pulsar-admin.ts";
 
 export type TopicSetUpOptions = PulsarAdminOptions & {
@@ -30,6 +32,11 @@ export type TopicSetUp = {
 
 const unlimited = -1;
 const canaryLifeSeconds = 60;
+/** The message id before all others, as the admin API writes it. */
+const earliest = { ledgerId: -1, entryId: -1, partitionIndex: -1 };
+const busyStatus = 412;
+const busyAttempts = 50;
+const busyRetryMs = 100;
 
 /**
  * Makes namespaces, topics and the subscription, as far as they are missing, and sets the namespaces' policies.
@@ -53,10 +60,7 @@ export async function setUpTopics(adminUrl: string, options: TopicSetUpOptions =
   const partitions = await ensurePartitionedTopic(admin, `${namespace}/updates`, options.partitions ?? 4);
   await admin.create(`persistent/${namespace}/dead-letter`);
   await admin.create(`persistent/${healthNamespace}/canary`);
-  await admin.create(
-    `persistent/${namespace}/updates/subscription/${encodeURIComponent(subscription)}`,
-    earliest,
-  );
+  await ensureSubscription(admin, `${namespace}/updates`, subscription);
   return {
     updates: `persistent://${namespace}/updates`,
     deadLetter: `persistent://${namespace}/dead-letter`,
@@ -65,9 +69,6 @@ export async function setUpTopics(adminUrl: string, options: TopicSetUpOptions =
     partitions,
   };
 }
-
-/** The message id before all others, as the admin API writes it. */
-const earliest = { ledgerId: -1, entryId: -1, partitionIndex: -1 };
 
 async function ensureNamespace(admin: PulsarAdmin, namespace: string): Promise<void> {
   const [tenant] = namespace.split("/");
@@ -113,4 +114,19 @@ async function ensurePartitionedTopic(
   await admin.create(`persistent/${topic}/partitions`, partitions);
   const existing = await admin.get<{ partitions: number }>(`persistent/${topic}/partitions`);
   return existing.partitions;
+}
+
+/** While another process makes the same subscription, the broker says that it is busy. */
+async function ensureSubscription(admin: PulsarAdmin, topic: string, subscription: string): Promise<void> {
+  const path = `persistent/${topic}/subscription/${encodeURIComponent(subscription)}`;
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      await admin.create(path, earliest);
+      return;
+    } catch (thrown) {
+      const busy = thrown instanceof KeylineError && thrown.value === busyStatus;
+      if (!busy || attempt === busyAttempts) throw thrown;
+      await delay(busyRetryMs);
+    }
+  }
 }

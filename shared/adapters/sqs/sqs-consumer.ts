@@ -37,16 +37,19 @@ export function createSqsConsumer(requests: SqsRequests, options: SqsConsumerOpt
   let freed = Promise.withResolvers<void>();
   const held = createHeldMessages(requests, options);
   const deletes = createDeletes(requests, { ...options, onFreed: announceRoom });
-  const polls = startPolls(requests, { ...options, pollSize, room, take });
+  const polls = startPolls(requests, {
+    ...options,
+    pollSize,
+    hasRoom,
+    roomChanged: () => freed.promise,
+    take,
+  });
 
-  /** Waits until a whole poll's worth of messages may be asked for. */
-  async function room(signal: AbortSignal, askedCount: () => number): Promise<void> {
-    while (!signal.aborted) {
-      const prefetchable = maxPrefetched - buffer.length - askedCount();
-      const holdable = maxUnacknowledged - held.count() - deletes.count() - askedCount();
-      if (prefetchable >= pollSize && holdable >= pollSize) return;
-      await freed.promise;
-    }
+  /** Whether a whole poll's worth of messages may be asked for. */
+  function hasRoom(askedCount: number): boolean {
+    const prefetchable = maxPrefetched - buffer.length - askedCount;
+    const holdable = maxUnacknowledged - held.count() - deletes.count() - askedCount;
+    return prefetchable >= pollSize && holdable >= pollSize;
   }
 
   function announceRoom(): void {
@@ -83,7 +86,7 @@ export function createSqsConsumer(requests: SqsRequests, options: SqsConsumerOpt
 
   return {
     receive(maxMessages) {
-      if (polls.signal.aborted) return Promise.resolve([]);
+      if (polls.stopped()) return Promise.resolve([]);
       if (buffer.length > 0) return Promise.resolve(shift(maxMessages));
       return new Promise((resolve) => {
         receiving = { maxMessages, resolve };
@@ -99,7 +102,7 @@ export function createSqsConsumer(requests: SqsRequests, options: SqsConsumerOpt
       await held.release(handlesOf([...deliveries, ...later]), Math.ceil(afterMs / 1000));
       announceRoom();
     },
-    connected: () => !polls.signal.aborted && !polls.failing(),
+    connected: () => !polls.stopped() && !polls.failing(),
     pause,
     async close() {
       pause();

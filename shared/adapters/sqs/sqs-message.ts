@@ -1,7 +1,8 @@
 /**
  * An update as an SQS message: the payload is the body, the key travels as the message attribute `key`.
- * SQS refuses most control characters, U+FFFE, U+FFFF, lone surrogates and empty texts. A text that holds one
- * is written as a JSON string instead, and the attribute `payloadAs` or `keyAs` says so.
+ * SQS refuses most control characters, U+FFFE, U+FFFF, lone surrogates and empty texts, and the embedded server
+ * all characters beyond U+FFFF too. A text that holds one is written as an escaped JSON string instead, and the
+ * attribute `payloadAs` or `keyAs` says so.
  */
 import { hash } from "node:crypto";
 import type { Message, MessageAttributeValue } from "@aws-sdk/client-sqs";
@@ -50,7 +51,7 @@ export function decodeMessage(message: Message): { key: string; payload: string;
 }
 
 // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what SQS refuses
-const refused = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\ufffe\uffff]|\p{Surrogate}/u;
+const refused = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\ud800-\udfff\ufffe\uffff]/;
 
 function isPlain(text: string): boolean {
   return text.length > 0 && !refused.test(text);
@@ -58,7 +59,7 @@ function isPlain(text: string): boolean {
 
 function asJson(text: string): string {
   return JSON.stringify(text).replace(
-    /[\ufffe\uffff]/g,
+    /[\ud800-\udfff\ufffe\uffff]/g,
     (character) => `\\u${character.charCodeAt(0).toString(16)}`,
   );
 }

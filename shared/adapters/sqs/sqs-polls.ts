@@ -11,20 +11,24 @@ export type PollsOptions = {
   visibilityTimeoutSeconds: number;
   /** Messages that each poll asks for. */
   pollSize: number;
-  /** Resolves when a poll may start, given how many messages the polls under way may bring. */
-  room: (signal: AbortSignal, askedCount: () => number) => Promise<void>;
+  /** Whether one more poll may start, given how many messages the polls under way may bring. */
+  hasRoom: (askedCount: number) => boolean;
+  /** Resolves when `hasRoom` may have changed, also after `stop`. */
+  roomChanged: () => Promise<void>;
   take: (messages: Message[]) => void;
   onError: (error: Error) => void;
 };
 
 const minBackoffMs = 100;
 const maxBackoffMs = 2_000;
+/** Polls as short as this are waited for at the end, longer ones are broken off. */
+const maxAwaitedPollSeconds = 2;
 
 export function startPolls(requests: SqsRequests, options: PollsOptions) {
-  const { pollers, longPollSeconds, visibilityTimeoutSeconds, pollSize, room, take, onError } = options;
+  const { pollers, longPollSeconds, visibilityTimeoutSeconds, pollSize } = options;
   const stopping = new AbortController();
-  const signal = stopping.signal;
-  const interruptedAttempts: string[] = [];
+  const breakingOff = new AbortController();
+  const brokenOffAttempts: string[] = [];
   let askedCount = 0;
   let failingCount = 0;
   const loops = Array.from({ length: pollers }, poll);
@@ -32,28 +36,31 @@ export function startPolls(requests: SqsRequests, options: PollsOptions) {
   async function poll(): Promise<void> {
     let failures = 0;
     let attemptId: string = randomUUID();
-    while (true) {
-      await room(signal, () => askedCount);
-      if (signal.aborted) return;
+    while (!stopping.signal.aborted) {
+      if (!options.hasRoom(askedCount)) {
+        await options.roomChanged();
+        continue;
+      }
       const ok = await pollOnce(attemptId);
       if (ok) attemptId = randomUUID();
       failingCount += Number(!ok) - Number(failures > 0);
       failures = ok ? 0 : failures + 1;
-      if (!ok) await sleep(backoffMs(failures), undefined, { signal }).catch(() => undefined);
+      if (!ok)
+        await sleep(backoffMs(failures), undefined, { signal: stopping.signal }).catch(() => undefined);
     }
   }
 
   async function pollOnce(attemptId: string): Promise<boolean> {
     askedCount += pollSize;
     try {
-      const messages = await receive(attemptId, { waitSeconds: longPollSeconds, signal });
+      const messages = await receive(attemptId, { waitSeconds: longPollSeconds, signal: breakingOff.signal });
       askedCount -= pollSize;
-      take(messages);
+      options.take(messages);
       return true;
     } catch (thrown) {
       askedCount -= pollSize;
-      if (signal.aborted) interruptedAttempts.push(attemptId);
-      else onError(toError(thrown));
+      if (breakingOff.signal.aborted) brokenOffAttempts.push(attemptId);
+      else options.onError(toError(thrown));
       return false;
     }
   }
@@ -63,19 +70,25 @@ export function startPolls(requests: SqsRequests, options: PollsOptions) {
   }
 
   return {
-    signal,
+    stopped: () => stopping.signal.aborted,
     failing: () => failingCount > 0,
     stop(): void {
       stopping.abort();
+      if (longPollSeconds > maxAwaitedPollSeconds) breakingOff.abort();
     },
     /**
-     * After `stop`. A poll that was aborted may have taken messages whose answer nobody read: the same attempt
-     * brings them again (on AWS; elsewhere it may bring others, which are then given back as well).
+     * After `stop`. A poll that was broken off may have taken messages whose answer nobody read. On AWS the same
+     * attempt brings them again. Other servers serve a poll to its end and know no attempts: what such a poll
+     * takes stays invisible for the visibility timeout, unless polls are short enough to be waited for.
      */
     async finish(): Promise<void> {
+      const graceMs = longPollSeconds * 1000 + maxBackoffMs;
+      const timer = setTimeout(() => breakingOff.abort(), graceMs);
       await Promise.all(loops);
-      const recover = (attemptId: string) => receive(attemptId, { waitSeconds: 0 }).then(take, onError);
-      await Promise.all(interruptedAttempts.splice(0).map(recover));
+      clearTimeout(timer);
+      const recover = (attemptId: string) =>
+        receive(attemptId, { waitSeconds: 0 }).then(options.take, options.onError);
+      await Promise.all(brokenOffAttempts.splice(0).map(recover));
     },
   };
 }

@@ -103,24 +103,21 @@ async function request<T>(run: () => Promise<T>): Promise<T> {
   }
 }
 
+/** Failures after which SQS cannot have the request; after any other without an answer it may have it. */
+const neverSent = new Set(["ECONNREFUSED", "ENOTFOUND", "EAI_AGAIN", "EHOSTUNREACH", "ENETUNREACH"]);
+
 function requestError(cause: Error): KeylineError {
-  const { $metadata } = cause as { $metadata?: { httpStatusCode?: number } };
+  const { $metadata, code } = cause as { $metadata?: { httpStatusCode?: number }; code?: string };
   const status = $metadata?.httpStatusCode;
-  const text = `${cause.name}: ${cause.message}`;
-  if (cause.name === "AbortError" || cause.name === "TimeoutError") {
-    return new KeylineError("queue_send_timeout", `SQS gave no answer in time (${text})`, {
-      retryable: true,
-      cause,
-    });
+  const text = `${cause.name}: ${cause.message || code}`;
+  if (status !== undefined) {
+    const retryable = status >= 500 || status === 429 || /throttl|OverLimit/i.test(cause.name);
+    return new KeylineError("queue_send_refused", `SQS answered ${status} (${text})`, { retryable, cause });
   }
-  if (status === undefined) {
-    return new KeylineError("queue_not_connected", `SQS cannot be reached (${text})`, {
-      retryable: true,
-      cause,
-    });
-  }
-  const retryable = status >= 500 || status === 429 || /throttl|OverLimit/i.test(cause.name);
-  return new KeylineError("queue_send_refused", `SQS answered ${status} (${text})`, { retryable, cause });
+  const details = { retryable: true, cause };
+  return neverSent.has(code ?? "") || cause.name === "CredentialsProviderError"
+    ? new KeylineError("queue_not_connected", `SQS cannot be reached (${text})`, details)
+    : new KeylineError("queue_send_timeout", `SQS gave no answer (${text})`, details);
 }
 
 /**

@@ -1,0 +1,87 @@
+/**
+ * `npm run bench`: the whole path on real servers of this machine, each figure beside the raw drain rate of
+ * the same client in the same run. `--json FILE` writes every figure with its unit under a stable name.
+ */
+import { Command, InvalidArgumentError } from "commander";
+import { openPrimaryQueue } from "../shared/adapters/open.ts";
+import { connectPublisher } from "../shared/publish/connect-publisher.ts";
+import { createLog } from "../shared/runtime/log.ts";
+import { topicsOf } from "../shared/runtime/topics.ts";
+import { type RealStack, startRealStack } from "../test/support/real-stack.ts";
+import { startService } from "../test/support/service-process.ts";
+import { measureEndToEnd, measureRawDrain } from "./end-to-end.ts";
+import { measureFailover } from "./failover.ts";
+import { createFigures, type Figures } from "./figures.ts";
+import { measureLatency } from "./latency.ts";
+import { prefill } from "./prefill.ts";
+
+const count = (text: string) => {
+  if (!/^[1-9]\d{0,8}$/.test(text)) throw new InvalidArgumentError(`${text} is not a whole number from 1 on`);
+  return Number(text);
+};
+const options = new Command("npm run bench --")
+  .description("Measures throughput, latency and failover on real servers of this machine.")
+  .option("--json <file>", "write every figure with its unit to a file")
+  .option("--updates <n>", "updates in the backlog", count, 200_000)
+  .option("--users <n>", "users that they are spread over", count, 100_000)
+  .option("--partitions <n>", "partitions of the topic", count, 4)
+  .parse()
+  .opts<{ json?: string; updates: number; users: number; partitions: number }>();
+
+const log = createLog("bench", "error");
+const figures = createFigures();
+const stack = await startRealStack({ partitions: options.partitions, tuning: "full", report: console.log });
+try {
+  const { appliedPerSecond } = await measureThroughput(stack, figures);
+  await measureLive(stack, appliedPerSecond / 2, figures);
+} finally {
+  await stack.close();
+}
+console.log();
+figures.print();
+if (options.json !== undefined) figures.writeJson(options.json);
+
+/** The same backlog three times: raw, applied, raw again, because the machine's speed drifts. */
+async function measureThroughput(on: RealStack, into: Figures): Promise<{ appliedPerSecond: number }> {
+  const { updates } = options;
+  const topic = topicsOf("public/keyline").updates;
+  const raw = ["bench-raw-before", "bench-raw-after"] as const;
+  for (const subscription of raw) await on.subscribe(subscription);
+  const queue = await openPrimaryQueue({ pulsarUrl: on.environment.PULSAR_URL!, pulsarToken: "" }, log);
+  const producer = queue.producer({ topic, sendTimeoutMs: 60_000, maxPending: 10_000 });
+  while (!producer.connected()) await new Promise((resume) => setTimeout(resume, 20));
+  console.log(`publishing ${updates} updates`);
+  const filled = await prefill(producer, options);
+  await queue.close();
+  into.add("prefill.meanSize", filled.meanBytes, "bytes");
+  into.add("prefill.publishedPerSecond", filled.perSecond, "updates/s");
+  console.log("draining raw, applying, draining raw again");
+  const before = await measureRawDrain(on, raw[0], updates);
+  const { appliedPerSecond } = await measureEndToEnd(on, updates, into);
+  const after = await measureRawDrain(on, raw[1], updates);
+  const rawPerSecond = (before.perSecond + after.perSecond) / 2;
+  into.add("endToEnd.rawPerSecondBefore", before.perSecond, "messages/s");
+  into.add("endToEnd.rawPerSecondAfter", after.perSecond, "messages/s");
+  into.add("endToEnd.rawPerSecond", rawPerSecond, "messages/s");
+  into.add("endToEnd.rawCpuMicros", (before.cpuMicros + after.cpuMicros) / 2, "us/message");
+  into.add("endToEnd.ratio", appliedPerSecond / rawPerSecond, "applied/raw");
+  return { appliedPerSecond };
+}
+
+/** Live traffic: latency at half of the rate, then the broker is frozen under load. */
+async function measureLive(on: RealStack, perSecond: number, into: Figures): Promise<void> {
+  const service = await startService(on.environment, "/dev/null");
+  const { PULSAR_URL: pulsarUrl, SQS_QUEUE_URL: sqsQueueUrl, REDIS_URL: redisUrl } = on.environment;
+  Object.assign(process.env, on.environment);
+  const publisher = await connectPublisher(
+    { pulsarUrl: pulsarUrl!, sqsQueueUrl: sqsQueueUrl!, redisUrl: redisUrl! },
+    log,
+  );
+  console.log(`publishing live at ${Math.round(perSecond)}/s`);
+  await measureLatency(on, publisher, Math.round(perSecond), into);
+  console.log("freezing the broker under load");
+  await measureFailover(on, publisher, service.adminUrl, into);
+  await publisher.close();
+  service.kill("SIGTERM");
+  await service.exited;
+}

@@ -1,0 +1,17 @@
+import { readFileSync } from "node:fs";
+
+/** Linux's clock ticks a second, the same on every platform that Node runs on. */
+const TICKS_PER_SECOND = 100;
+
+/** CPU seconds, user and system, that a process has used so far, from /proc. */
+export function cpuSeconds(pid: number): number {
+  const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
+  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+  return (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND;
+}
+
+/** The most resident memory that a process has had, in MB. */
+export function peakMemoryMb(pid: number): number {
+  const kilobytes = /^VmHWM:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1];
+  return Number(kilobytes) / 1024;
+}

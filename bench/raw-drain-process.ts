@@ -1,0 +1,34 @@
+/** Receives and acknowledges, and does nothing else: what the client can do at best. A process of its own. */
+import { openPrimaryQueue } from "../shared/adapters/open.ts";
+import { createLog } from "../shared/runtime/log.ts";
+import { topicsOf } from "../shared/runtime/topics.ts";
+
+const { messages, subscription, connections, maxPrefetched } = JSON.parse(process.argv[2]!) as {
+  messages: number;
+  subscription: string;
+  connections: number;
+  maxPrefetched: number;
+};
+const log = createLog("raw-drain", "warn");
+const queue = await openPrimaryQueue({ pulsarUrl: process.env.PULSAR_URL!, pulsarToken: "" }, log);
+const consumer = queue.consumer({
+  topic: topicsOf("public/keyline").updates,
+  subscription,
+  connections,
+  maxPrefetched,
+});
+let received = (await consumer.receive(500)).length;
+const first = received;
+const startedAtMs = performance.now();
+const startedCpu = process.cpuUsage();
+while (received < messages) {
+  const deliveries = await consumer.receive(500);
+  received += deliveries.length;
+  await consumer.acknowledge(deliveries);
+}
+const seconds = (performance.now() - startedAtMs) / 1_000;
+const { user, system } = process.cpuUsage(startedCpu);
+const drained = messages - first;
+console.log(JSON.stringify({ perSecond: drained / seconds, cpuMicros: (user + system) / drained }));
+await consumer.close();
+await queue.close();

@@ -1,0 +1,143 @@
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { networkInterfaces } from "node:os";
+import { join } from "node:path";
+import { freePorts } from "./free-ports.ts";
+import type { PulsarInstallation } from "./pulsar-installation.ts";
+import { type RunningServer, startServer } from "./server-process.ts";
+
+export type PulsarOptions = {
+  /** Metadata, bookie, configuration and log. A broker started again on it has its data back, also after a SIGKILL. */
+  directory: string;
+  /** The binary protocol's port and that of admin REST and WebSocket; free ones by default. */
+  ports?: { binary: number; http: number };
+  /**
+   * `quick` compiles less: ready in half the time, slower under load; for tests. `full` is the default.
+   */
+  tuning?: "quick" | "full";
+  /** Settings of standalone.conf that replace those below. */
+  settings?: Readonly<Record<string, string>>;
+  readyTimeoutMs?: number;
+  /** As in `ServerCommand`. */
+  onSpawn?: (pid: number) => void;
+};
+
+/** `pulsar` pulsar://…, `webSocket` ws://…, `admin` http://…, none with a path. */
+export type PulsarServer = RunningServer<"pulsar" | "webSocket" | "admin">;
+
+/**
+ * Starts Pulsar standalone: broker and bookie in one Java process, its metadata in RocksDB. Ready when the
+ * broker's own health check, which produces and consumes a message, says ok. The only other port it opens is
+ * the bookie's: a random one on the loopback interface, which it keeps for its directory.
+ * @throws KeylineError `local_server_failed`.
+ */
+export async function startPulsar(
+  installation: PulsarInstallation,
+  options: PulsarOptions,
+): Promise<PulsarServer> {
+  const ports = options.ports ?? (await freePulsarPorts());
+  const { directory } = options;
+  rmSync(join(directory, "tmp"), { recursive: true, force: true });
+  mkdirSync(join(directory, "tmp"), { recursive: true });
+  const configuration = join(directory, "standalone.conf");
+  writeFileSync(
+    configuration,
+    standaloneConfiguration(installation.directory, ports, options.settings ?? {}),
+  );
+  const admin = `http://127.0.0.1:${ports.http}`;
+  return startServer({
+    name: "pulsar",
+    urls: {
+      pulsar: `pulsar://127.0.0.1:${ports.binary}`,
+      webSocket: `ws://127.0.0.1:${ports.http}`,
+      admin,
+    },
+    command: join(installation.directory, "bin", "pulsar"),
+    arguments: [
+      "standalone",
+      "--no-functions-worker",
+      "--no-stream-storage",
+      "--advertised-address=127.0.0.1",
+      `--config=${configuration}`,
+      `--metadata-dir=${join(directory, "metadata")}`,
+      `--bookkeeper-dir=${join(directory, "bookkeeper")}`,
+    ],
+    environment: javaEnvironment(directory, configuration, options.tuning ?? "full"),
+    directory,
+    logFile: join(directory, "pulsar.log"),
+    isReady: () => brokerIsHealthy(admin),
+    readyTimeoutMs: options.readyTimeoutMs ?? 120_000,
+    stopTimeoutMs: 30_000,
+    onSpawn: options.onSpawn,
+  });
+}
+
+export async function freePulsarPorts(): Promise<{ binary: number; http: number }> {
+  const [binary, http] = await freePorts(2);
+  return { binary: binary!, http: http! };
+}
+
+/** The distribution's standalone.conf with our values in the place of its own. */
+function standaloneConfiguration(
+  installationDirectory: string,
+  ports: { binary: number; http: number },
+  overrides: Readonly<Record<string, string>>,
+): string {
+  const settings: Record<string, string> = {
+    brokerServicePort: String(ports.binary),
+    webServicePort: String(ports.http),
+    bindAddress: "127.0.0.1",
+    advertisedAddress: "127.0.0.1",
+    listeningInterface: loopbackInterface(),
+    // A topic is part of the ledger also while nobody is connected.
+    brokerDeleteInactiveTopicsEnabled: "false",
+    brokerDeduplicationEnabled: "false",
+    webSocketServiceEnabled: "true",
+    // The defaults plan for a machine of its own.
+    numHttpServerThreads: "8",
+    webSocketNumIoThreads: "4",
+    ...overrides,
+  };
+  const given = readFileSync(join(installationDirectory, "conf", "standalone.conf"), "utf8").split("\n");
+  const kept = given.filter((line) => !((line.split("=")[0] ?? "") in settings));
+  const ours = Object.entries(settings).map(([name, value]) => `${name}=${value}`);
+  return `${[...kept, ...ours].join("\n")}\n`;
+}
+
+/** Its name differs between systems (lo, lo0); without it the bookie listens on every interface. */
+function loopbackInterface(): string {
+  const interfaces = Object.entries(networkInterfaces());
+  const loopback = interfaces.find(([, addresses]) =>
+    addresses?.some((each) => each.address === "127.0.0.1"),
+  );
+  return loopback?.[0] ?? "";
+}
+
+function javaEnvironment(
+  directory: string,
+  configuration: string,
+  tuning: "quick" | "full",
+): Record<string, string> {
+  // The collector that the distribution chooses touches its whole heap at start and wants cores of its own.
+  const collector = tuning === "quick" ? "-XX:+UseSerialGC -XX:TieredStopAtLevel=1" : "-XX:+UseParallelGC";
+  return {
+    PULSAR_STANDALONE_CONF: configuration,
+    PULSAR_MEM: "-Xms256m -Xmx1g -XX:MaxDirectMemorySize=512m",
+    PULSAR_GC: `${collector} -XX:+PerfDisableSharedMem`,
+    PULSAR_GC_LOG: " ",
+    // Native parts are unpacked at each start and stay behind after a SIGKILL; the rest is the script's default.
+    PULSAR_EXTRA_OPTS: [
+      `-Djava.io.tmpdir=${join(directory, "tmp")}`,
+      "-Dpulsar.allocator.exit_on_oom=true",
+      "-Dio.netty.recycler.maxCapacityPerThread=4096",
+    ].join(" "),
+    PULSAR_LOG_DIR: join(directory, "logs"),
+    PULSAR_LOG_LEVEL: "warn",
+    PULSAR_LOG_ROOT_LEVEL: "warn",
+  };
+}
+
+/** True when the broker could produce and consume a message; rejects when nothing answers. */
+export async function brokerIsHealthy(admin: string): Promise<boolean> {
+  const answer = await fetch(`${admin}/admin/v2/brokers/health`, { signal: AbortSignal.timeout(5_000) });
+  return answer.ok && (await answer.text()).trim() === "ok";
+}

@@ -1,0 +1,78 @@
+/** Real servers of one test's own, to be frozen and killed: Pulsar, LocalStack and Redis as host processes. */
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { installLocalStack, startLocalStack } from "../../deploy/local/localstack.ts";
+import { freePulsarPorts, type PulsarServer, startPulsar } from "../../deploy/local/pulsar.ts";
+import { installPulsar } from "../../deploy/local/pulsar-installation.ts";
+import { installRedis, startRedis } from "../../deploy/local/redis.ts";
+import {
+  createQueues,
+  localAwsEnvironment,
+  localSqsClient,
+  updatesQueueName,
+} from "../../localstack/create-queues.ts";
+import { setUpTopics } from "../../shared/adapters/pulsar-admin/set-up.ts";
+
+export type RealStack = {
+  pulsar(): PulsarServer;
+  /** Kills the broker as a crash would, and starts it again on its data. */
+  crashPulsar(downMs: number): Promise<void>;
+  /** Creates a subscription on the updates topic, from its earliest message on. */
+  subscribe(subscription: string): Promise<void>;
+  urls: { admin: string; sqs: string; redis: string };
+  /** What a service needs in its environment. */
+  environment: Record<string, string>;
+  close(): Promise<void>;
+};
+
+export async function startRealStack(options: {
+  partitions: number;
+  tuning: "quick" | "full";
+  report: (line: string) => void;
+}): Promise<RealStack> {
+  const directory = mkdtempSync(join(tmpdir(), "keyline-stack-"));
+  const { report } = options;
+  const [pulsarInstallation, localStackInstallation, redisInstallation] = [
+    await installPulsar(report),
+    await installLocalStack(report),
+    await installRedis(report),
+  ];
+  const ports = await freePulsarPorts();
+  const startBroker = () =>
+    startPulsar(pulsarInstallation, { directory: join(directory, "pulsar"), ports, tuning: options.tuning });
+  const started = await Promise.all([
+    startBroker(),
+    startLocalStack(localStackInstallation, { directory: join(directory, "localstack") }),
+    startRedis(redisInstallation, { directory: join(directory, "redis") }),
+  ]);
+  let [pulsar] = started;
+  const [, localStack, redis] = started;
+  await setUpTopics(pulsar.urls.admin, { partitions: options.partitions });
+  const sqs = localSqsClient(localStack.urls.sqs);
+  const queues = await createQueues(sqs);
+  sqs.destroy();
+  return {
+    pulsar: () => pulsar,
+    async crashPulsar(downMs) {
+      pulsar.kill("SIGKILL");
+      await pulsar.stop();
+      await new Promise((resume) => setTimeout(resume, downMs));
+      pulsar = await startBroker();
+    },
+    async subscribe(subscription) {
+      await setUpTopics(pulsar.urls.admin, { partitions: options.partitions, subscription });
+    },
+    urls: { admin: pulsar.urls.admin, sqs: localStack.urls.sqs, redis: redis.urls.redis },
+    environment: {
+      ...localAwsEnvironment,
+      PULSAR_URL: pulsar.urls.webSocket,
+      SQS_QUEUE_URL: queues[updatesQueueName]!,
+      REDIS_URL: redis.urls.redis,
+    },
+    async close() {
+      await Promise.all([redis.stop(), localStack.stop(), pulsar.stop()]);
+      rmSync(directory, { recursive: true, force: true });
+    },
+  };
+}
