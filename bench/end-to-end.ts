@@ -7,7 +7,7 @@ import type { Figures } from "./figures.ts";
 import { cpuSeconds, peakMemoryMb } from "./process-usage.ts";
 
 export const CONNECTIONS = 4;
-const MAX_PREFETCHED = 10_000;
+const MAX_PREFETCHED = 2_000;
 
 /** How fast the same client drains the same messages when it only receives and acknowledges. */
 export async function measureRawDrain(

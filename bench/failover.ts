@@ -20,10 +20,9 @@ export async function measureFailover(
   adminUrl: string,
   figures: Figures,
 ): Promise<void> {
-  const underWay = new Set<Promise<unknown>>();
   const latenciesMs: number[] = [];
   let frozenAtMs = Number.POSITIVE_INFINITY;
-  const load = atRate(PER_SECOND, BEFORE_MS + FROZEN_MS, underWay, async (number) => {
+  const load = atRate(PER_SECOND, BEFORE_MS + FROZEN_MS, async (number) => {
     const startedAtMs = performance.now();
     await publisher.publish({
       tenant: "failover",

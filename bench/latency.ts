@@ -31,10 +31,9 @@ export async function measureLatency(
     while (!(await store.load({ tenant: "bench", userId }))) await sleep(1);
     latenciesMs.push(performance.now() - startedAtMs);
   };
-  const underWay = new Set<Promise<unknown>>();
   const run = async (name: string, forMs: number) => {
     let probes = 0;
-    await atRate(perSecond, forMs, underWay, (number, elapsedMs) => {
+    await atRate(perSecond, forMs, (number, elapsedMs) => {
       if (elapsedMs >= probes * PROBE_EVERY_MS) {
         probes += 1;
         return probe(`probe-${name}-${probes}`);
@@ -60,18 +59,21 @@ export async function measureLatency(
 export async function atRate(
   perSecond: number,
   forMs: number,
-  underWay: Set<Promise<unknown>>,
   start: (number: number, elapsedMs: number) => Promise<unknown>,
 ): Promise<void> {
   const startedAtMs = performance.now();
+  const underWay = new Set<Promise<unknown>>();
+  const failures: unknown[] = [];
   let number = 0;
   for (let elapsedMs = 0; elapsedMs < forMs; elapsedMs = performance.now() - startedAtMs) {
     for (; number < (elapsedMs * perSecond) / 1_000; number += 1) {
-      const work = start(number, elapsedMs);
+      const work: Promise<unknown> = start(number, elapsedMs)
+        .catch((error: unknown) => failures.push(error))
+        .finally(() => underWay.delete(work));
       underWay.add(work);
-      void work.finally(() => underWay.delete(work));
     }
     await sleep(1);
   }
   await Promise.all(underWay);
+  if (failures.length > 0) console.log(`  ${failures.length} failed, the first: ${failures[0]}`);
 }

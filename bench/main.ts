@@ -77,11 +77,14 @@ async function measureLive(on: RealStack, perSecond: number, into: Figures): Pro
     { pulsarUrl: pulsarUrl!, sqsQueueUrl: sqsQueueUrl!, redisUrl: redisUrl! },
     log,
   );
-  console.log(`publishing live at ${Math.round(perSecond)}/s`);
-  await measureLatency(on, publisher, Math.round(perSecond), into);
-  console.log("freezing the broker under load");
-  await measureFailover(on, publisher, service.adminUrl, into);
-  await publisher.close();
-  service.kill("SIGTERM");
-  await service.exited;
+  try {
+    console.log(`publishing live at ${Math.round(perSecond)}/s`);
+    await measureLatency(on, publisher, Math.round(perSecond), into);
+    console.log("freezing the broker under load");
+    await measureFailover(on, publisher, service.adminUrl, into);
+  } finally {
+    await publisher.close();
+    service.kill("SIGTERM");
+    await service.exited;
+  }
 }

@@ -51,6 +51,8 @@ export type AudienceUpdate = {
 };
 
 const DEAD_LETTERS_UNDER_WAY = 1_000;
+/** Beside what is in flight; enough to have the next round at hand. */
+const MAX_PREFETCHED = 2_000;
 
 /** The service around ports that its composition root has opened and closes. */
 export async function startAudienceUpdate(options: AudienceUpdateOptions): Promise<AudienceUpdate> {
@@ -81,7 +83,7 @@ export async function startAudienceUpdate(options: AudienceUpdateOptions): Promi
       topic: topics.updates,
       subscription: settings.pulsarSubscription,
       connections: settings.pulsarConnections,
-      maxPrefetched: settings.maxInFlightMessages,
+      maxPrefetched: Math.min(settings.maxInFlightMessages, MAX_PREFETCHED),
     }),
   );
   const fallbackConsumer = lifecycle.own("fallback consumer", fallback.consumer());

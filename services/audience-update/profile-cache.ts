@@ -1,38 +1,32 @@
 import { LRUCache } from "lru-cache";
-import { EMPTY_PROFILE, type Profile } from "../../shared/domain/profile.ts";
-
-/** A profile as this process last saw it in the store. */
-export type CachedProfile = {
-  /** The store's version; undefined when the user has no record as far as this process knows. */
-  version: string | undefined;
-  profile: Profile;
-};
+import type { ProfileRecord } from "../../shared/ports/profile-store.ts";
 
 /**
- * Profiles of users seen of late, so that most writes need one round trip. A guess, never a truth: the store's
+ * Records of users seen of late, so that most writes need one round trip. A guess, never a truth: the store's
  * compare-and-set refuses what was computed from a stale one.
+ *
+ * Records are kept as the text that the store holds: a decoded profile takes ten times the memory, all of it
+ * for the garbage collector to walk, and saves some 3 us a turn.
  */
 export type ProfileCache = {
-  get(key: string): CachedProfile;
-  put(key: string, cached: CachedProfile, encodedLength: number): void;
+  /** Undefined when this process does not know of a record. */
+  get(key: string): ProfileRecord | undefined;
+  put(key: string, record: ProfileRecord): void;
   forget(key: string): void;
   size(): number;
 };
 
-/** A decoded profile takes about this many bytes for each character of its encoding, and some for itself. */
-const BYTES_PER_CHARACTER = 6;
-const BYTES_PER_PROFILE = 1_000;
-
-const UNKNOWN: CachedProfile = { version: undefined, profile: EMPTY_PROFILE };
+/** What an entry takes beside its text, about. */
+const BYTES_PER_ENTRY = 300;
 
 export function createProfileCache({ maxBytes }: { maxBytes: number }): ProfileCache {
-  const profiles = new LRUCache<string, CachedProfile>({ maxSize: maxBytes });
+  const records = new LRUCache<string, ProfileRecord>({ maxSize: maxBytes });
   return {
-    get: (key) => profiles.get(key) ?? UNKNOWN,
-    put(key, cached, encodedLength) {
-      profiles.set(key, cached, { size: encodedLength * BYTES_PER_CHARACTER + BYTES_PER_PROFILE });
+    get: (key) => records.get(key),
+    put(key, { version, machinery }) {
+      records.set(key, { version, machinery }, { size: machinery.length + BYTES_PER_ENTRY });
     },
-    forget: (key) => void profiles.delete(key),
-    size: () => profiles.size,
+    forget: (key) => void records.delete(key),
+    size: () => records.size,
   };
 }

@@ -1,11 +1,6 @@
 import { EMPTY_PROFILE, type Profile } from "../../shared/domain/profile.ts";
 import { attributeChanges, decodeProfile } from "../../shared/domain/profile-record.ts";
-import type {
-  ProfileRecord,
-  ProfileStore,
-  ProfileWrite,
-  WriteResult,
-} from "../../shared/ports/profile-store.ts";
+import type { ProfileRecord, ProfileStore, ProfileWrite } from "../../shared/ports/profile-store.ts";
 import { toError } from "../../shared/runtime/errors.ts";
 import { type Arrival, type Fate, type FoldedTurn, type FoldLimits, foldTurn } from "./fold-turn.ts";
 import type { Turn } from "./mailboxes.ts";
@@ -23,94 +18,99 @@ export type RoundOptions<Item extends Arrival> = {
   onFailure(error: Error): void;
 };
 
-type OpenTurn<Item extends Arrival> = { turn: Turn<Item>; before: Profile; version: string | undefined };
+/** A turn and the record that it is folded on; undefined where the user has none, as far as is known. */
+type OpenTurn<Item extends Arrival> = { turn: Turn<Item>; record: ProfileRecord | undefined };
 
 /**
  * Runs one round: folds each user's turn, saves all of them in one call, and settles what the store has
  * confirmed. A turn that lost its race is folded again on what the store had instead. Returns the turns that
- * the store failed to save, to be run again.
+ * were not settled, to be run again: the store failed them, or their record is of a newer build.
  */
 export async function runRound<Item extends Arrival>(
   turns: readonly Turn<Item>[],
   options: RoundOptions<Item>,
 ): Promise<Turn<Item>[]> {
-  const failed: Turn<Item>[] = [];
-  let open = turns.map((turn): OpenTurn<Item> => {
-    const { version, profile } = options.cache.get(turn.key);
-    return { turn, version, before: profile };
-  });
-  while (open.length > 0) {
-    const folded = open.map(({ turn, before }) =>
-      foldTurn(before, turn.items, options.limits, options.now()),
-    );
-    const changed = open.flatMap((entry, index) => writeOf(entry, folded[index]!));
-    const results = changed.length > 0 ? await options.store.save(changed) : [];
-    let next = 0;
-    const again: OpenTurn<Item>[] = [];
-    for (const [index, entry] of open.entries()) {
-      const fold = folded[index]!;
-      if (fold.machinery === undefined) {
-        options.settle(entry.turn.items, fold.fates);
-        continue;
-      }
-      const write = changed[next]!;
-      const retry = conclude(entry, fold, write, results[next]!, options);
-      next += 1;
-      if (retry === "failed") failed.push(entry.turn);
-      else if (retry) again.push(retry);
-    }
-    open = again;
-  }
-  return failed;
-}
-
-/** What one answer of the store means for its turn: done, to be folded again, or failed. */
-function conclude<Item extends Arrival>(
-  { turn }: OpenTurn<Item>,
-  fold: FoldedTurn,
-  write: ProfileWrite,
-  result: WriteResult,
-  options: RoundOptions<Item>,
-): OpenTurn<Item> | "failed" | undefined {
-  if (result.outcome === "saved") {
-    options.cache.put(turn.key, { version: write.version, profile: fold.profile }, write.machinery.length);
-    options.settle(turn.items, fold.fates);
-    return undefined;
-  }
-  options.cache.forget(turn.key);
-  if (result.outcome === "failed") {
-    options.onFailure(result.error);
-    return "failed";
-  }
-  options.onConflict();
+  const unsettled = new Set(turns);
+  const settle = (turn: Turn<Item>, fates: readonly Fate[]) => {
+    unsettled.delete(turn);
+    options.settle(turn.items, fates);
+  };
   try {
-    return { turn, ...startFrom(result.current) };
+    let open = turns.map((turn): OpenTurn<Item> => ({ turn, record: options.cache.get(turn.key) }));
+    while (open.length > 0) open = await foldAndSave(open, options, settle);
   } catch (thrown) {
     options.onFailure(toError(thrown));
-    return "failed";
   }
+  return [...unsettled];
 }
 
-function startFrom(record: ProfileRecord | undefined): Omit<OpenTurn<Arrival>, "turn"> {
-  if (!record) return { version: undefined, before: EMPTY_PROFILE };
-  return { version: record.version, before: decodeProfile(record.machinery).profile };
+/** One pass over the turns. Returns those that lost their race, with what the store has. */
+async function foldAndSave<Item extends Arrival>(
+  open: readonly OpenTurn<Item>[],
+  options: RoundOptions<Item>,
+  settle: (turn: Turn<Item>, fates: readonly Fate[]) => void,
+): Promise<OpenTurn<Item>[]> {
+  const { store, cache } = options;
+  const saving: { turn: Turn<Item>; fates: Fate[]; write: ProfileWrite }[] = [];
+  for (const { turn, record } of open) {
+    const before = readProfile(turn, record, options);
+    if (!before) continue;
+    const fold = foldTurn(before, turn.items, options.limits, options.now());
+    const write = writeOf(turn, record?.version, before, fold);
+    if (write) saving.push({ turn, fates: fold.fates, write });
+    else settle(turn, fold.fates);
+  }
+  const results = saving.length > 0 ? await store.save(saving.map(({ write }) => write)) : [];
+  const again: OpenTurn<Item>[] = [];
+  for (const [index, { turn, fates, write }] of saving.entries()) {
+    const result = results[index]!;
+    if (result.outcome === "saved") {
+      cache.put(turn.key, write);
+      settle(turn, fates);
+      continue;
+    }
+    cache.forget(turn.key);
+    if (result.outcome === "failed") {
+      options.onFailure(result.error);
+      continue;
+    }
+    options.onConflict();
+    again.push({ turn, record: result.current });
+  }
+  return again;
+}
+
+/** Undefined when this build can't read the record: the turn waits for one that can. */
+function readProfile<Item extends Arrival>(
+  { key }: Turn<Item>,
+  record: ProfileRecord | undefined,
+  options: RoundOptions<Item>,
+): Profile | undefined {
+  if (!record) return EMPTY_PROFILE;
+  try {
+    return decodeProfile(record.machinery).profile;
+  } catch (thrown) {
+    options.cache.forget(key);
+    options.onFailure(toError(thrown));
+    return undefined;
+  }
 }
 
 function writeOf<Item extends Arrival>(
-  { turn, before, version }: OpenTurn<Item>,
-  fold: FoldedTurn,
-): ProfileWrite[] {
-  if (fold.machinery === undefined) return [];
+  turn: Turn<Item>,
+  version: string | undefined,
+  before: Profile,
+  { profile, machinery }: FoldedTurn,
+): ProfileWrite | undefined {
+  if (machinery === undefined) return undefined;
   const { tenant, userId } = turn.items[0]!.update;
-  const { set, remove } = attributeChanges(before, fold.profile);
-  return [
-    {
-      user: { tenant, userId },
-      expectedVersion: version,
-      version: nextVersion(version),
-      machinery: fold.machinery,
-      setAttributes: set,
-      removeAttributes: remove,
-    },
-  ];
+  const { set, remove } = attributeChanges(before, profile);
+  return {
+    user: { tenant, userId },
+    expectedVersion: version,
+    version: nextVersion(version),
+    machinery,
+    setAttributes: set,
+    removeAttributes: remove,
+  };
 }

@@ -62,6 +62,15 @@ export const consumerSettings = {
     max: 64,
     meaning: "long polls at SQS at once",
   }),
+  sqsLongPollSeconds: integer({
+    env: "SQS_LONG_POLL_SECONDS",
+    default: "2",
+    unit: "s",
+    min: 0,
+    max: 20,
+    meaning:
+      "how long a poll waits for a message; what an abandoned poll takes stays hidden, so longer polls cost less and slow a takeover",
+  }),
   sqsVisibilityTimeoutSeconds: integer({
     env: "SQS_VISIBILITY_TIMEOUT_SECONDS",
     default: "60",
@@ -72,7 +81,7 @@ export const consumerSettings = {
   }),
   maxInFlightMessages: integer({
     env: "MAX_IN_FLIGHT_MESSAGES",
-    default: "10000",
+    default: "5000",
     unit: "messages",
     min: 1,
     max: 1_000_000,

@@ -34,13 +34,19 @@ export async function openPrimaryQueue(
 
 export function openFallbackQueue(
   settings: Pick<Connection, "sqsQueueUrl" | "sqsSendTimeoutMs">,
-  consuming: { sqsPollers: number; sqsVisibilityTimeoutSeconds: number; maxInFlightMessages: number },
+  consuming: {
+    sqsPollers: number;
+    sqsLongPollSeconds: number;
+    sqsVisibilityTimeoutSeconds: number;
+    maxInFlightMessages: number;
+  },
   log: Log,
 ): UpdateQueue {
   return createSqs({
     queueUrl: settings.sqsQueueUrl,
     sendTimeoutMs: settings.sqsSendTimeoutMs,
     pollers: consuming.sqsPollers,
+    longPollSeconds: consuming.sqsLongPollSeconds,
     visibilityTimeoutSeconds: consuming.sqsVisibilityTimeoutSeconds,
     maxPending: MAX_PENDING_SENDS,
     maxPrefetched: Math.min(consuming.maxInFlightMessages, MAX_PREFETCHED),

@@ -1,4 +1,6 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { openFallbackQueue, openPrimaryQueue, openStores } from "../adapters/open.ts";
+import type { Producer } from "../ports/update-queue.ts";
 import { type Routing, startRouting } from "../routing/start-routing.ts";
 import {
   breakerSettings,
@@ -45,11 +47,20 @@ export type ConnectedPublisher = Publisher & {
 };
 
 /** A publisher consumes nothing; the fallback queue's consuming side stays unused. */
-const NOT_CONSUMING = { sqsPollers: 1, sqsVisibilityTimeoutSeconds: 60, maxInFlightMessages: 1 };
+const NOT_CONSUMING = {
+  sqsPollers: 1,
+  sqsLongPollSeconds: 0,
+  sqsVisibilityTimeoutSeconds: 60,
+  maxInFlightMessages: 1,
+};
+
+/** How long to wait for the first connection; after it updates go over SQS. */
+const CONNECT_GRACE_MS = 3_000;
 
 /**
  * Connects a publisher for an upstream service. What is not given comes from the environment, by the names in
- * the README's settings table. Starts also while Pulsar or Redis is away.
+ * the README's settings table. Starts also while Pulsar or Redis is away,
+ * after a wait of 3 s.
  *
  * @throws KeylineError `bad_settings`, naming each setting that is missing or wrong
  */
@@ -81,7 +92,7 @@ export async function connectPublisher(
       primary.producer({
         topic: topics.updates,
         sendTimeoutMs: settings.pulsarSendTimeoutMs,
-        maxPending: settings.maxUnderWay,
+        maxPending: settings.pulsarMaxPending,
       }),
     ),
     fallback: lifecycle.own("fallback producer", fallback.producer()),
@@ -94,10 +105,18 @@ export async function connectPublisher(
       route: routing.router.route,
       deadlineMs: settings.publishDeadlineMs,
       maxUnderWay: settings.maxUnderWay,
+      maxPending: { pulsar: settings.pulsarMaxPending, sqs: settings.sqsMaxPending },
       maxUsers: settings.maxNumberedUsers,
       maxUpdateBytes: settings.maxUpdateBytes,
       now: Date.now,
     }),
   );
+  await connected(producers.primary);
   return { ...publisher, routing, close: lifecycle.close };
+}
+
+/** A publisher that has just started would otherwise send its first updates the other way. */
+async function connected(producer: Producer): Promise<void> {
+  const deadline = Date.now() + CONNECT_GRACE_MS;
+  while (!producer.connected() && Date.now() < deadline) await sleep(10);
 }

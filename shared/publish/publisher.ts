@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
+import pLimit from "p-limit";
 import {
   ENVELOPE_VERSION,
   type Operation,
@@ -96,6 +97,8 @@ export type PublisherOptions = {
   /** No new attempt starts after this time; the last one still has the queue's own timeout. */
   deadlineMs: number;
   maxUnderWay: number;
+  /** Sends without an answer at once, for each path; more of them wait here. */
+  maxPending: Record<Path, number>;
   /** Users whose numbers are remembered. */
   maxUsers: number;
   /** Longest payload; both brokers must take it. */
@@ -108,35 +111,44 @@ const RETRY_REST_MS = 100;
 export function createPublisher(options: PublisherOptions): Publisher {
   const clock = createStampClock(options.now);
   const numbering = createNumbering({ maxUsers: options.maxUsers });
+  const windows = { pulsar: pLimit(options.maxPending.pulsar), sqs: pLimit(options.maxPending.sqs) };
   const published: Record<Path, number> = { pulsar: 0, sqs: 0 };
   const underWay = new Set<Promise<Receipt>>();
   let failed = 0;
 
-  function attempt(path: Path, route: Route, message: OutgoingMessage): Promise<void> {
-    if (path === "sqs") return options.fallback.send(message);
-    // An operator who says pulsar means it: the breaker is not asked.
-    if (route.by === "override" && route.path === "pulsar") return options.primary.send(message);
-    return options.breaker.guard(() => options.primary.send(message));
+  /**
+   * Sends within the path's window. What waits for its turn is not yet sent, so that a burst is not taken for
+   * a broker that does not answer; and when its turn comes the route may have moved on.
+   */
+  async function attempt(path: Path, message: OutgoingMessage, deadlineAtMs: number): Promise<void> {
+    await windows[path](async () => {
+      if (options.now() > deadlineAtMs) throw new KeylineError("publish_late", "its turn came too late");
+      if (path === "sqs") return options.fallback.send(message);
+      const { by, path: current } = options.route();
+      // An operator who says pulsar means it: the breaker is not asked.
+      if (by === "override" && current === "pulsar") return options.primary.send(message);
+      return options.breaker.guard(() => options.primary.send(message));
+    });
   }
 
   /** Tries the route, then the other path, and both again until the deadline. */
   async function send(update: Update, payload: string): Promise<Receipt> {
     const key = userKey(update.tenant, update.userId);
     const message = { key, payload, deduplicationId: `${key} ${update.src} ${update.seq}` };
-    const deadline = options.now() + options.deadlineMs;
+    const deadlineAtMs = options.now() + options.deadlineMs;
     for (;;) {
-      const route = options.route();
+      const { path: first } = options.route();
       const failures: Error[] = [];
-      for (const path of [route.path, otherPath(route.path)]) {
+      for (const path of [first, otherPath(first)]) {
         try {
-          await attempt(path, route, message);
+          await attempt(path, message, deadlineAtMs);
           published[path] += 1;
           return receiptOf(update, path);
         } catch (error) {
           failures.push(toError(error));
         }
       }
-      if (options.now() + RETRY_REST_MS >= deadline) {
+      if (options.now() + RETRY_REST_MS >= deadlineAtMs) {
         failed += 1;
         throw new PublishError(update, failures);
       }

@@ -33,6 +33,7 @@ export function startHealthSampler(options: HealthSamplerOptions): HealthSampler
   const producer = primary.producer({ topic, sendTimeoutMs: timeoutMs, maxPending: 100 });
   const reader = primary.reader(topic);
   const awaited = new Map<string, () => void>();
+  const samples = new Set<Promise<void>>();
   const stopping = new AbortController();
   let last: ReturnType<HealthSampler["lastCanary"]>;
 
@@ -69,8 +70,10 @@ export function startHealthSampler(options: HealthSamplerOptions): HealthSampler
     const graceEndsMs = now() + options.startGraceMs;
     while (!(producer.connected() && reader.connected()) && now() < graceEndsMs && !signal.aborted)
       await sleep(20, undefined, { signal });
+    // A canary does not wait for the one before: a stalled broker must fail as many as a healthy one answers.
     while (!signal.aborted) {
-      await sample();
+      const sampling = sample().finally(() => samples.delete(sampling));
+      samples.add(sampling);
       await sleep(options.intervalMs, undefined, { signal });
     }
   }
@@ -84,6 +87,7 @@ export function startHealthSampler(options: HealthSamplerOptions): HealthSampler
     async close() {
       stopping.abort();
       await running;
+      await Promise.all(samples);
       await reader.close();
       await producer.close();
     },

@@ -120,7 +120,7 @@ export const breakerSettings = {
   }),
   canaryTimeoutMs: integer({
     env: "CANARY_TIMEOUT_MS",
-    default: "1000",
+    default: "800",
     unit: "ms",
     min: 50,
     max: 60_000,
@@ -159,6 +159,22 @@ export const publisherSettings = {
     unit: "updates",
     min: 1,
     meaning: "updates that a publisher has under way at once",
+  }),
+  pulsarMaxPending: integer({
+    env: "PULSAR_MAX_PENDING",
+    default: "256",
+    unit: "updates",
+    min: 1,
+    max: 100_000,
+    meaning: "of these, sent to Pulsar and not answered; the others wait in the publisher",
+  }),
+  sqsMaxPending: integer({
+    env: "SQS_MAX_PENDING",
+    default: "200",
+    unit: "updates",
+    min: 1,
+    max: 100_000,
+    meaning: "the same for SQS",
   }),
   maxNumberedUsers: integer({
     env: "MAX_NUMBERED_USERS",

@@ -7,6 +7,8 @@ import { createQueue, localSqsClient } from "../../localstack/create-queues.ts";
 import { startEmbeddedSqs } from "../../shared/adapters/memory/embedded-sqs.ts";
 import { createSqs, type SqsOptions } from "../../shared/adapters/sqs/sqs.ts";
 import { describeFallbackQueue } from "./fallback-queue.ts";
+import { describeFallbackQueueLimits } from "./fallback-queue-limits.ts";
+import type { OpenFallbackQueue } from "./fallback-queue-subject.ts";
 
 const settings = {
   maxPending: 5_000,
@@ -21,7 +23,7 @@ const settings = {
 };
 const message = { key: "a", payload: "{}", deduplicationId: "one" };
 
-describeFallbackQueue("embedded", async (changes) => {
+const openEmbedded: OpenFallbackQueue = async (changes) => {
   const { queue, close } = await startEmbeddedSqs(changes);
   const endpoint = /http:\S+/.exec(queue.description)?.[0] ?? "";
   return {
@@ -29,14 +31,19 @@ describeFallbackQueue("embedded", async (changes) => {
     inFlightCount: () => inFlightCount(endpoint, `${endpoint}/000000000000/updates.fifo`),
     close,
   };
-});
+};
 
-describeFallbackQueue("LocalStack", async (changes) => {
+const openLocalStack: OpenFallbackQueue = async (changes) => {
   const endpoint = inject("servers").sqsEndpoint;
   const queueUrl = await someQueue(endpoint);
   const queue = createSqs({ ...settings, ...changes, queueUrl });
   return { queue, inFlightCount: () => inFlightCount(endpoint, queueUrl), close: () => queue.close() };
-});
+};
+
+describeFallbackQueue("embedded", openEmbedded);
+describeFallbackQueue("LocalStack", openLocalStack);
+describeFallbackQueueLimits("embedded", openEmbedded);
+describeFallbackQueueLimits("LocalStack", openLocalStack);
 
 describe("fallback queue: SQS that fails", () => {
   const cleanUps: (() => unknown)[] = [];

@@ -15,12 +15,16 @@ import { expectedProfile } from "../support/oracle.ts";
 import type { PublisherTask } from "../support/publisher-process.ts";
 import { type RealStack, startRealStack } from "../support/real-stack.ts";
 import { exitOf, type ServiceProcess, startService } from "../support/service-process.ts";
+import { until as untilWithin } from "../support/until.ts";
 
 const SEED = Number(process.env.SEED ?? 20261121);
 const UPDATES = 50_000;
 const USERS = 2_000;
 const PUBLISHERS = 4;
 const PER_SECOND = 500;
+
+const until = (what: string, condition: () => boolean | Promise<boolean>) =>
+  untilWithin(what, condition, { patienceMs: 180_000, everyMs: 250 });
 
 /**
  * The promise that Keyline is about, on real servers: while updates flow, the broker is frozen for 20 s, then
@@ -172,16 +176,4 @@ async function breaker(service: ServiceProcess): Promise<{ route: string }> {
 async function get(url: string): Promise<unknown> {
   const response = await fetch(url, { signal: AbortSignal.timeout(5_000) });
   return response.json();
-}
-
-const PATIENCE_MS = 180_000;
-
-/** Waits for a condition; what it throws counts as not yet. */
-async function until(what: string, condition: () => boolean | Promise<boolean>): Promise<void> {
-  const deadline = Date.now() + PATIENCE_MS;
-  while (!(await Promise.resolve(condition()).catch(() => false))) {
-    if (Date.now() > deadline)
-      throw new Error(`after ${PATIENCE_MS / 1000} s it was still not true that ${what}`);
-    await new Promise((resume) => setTimeout(resume, 250));
-  }
 }

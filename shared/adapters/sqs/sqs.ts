@@ -29,7 +29,7 @@ export type SqsOptions = {
   longPollSeconds?: number;
   /** Messages that a consumer holds before `receive` takes them. */
   maxPrefetched: number;
-  /** Messages that a consumer has received and not yet deleted. Default 10,000; SQS allows 20,000 a queue. */
+  /** Messages that a consumer has received and not yet deleted. Default 10,000; SQS has a limit a queue. */
   maxUnacknowledged?: number;
   /** How long SQS hides a received message from others; extended while the consumer holds it. */
   visibilityTimeoutSeconds: number;
@@ -83,7 +83,7 @@ function createClient(options: SqsOptions, url: URL, endpoint: string | undefine
   const region = options.region ?? awsRegion(url);
   const agent = { keepAlive: true, maxSockets: pollers + 3 * maxConcurrentRequests };
   const config: SQSClientConfig = {
-    // The bodies' own checksums: TLS and TCP have theirs, and these took a tenth of the adapter's CPU time.
+    // The SDK would hash each body again to compare; TLS and TCP have checksums of their own.
     md5: false,
     // The publisher repeats by itself, on the other path if need be.
     maxAttempts: 2,

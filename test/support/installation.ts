@@ -1,0 +1,40 @@
+import { randomBytes } from "node:crypto";
+import { inject } from "vitest";
+import { createQueue, localAwsEnvironment, localSqsClient } from "../../localstack/create-queues.ts";
+import { setUpTopics } from "../../shared/adapters/pulsar-admin/set-up.ts";
+import { healthNamespaceOf } from "../../shared/runtime/topics.ts";
+
+/** One installation of Keyline on the test run's servers: a namespace, a queue and a key prefix of its own. */
+export type Installation = {
+  namespace: string;
+  redisKeyPrefix: string;
+  /** What its services and publishers need in their environment. */
+  environment: Record<string, string>;
+};
+
+export async function createInstallation(): Promise<Installation> {
+  const servers = inject("servers");
+  const name = `test-${randomBytes(5).toString("hex")}`;
+  const namespace = `public/${name}`;
+  const sqs = localSqsClient(servers.sqsEndpoint);
+  const queueUrl = await createQueue(sqs, `${name}.fifo`);
+  sqs.destroy();
+  await setUpTopics(servers.pulsarAdminUrl, {
+    namespace,
+    healthNamespace: healthNamespaceOf(namespace),
+    partitions: 2,
+  });
+  const redisKeyPrefix = `${name}:`;
+  return {
+    namespace,
+    redisKeyPrefix,
+    environment: {
+      ...localAwsEnvironment,
+      PULSAR_URL: servers.pulsarWebSocketUrl,
+      PULSAR_NAMESPACE: namespace,
+      SQS_QUEUE_URL: queueUrl,
+      REDIS_URL: servers.redisUrl,
+      REDIS_KEY_PREFIX: redisKeyPrefix,
+    },
+  };
+}
