@@ -5,7 +5,8 @@ import type { ProfileStore } from "../../shared/ports/profile-store.ts";
 import type { RouteStore } from "../../shared/ports/route-store.ts";
 import type { UpdateQueue } from "../../shared/ports/update-queue.ts";
 import { type Routing, startRouting } from "../../shared/routing/start-routing.ts";
-import { toError } from "../../shared/runtime/errors.ts";
+import type { connectionSettings } from "../../shared/runtime/connection-settings.ts";
+import { KeylineError, toError } from "../../shared/runtime/errors.ts";
 import { createLifecycle } from "../../shared/runtime/lifecycle.ts";
 import type { Log } from "../../shared/runtime/log.ts";
 import type { Values } from "../../shared/runtime/settings.ts";
@@ -23,7 +24,12 @@ import { createUpdateMetrics, type UpdateMetrics } from "./update-metrics.ts";
 
 type ServiceSettings = Omit<
   Values<typeof audienceUpdateSettings>,
-  "pulsarUrl" | "sqsQueueUrl" | "redisUrl" | "pulsarAdminUrl"
+  | keyof Omit<typeof connectionSettings, "pulsarNamespace" | "pulsarSendTimeoutMs">
+  | "pulsarPartitions"
+  | "sqsPollers"
+  | "sqsLongPollSeconds"
+  | "sqsVisibilityTimeoutSeconds"
+  | "logLevel"
 >;
 
 export type AudienceUpdateOptions = {
@@ -52,7 +58,7 @@ export type AudienceUpdate = {
 
 const DEAD_LETTERS_UNDER_WAY = 1_000;
 /** Beside what is in flight; enough to have the next round at hand. */
-const MAX_PREFETCHED = 2_000;
+const MAX_PREFETCHED = 1_000;
 
 /** The service around ports that its composition root has opened and closes. */
 export async function startAudienceUpdate(options: AudienceUpdateOptions): Promise<AudienceUpdate> {
@@ -131,7 +137,10 @@ export async function startAudienceUpdate(options: AudienceUpdateOptions): Promi
   });
   options.extendServer?.(server);
   lifecycle.own("admin server", server);
-  const adminUrl = await server.listen({ host: settings.adminHost, port: settings.adminPort });
+  const adminUrl = await listen(server, settings).catch(async (error: unknown) => {
+    await lifecycle.close();
+    throw error;
+  });
   flow.start();
   return {
     adminUrl,
@@ -145,6 +154,18 @@ export async function startAudienceUpdate(options: AudienceUpdateOptions): Promi
       await lifecycle.close();
     },
   };
+}
+
+async function listen(server: FastifyInstance, settings: ServiceSettings): Promise<string> {
+  const { adminHost: host, adminPort: port } = settings;
+  try {
+    return await server.listen({ host, port });
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    if (code === undefined) throw error;
+    const text = `ADMIN_HOST=${host} ADMIN_PORT=${port} can't be listened on: ${message}`;
+    throw new KeylineError("admin_listen_failed", text, { value: port, cause: error });
+  }
 }
 
 function flowLimits(settings: ServiceSettings) {

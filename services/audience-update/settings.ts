@@ -81,7 +81,7 @@ export const consumerSettings = {
   }),
   maxInFlightMessages: integer({
     env: "MAX_IN_FLIGHT_MESSAGES",
-    default: "5000",
+    default: "2000",
     unit: "messages",
     min: 1,
     max: 1_000_000,

@@ -126,7 +126,7 @@ function isoTime(epochMs: number): string {
   return new Date(epochMs).toISOString();
 }
 
-/** Fields such as `setAtMs` as `setAt`, for people. */
+/** Fields such as `atMs` and `setAtMs` as ISO 8601 `at` and `setAt`, for people. */
 function inIsoTime(record: object): Record<string, unknown> {
   return Object.fromEntries(
     Object.entries(record).map(([name, value]) =>

@@ -1,0 +1,226 @@
+/**
+ * Everything in one process: the service as it is, around an embedded broker, an embedded SQS and stores in
+ * memory, with a publisher that replays real purchases. One process has one breaker: the publisher sends by
+ * the service's own routing.
+ */
+import { readFile } from "node:fs/promises";
+import { setTimeout as sleep } from "node:timers/promises";
+import type { FastifyInstance } from "fastify";
+import { startEmbeddedSqs } from "../../shared/adapters/memory/embedded-sqs.ts";
+import { createMemoryBroker } from "../../shared/adapters/memory/memory-broker.ts";
+import { createMemoryProfileStore } from "../../shared/adapters/memory/memory-profile-store.ts";
+import { createMemoryRouteStore } from "../../shared/adapters/memory/memory-route-store.ts";
+import type { PrimaryQueue } from "../../shared/ports/primary-queue.ts";
+import type { UpdateQueue } from "../../shared/ports/update-queue.ts";
+import { createPublisher, type Publisher } from "../../shared/publish/publisher.ts";
+import type { Routing } from "../../shared/routing/start-routing.ts";
+import { createLifecycle, type Lifecycle } from "../../shared/runtime/lifecycle.ts";
+import type { Log } from "../../shared/runtime/log.ts";
+import type { Values } from "../../shared/runtime/settings.ts";
+import { topicsOf } from "../../shared/runtime/topics.ts";
+import { startAudienceUpdate } from "../audience-update/audience-update.ts";
+import { createDemo, type Demo, type StoryLine } from "./demo.ts";
+import { addDemoRoutes } from "./demo-routes.ts";
+import { parsePurchases, sumByCustomer } from "./purchases.ts";
+import { type Replay, startReplay } from "./replay.ts";
+import type { embeddedSettings } from "./settings.ts";
+import { readSettledCounts } from "./settled-counts.ts";
+import { type Observer, startObserver } from "./status.ts";
+import { judge, type Verdict } from "./verdict.ts";
+import { watchWrites } from "./watch-writes.ts";
+
+type EmbeddedSettings = Values<typeof embeddedSettings>;
+
+/** What became of the updates, at the end. */
+export type Drained = {
+  /** On the way when the end began, and still then when it was over. */
+  onTheWay: number;
+  left: number;
+  published: number;
+  counted: number;
+};
+
+export type Embedded = {
+  /** Where the page is. */
+  url: string;
+  demo: Demo;
+  /** Rejects when the replay can't go on. */
+  replayed: Promise<void>;
+  /** Publishes no more, lets what is on the way be counted, and closes everything. */
+  close(): Promise<Drained>;
+};
+
+const SAMPLE_FILE = new URL("../../data/cdnow-sample.txt", import.meta.url);
+const PAGE_FILE = new URL("page.html", import.meta.url);
+/** Nobody reads the ledger again here. */
+const MAX_RETAINED_MESSAGES = 1_000;
+const MAX_CUSTOMERS_SHOWN = 10;
+const MAX_REPLAYED_UNDER_WAY = 2_000;
+/** Few, so that messages gather into batches: client and server share one thread here. */
+const SQS_REQUESTS_AT_ONCE = 2;
+/** A pass whose profiles are not exact by then is judged as it is. */
+const JUDGE_TIMEOUT_MS = 10_000;
+const LOOK_AGAIN_MS = 100;
+
+export async function startEmbedded(options: {
+  settings: EmbeddedSettings;
+  log: Log;
+  /** What stands in the page's token field. */
+  pageToken: string;
+  onStory(line: StoryLine): void;
+}): Promise<Embedded> {
+  const lifecycle = createLifecycle(options.log);
+  try {
+    return await start(options, lifecycle);
+  } catch (error) {
+    await lifecycle.close();
+    throw error;
+  }
+}
+
+async function start(options: Parameters<typeof startEmbedded>[0], lifecycle: Lifecycle): Promise<Embedded> {
+  const { settings, log, onStory, pageToken } = options;
+  const [page, file] = await Promise.all([readFile(PAGE_FILE, "utf8"), readFile(SAMPLE_FILE, "utf8")]);
+  const purchases = parsePurchases(file);
+  const expected = sumByCustomer(purchases);
+  const broker = lifecycle.own(
+    "embedded broker",
+    createMemoryBroker({
+      partitions: settings.pulsarPartitions,
+      maxRetainedMessages: MAX_RETAINED_MESSAGES,
+    }),
+  );
+  const sqs = lifecycle.own("embedded SQS", await startSqs(settings));
+  const maxProfiles = expected.size * settings.replayPasses;
+  const profiles = lifecycle.own("profile store", createMemoryProfileStore({ maxProfiles }));
+  const watched = watchWrites(profiles, MAX_CUSTOMERS_SHOWN);
+  const routeStore = lifecycle.own("route store", createMemoryRouteStore());
+
+  const started = Promise.withResolvers<Demo>();
+  let server: FastifyInstance | undefined;
+  const { adminUrl, routing, flow, metrics } = lifecycle.own(
+    "audience-update",
+    await startAudienceUpdate({
+      primary: broker,
+      fallback: sqs.queue,
+      store: watched.store,
+      routeStore,
+      settings: { ...settings, readToken: "" },
+      log,
+      extendServer(extended) {
+        server = extended;
+        addDemoRoutes(extended, { demo: started.promise, page, pageToken });
+      },
+    }),
+  );
+
+  const publisher = openPublisher(lifecycle, { primary: broker, fallback: sqs.queue, routing, settings });
+  const replay = startReplay({
+    publisher,
+    route: routing.router.route,
+    purchases,
+    ratePerSecond: settings.replayRate,
+    passes: settings.replayPasses,
+    maxUnderWay: Math.min(MAX_REPLAYED_UNDER_WAY, settings.maxUnderWay),
+    judgePass: (tenant) => judgeWhenSettled(() => judge(profiles, tenant, expected)),
+    onVerdict: (verdict) => void started.promise.then(({ onVerdict }) => onVerdict(verdict)),
+  });
+  lifecycle.own("replay", { close: replay.stop });
+  const observer = lifecycle.own(
+    "observer",
+    startObserver({
+      routing,
+      routeStore,
+      flow,
+      watched,
+      publisher,
+      replay: replay.state,
+      ratePerSecond: settings.replayRate,
+      breaker: { minOpenMs: settings.breakerMinOpenMs, goodSamplesToClose: settings.breakerGoodCanaries },
+      counted: metrics.counted,
+      settledCounts: () => readSettledCounts(server!),
+      now: Date.now,
+    }),
+  );
+  const demo = createDemo({ broker, breaker: routing.breaker, observer, onStory, now: Date.now });
+  started.resolve(demo);
+
+  return {
+    url: adminUrl,
+    demo,
+    replayed: replay.done,
+    async close() {
+      const drained = await drain(replay, observer, settings.shutdownTimeoutMs);
+      await lifecycle.close();
+      return drained;
+    },
+  };
+}
+
+/** Ends the replay and waits until all of it is counted, for at most `timeoutMs`. */
+async function drain(replay: Replay, observer: Observer, timeoutMs: number): Promise<Drained> {
+  const { onTheWay } = await observer.status();
+  await replay.stop();
+  const deadlineMs = Date.now() + timeoutMs;
+  for (;;) {
+    const { onTheWay: left, publisher, counted } = await observer.status();
+    if (left === 0 || Date.now() >= deadlineMs) {
+      const { pulsar, sqs } = publisher.published;
+      return { onTheWay, left, published: pulsar + sqs, counted: counted.pulsar + counted.sqs };
+    }
+    await sleep(LOOK_AGAIN_MS);
+  }
+}
+
+function startSqs(settings: EmbeddedSettings) {
+  return startEmbeddedSqs({
+    sendTimeoutMs: settings.sqsSendTimeoutMs,
+    pollers: settings.sqsPollers,
+    longPollSeconds: settings.sqsLongPollSeconds,
+    visibilityTimeoutSeconds: settings.sqsVisibilityTimeoutSeconds,
+    maxUnacknowledged: settings.maxInFlightMessages,
+    maxConcurrentRequests: SQS_REQUESTS_AT_ONCE,
+  });
+}
+
+/** As `connectPublisher` does for an upstream service, on queues and a routing that are there already. */
+function openPublisher(
+  lifecycle: Lifecycle,
+  context: { primary: PrimaryQueue; fallback: UpdateQueue; routing: Routing; settings: EmbeddedSettings },
+): Publisher {
+  const { primary, fallback, routing, settings } = context;
+  const primaryProducer = lifecycle.own(
+    "primary producer",
+    primary.producer({
+      topic: topicsOf(settings.pulsarNamespace).updates,
+      sendTimeoutMs: settings.pulsarSendTimeoutMs,
+      maxPending: settings.pulsarMaxPending,
+    }),
+  );
+  const fallbackProducer = lifecycle.own("fallback producer", fallback.producer());
+  return lifecycle.own(
+    "publisher",
+    createPublisher({
+      primary: primaryProducer,
+      fallback: fallbackProducer,
+      breaker: routing.breaker,
+      route: routing.router.route,
+      deadlineMs: settings.publishDeadlineMs,
+      maxUnderWay: settings.maxUnderWay,
+      maxPending: { pulsar: settings.pulsarMaxPending, sqs: settings.sqsMaxPending },
+      maxUsers: settings.maxNumberedUsers,
+      maxUpdateBytes: settings.maxUpdateBytes,
+      now: Date.now,
+    }),
+  );
+}
+
+/** What was published may still be on its way to the store for a moment. */
+async function judgeWhenSettled(judgeNow: () => Promise<Verdict>): Promise<Verdict> {
+  const deadlineMs = Date.now() + JUDGE_TIMEOUT_MS;
+  for (;;) {
+    const verdict = await judgeNow();
+    if (verdict.exact === verdict.customers || Date.now() >= deadlineMs) return verdict;
+    await sleep(LOOK_AGAIN_MS);
+  }
+}

@@ -1,0 +1,43 @@
+import type { DemoStatus } from "./demo.ts";
+import type { WrittenProfile } from "./watch-writes.ts";
+
+/** The status for people at a terminal, a line for each subject. */
+export type StatusText = { route: string; updates: string; counts: string; customers: string };
+
+const count = new Intl.NumberFormat("en-US", { maximumFractionDigits: 0 });
+const dollars = new Intl.NumberFormat("en-US", { style: "currency", currency: "USD" });
+
+export function statusText(status: DemoStatus, maxCustomers: number): StatusText {
+  const { route, rate, lag, publisher, counted, replay } = status;
+  const { pulsar, sqs } = publisher.published;
+  const lagText = lag ? `lag ${milliseconds(lag.p50Ms)}, p99 ${milliseconds(lag.p99Ms)}` : "no lag yet";
+  return {
+    route: `${route.path} by ${route.by}: ${route.why}${status.pulsar.broken ? " (Pulsar is broken)" : ""}`,
+    updates: `${count.format(rate.pulsar + rate.sqs)}/s, ${lagText}, ${placeInFile(replay)}`,
+    counts: [
+      `published ${count.format(pulsar + sqs)} (pulsar ${count.format(pulsar)}, sqs ${count.format(sqs)})`,
+      `counted ${count.format(counted.pulsar + counted.sqs)}`,
+      `repeats ${count.format(status.repeats)}`,
+      `failed ${count.format(publisher.failed)}`,
+    ].join(", "),
+    customers: status.customers.slice(0, maxCustomers).map(customerText).join(" · "),
+  };
+}
+
+function placeInFile({ stage, tenant, line, lines, passes }: DemoStatus["replay"]): string {
+  if (stage === "ended") return `replay ended after ${passes === 1 ? "1 pass" : `${passes} passes`}`;
+  return `${tenant} ${count.format(line)} of ${count.format(lines)}`;
+}
+
+function customerText({ userId, attributes }: WrittenProfile): string {
+  const { purchases, cds, dollars: spent } = attributes;
+  return `${userId}: ${counted(purchases, "purchase")}, ${counted(cds, "CD")}, ${dollars.format(Number(spent))}`;
+}
+
+function counted(value: unknown, noun: string): string {
+  return `${value} ${noun}${value === 1 ? "" : "s"}`;
+}
+
+function milliseconds(value: number): string {
+  return value < 1 ? "under 1 ms" : `${count.format(value)} ms`;
+}
