@@ -41,12 +41,16 @@ console.log();
 figures.print();
 if (options.json !== undefined) figures.writeJson(options.json);
 
-/** The same backlog three times: raw, applied, raw again, because the machine's speed drifts. */
+/**
+ * The same backlog several times: raw to warm up (a Java broker compiles itself for minutes), then raw,
+ * applied, raw again, because the machine's speed drifts.
+ */
 async function measureThroughput(on: RealStack, into: Figures): Promise<{ appliedPerSecond: number }> {
   const { updates } = options;
   const topic = topicsOf("public/keyline").updates;
+  const warmUps = ["bench-warm-up-1", "bench-warm-up-2", "bench-warm-up-3"];
   const raw = ["bench-raw-before", "bench-raw-after"] as const;
-  for (const subscription of raw) await on.subscribe(subscription);
+  for (const subscription of [...warmUps, ...raw]) await on.subscribe(subscription);
   const queue = await openPrimaryQueue({ pulsarUrl: on.environment.PULSAR_URL!, pulsarToken: "" }, log);
   const producer = queue.producer({ topic, sendTimeoutMs: 60_000, maxPending: 10_000 });
   while (!producer.connected()) await new Promise((resume) => setTimeout(resume, 20));
@@ -55,6 +59,8 @@ async function measureThroughput(on: RealStack, into: Figures): Promise<{ applie
   await queue.close();
   into.add("prefill.meanSize", filled.meanBytes, "bytes");
   into.add("prefill.publishedPerSecond", filled.perSecond, "updates/s");
+  console.log("warming up");
+  for (const subscription of warmUps) await measureRawDrain(on, subscription, updates);
   console.log("draining raw, applying, draining raw again");
   const before = await measureRawDrain(on, raw[0], updates);
   const { appliedPerSecond } = await measureEndToEnd(on, updates, into);

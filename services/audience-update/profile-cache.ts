@@ -18,9 +18,12 @@ export type ProfileCache = {
 
 /** What an entry takes beside its text, about. */
 const BYTES_PER_ENTRY = 300;
+const SHORTEST_RECORD = 100;
 
 export function createProfileCache({ maxBytes }: { maxBytes: number }): ProfileCache {
-  const records = new LRUCache<string, ProfileRecord>({ maxSize: maxBytes });
+  // With a number of entries known beforehand the library keeps its lists in typed arrays.
+  const max = Math.ceil(maxBytes / (BYTES_PER_ENTRY + SHORTEST_RECORD));
+  const records = new LRUCache<string, ProfileRecord>({ max, maxSize: maxBytes });
   return {
     get: (key) => records.get(key),
     put(key, { version, machinery }) {

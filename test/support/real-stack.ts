@@ -29,6 +29,8 @@ export type RealStack = {
 export async function startRealStack(options: {
   partitions: number;
   tuning: "quick" | "full";
+  /** Settings of Pulsar's standalone.conf that replace the stack's own. */
+  settings?: Record<string, string>;
   report: (line: string) => void;
 }): Promise<RealStack> {
   const directory = mkdtempSync(join(tmpdir(), "keyline-stack-"));
@@ -40,7 +42,12 @@ export async function startRealStack(options: {
   ];
   const ports = await freePulsarPorts();
   const startBroker = () =>
-    startPulsar(pulsarInstallation, { directory: join(directory, "pulsar"), ports, tuning: options.tuning });
+    startPulsar(pulsarInstallation, {
+      directory: join(directory, "pulsar"),
+      ports,
+      tuning: options.tuning,
+      settings: options.settings ?? {},
+    });
   const started = await Promise.all([
     startBroker(),
     startLocalStack(localStackInstallation, { directory: join(directory, "localstack") }),

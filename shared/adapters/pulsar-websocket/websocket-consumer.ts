@@ -39,7 +39,7 @@ export function createWebSocketConsumer(endpoint: Endpoint, options: ConsumerOpt
       subscriptionType: "Key_Shared",
       subscriptionInitialPosition: "Earliest",
       pullMode: "true",
-      receiverQueueSize: Math.min(share, MAX_RECEIVER_QUEUE),
+      receiverQueueSize: MAX_RECEIVER_QUEUE,
     },
     options.subscription,
   );
@@ -111,8 +111,13 @@ function deliveryOf(data: Buffer, permits: Permits): Delivery {
     key: frame.key ?? "",
     payload: payload.toString(),
     sizeBytes: payload.length,
-    publishTimeMs: Date.parse(frame.publishTime),
-    position: parseMessageId(Buffer.from(frame.messageId, "base64")),
+    // Read when asked for, which is for few messages.
+    get publishTimeMs() {
+      return Date.parse(frame.publishTime);
+    },
+    get position() {
+      return parseMessageId(Buffer.from(frame.messageId, "base64"));
+    },
     handle: { messageId: frame.messageId, permits } satisfies Handle,
   };
 }
