@@ -1,10 +1,11 @@
-import type { ConsumerOptions } from "../../ports/primary-queue.ts";
+import type { ConsumerOptions, Topic } from "../../ports/primary-queue.ts";
 import type { Consumer, Delivery } from "../../ports/update-queue.ts";
 import { toError } from "../../runtime/errors.ts";
 import { parseMessageId } from "../message-id.ts";
 import { createReceiveQueue } from "../receive-queue.ts";
+import { watchConsumedTopics } from "./consumed-topics.ts";
 import { type Endpoint, sessionUrl } from "./endpoint.ts";
-import { openReconnectingSocket, type Session } from "./reconnecting-socket.ts";
+import { openReconnectingSocket, type ReconnectingSocket, type Session } from "./reconnecting-socket.ts";
 
 /** One message as the server sends it; a message without a key has none. */
 type MessageFrame = { messageId: string; payload: string; publishTime: string; key?: string };
@@ -31,22 +32,32 @@ export function createWebSocketConsumer(endpoint: Endpoint, options: ConsumerOpt
   const queue = createReceiveQueue<Delivery>((deliveries) => {
     for (const delivery of deliveries) permitAgain((delivery.handle as Handle).permits);
   });
-  const url = sessionUrl(
-    endpoint,
-    "consumer",
-    options.topic,
-    {
-      subscriptionType: "Key_Shared",
-      subscriptionInitialPosition: "Earliest",
-      pullMode: "true",
-      receiverQueueSize: MAX_RECEIVER_QUEUE,
-    },
-    options.subscription,
-  );
-  const sockets = Array.from({ length: connections }, openConnection);
+  // Refuses a topic that is none here, where the caller hears it.
+  sessionUrl(endpoint, "consumer", options.topic, {}, options.subscription);
+  let sockets: ReconnectingSocket[] = [];
+  let leaving = Promise.resolve();
+  const topics = watchConsumedTopics(endpoint, options.topic, connections, (planned) => {
+    const before = sockets;
+    // The old sessions leave first: what they hold is delivered again, to the new ones.
+    leaving = Promise.all(before.map((socket) => socket.close())).then(() => {
+      if (!paused) sockets = planned.map(openConnection);
+    });
+  });
 
-  function openConnection() {
+  function openConnection(topic: Topic): ReconnectingSocket {
     let permits: Permits | undefined;
+    const url = sessionUrl(
+      endpoint,
+      "consumer",
+      topic,
+      {
+        subscriptionType: "Key_Shared",
+        subscriptionInitialPosition: "Earliest",
+        pullMode: "true",
+        receiverQueueSize: MAX_RECEIVER_QUEUE,
+      },
+      options.subscription,
+    );
     return openReconnectingSocket(endpoint, url, {
       onOpen(session) {
         permits = { session, open: true, taken: 0 };
@@ -94,6 +105,8 @@ export function createWebSocketConsumer(endpoint: Endpoint, options: ConsumerOpt
     pause,
     async close() {
       pause();
+      await topics.close();
+      await leaving;
       await Promise.all(sockets.map((socket) => socket.close()));
     },
   };
