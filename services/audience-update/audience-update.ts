@@ -112,6 +112,7 @@ export async function startAudienceUpdate(options: AudienceUpdateOptions): Promi
     limits: flowLimits(settings),
     metrics,
     now: Date.now,
+    onStoreFailure: logNowAndThen(log),
   });
 
   const server = await createAdminServer(log);
@@ -156,6 +157,18 @@ export async function startAudienceUpdate(options: AudienceUpdateOptions): Promi
   };
 }
 
+const FAILURE_LOG_EVERY_MS = 1_000;
+
+/** Store failures come by the thousand while the store is away; one a second says it. */
+function logNowAndThen(log: Log): (error: Error) => void {
+  let lastAtMs = 0;
+  return (error) => {
+    if (Date.now() - lastAtMs < FAILURE_LOG_EVERY_MS) return;
+    lastAtMs = Date.now();
+    log.error({ err: error }, `a save failed and is tried again: ${error.message}`);
+  };
+}
+
 async function listen(server: FastifyInstance, settings: ServiceSettings): Promise<string> {
   const { adminHost: host, adminPort: port } = settings;
   try {
@@ -163,7 +176,10 @@ async function listen(server: FastifyInstance, settings: ServiceSettings): Promi
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
     if (code === undefined) throw error;
-    const text = `ADMIN_HOST=${host} ADMIN_PORT=${port} can't be listened on: ${message}`;
+    const text =
+      code === "EADDRINUSE"
+        ? `port ${port} is taken by another program: set ADMIN_PORT to another one, or to 0 for any free one`
+        : `ADMIN_HOST=${host} ADMIN_PORT=${port} can't be listened on: ${message}`;
     throw new KeylineError("admin_listen_failed", text, { value: port, cause: error });
   }
 }

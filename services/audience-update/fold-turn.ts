@@ -5,6 +5,7 @@ import { encodeProfile, type LastUpdate } from "../../shared/domain/profile-reco
 import type { RetentionLimits } from "../../shared/domain/prune.ts";
 import { type Refusal, refuse } from "../../shared/domain/refusal.ts";
 import { stampTimeMs } from "../../shared/domain/stamp.ts";
+import { toError } from "../../shared/runtime/errors.ts";
 
 export type FoldLimits = RetentionLimits & {
   /** Longest encoded profile, in UTF-16 units. */
@@ -48,16 +49,23 @@ export function foldTurn(
 type Attempt = { folded: FoldedTurn } | { refusal: Refusal; stack?: string };
 
 function attempt(before: Profile, arrivals: readonly Arrival[], limits: FoldLimits, nowMs: number): Attempt {
-  let applied: Applied;
   try {
     const updates = arrivals.map(({ update }) => update);
-    applied = apply(before, updates, limits, nowMs);
+    return encode(before, arrivals, apply(before, updates, limits, nowMs), limits, nowMs);
   } catch (thrown) {
-    const error = thrown as Error;
+    const error = toError(thrown);
     const refusal = refuse("apply_failed", "", arrivals[0]?.update, error.message);
     return error.stack === undefined ? { refusal } : { refusal, stack: error.stack };
   }
-  const { profile, outcomes } = applied;
+}
+
+function encode(
+  before: Profile,
+  arrivals: readonly Arrival[],
+  { profile, outcomes }: Applied,
+  limits: FoldLimits,
+  nowMs: number,
+): Attempt {
   const fates = outcomes.map((outcome, index) => fateOf(outcome, arrivals[index]!.update));
   if (profile === before) return { folded: { profile, machinery: undefined, fates } };
   const machinery = encodeProfile(profile, lastUpdate(arrivals, outcomes, nowMs));

@@ -19,7 +19,12 @@ export type RoundOptions<Item extends Arrival> = {
 };
 
 /** A turn and the record that it is folded on; undefined where the user has none, as far as is known. */
-type OpenTurn<Item extends Arrival> = { turn: Turn<Item>; record: ProfileRecord | undefined };
+type OpenTurn<Item extends Arrival> = {
+  turn: Turn<Item>;
+  record: ProfileRecord | undefined;
+  /** The store itself has just said so; the cache may be out of date. */
+  confirmed: boolean;
+};
 
 /**
  * Runs one round: folds each user's turn, saves all of them in one call, and settles what the store has
@@ -36,7 +41,13 @@ export async function runRound<Item extends Arrival>(
     options.settle(turn.items, fates);
   };
   try {
-    let open = turns.map((turn): OpenTurn<Item> => ({ turn, record: options.cache.get(turn.key) }));
+    let open = turns.map(
+      (turn): OpenTurn<Item> => ({
+        turn,
+        record: options.cache.get(turn.key),
+        confirmed: false,
+      }),
+    );
     while (open.length > 0) open = await foldAndSave(open, options, settle);
   } catch (thrown) {
     options.onFailure(toError(thrown));
@@ -52,10 +63,13 @@ async function foldAndSave<Item extends Arrival>(
 ): Promise<OpenTurn<Item>[]> {
   const { store, cache } = options;
   const saving: { turn: Turn<Item>; fates: Fate[]; write: ProfileWrite }[] = [];
-  for (const { turn, record } of open) {
+  for (const { turn, record, confirmed } of open) {
     const before = readProfile(turn, record, options);
     if (!before) continue;
     const fold = foldTurn(before, turn.items, options.limits, options.now());
+    // "Seen" may be acknowledged on the store's word only: after a restart it may have forgotten what the
+    // cache remembers. So a turn without news writes the same record again.
+    fold.machinery ??= confirmed ? undefined : record?.machinery;
     const write = writeOf(turn, record?.version, before, fold);
     if (write) saving.push({ turn, fates: fold.fates, write });
     else settle(turn, fold.fates);
@@ -75,7 +89,7 @@ async function foldAndSave<Item extends Arrival>(
       continue;
     }
     options.onConflict();
-    again.push({ turn, record: result.current });
+    again.push({ turn, record: result.current, confirmed: true });
   }
   return again;
 }

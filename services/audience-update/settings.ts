@@ -4,6 +4,7 @@ import {
   sharedSettings,
 } from "../../shared/runtime/connection-settings.ts";
 import { integer, text } from "../../shared/runtime/settings.ts";
+import { areTokens } from "./admin/operators.ts";
 
 export const adminSettings = {
   adminHost: text({ env: "ADMIN_HOST", default: "0.0.0.0", meaning: "address of the admin endpoint" }),
@@ -18,8 +19,8 @@ export const adminSettings = {
   adminToken: text({
     env: "ADMIN_TOKEN",
     secret: true,
-    pattern: /^[\u0021-\u007e]{8,512}$/,
-    form: "8 to 512 printable characters without spaces",
+    accepts: areTokens,
+    form: "a token of 8 or more printable characters, or name=token,name=token with such tokens and each name once",
     meaning: "bearer token that may force the route; `name=token,name=token` gives each operator their own",
   }),
   readToken: text({

@@ -11,11 +11,13 @@
  * Nothing is acknowledged before its effect is in the store or its dead letter is durable. A failed save is
  * tried again in place and holds up its user only.
  */
-import { type DecodeLimits, decode } from "../../shared/domain/decode.ts";
+import { type Decoded, type DecodeLimits, decode } from "../../shared/domain/decode.ts";
 import { userKey } from "../../shared/domain/envelope.ts";
+import { refuse } from "../../shared/domain/refusal.ts";
 import { stampTimeMs } from "../../shared/domain/stamp.ts";
 import type { ProfileStore } from "../../shared/ports/profile-store.ts";
 import type { Consumer, Delivery, FallbackConsumer } from "../../shared/ports/update-queue.ts";
+import { toError } from "../../shared/runtime/errors.ts";
 import type { DeadLetterOffice } from "./dead-letter.ts";
 import type { Arrival, Fate, FoldLimits } from "./fold-turn.ts";
 import { createIntake, type Intake } from "./intake.ts";
@@ -44,6 +46,7 @@ export type FlowOptions = {
   limits: FlowLimits;
   metrics: UpdateMetrics;
   now(): number;
+  onStoreFailure(error: Error): void;
 };
 
 type Item = Arrival & { delivery: Delivery; intake: Intake };
@@ -77,11 +80,23 @@ export function createUpdateFlow(options: FlowOptions): UpdateFlow {
     now,
     settle,
     onConflict: metrics.conflict,
-    onFailure: metrics.storeFailure,
+    onFailure(error: Error) {
+      metrics.storeFailure();
+      options.onStoreFailure(error);
+    },
   };
 
+  /** No payload whatever may end the process: it would come again to the next one. */
+  function decodeSafely(delivery: Delivery): Decoded {
+    try {
+      return decode(delivery.payload, delivery, limits, now());
+    } catch (thrown) {
+      return { refusal: refuse("apply_failed", "", delivery.payload, toError(thrown).message) };
+    }
+  }
+
   function deliver(delivery: Delivery, intake: Intake): void {
-    const decoded = decode(delivery.payload, delivery, limits, now());
+    const decoded = decodeSafely(delivery);
     if ("refusal" in decoded) {
       void deadLetters.park(delivery, intake, decoded.refusal);
       return;

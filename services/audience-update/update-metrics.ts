@@ -7,7 +7,7 @@ export type UpdateMetrics = {
   applied(outcome: "counted" | "repeat", path: Path, lagMs: number): void;
   parked(letter: DeadLetter): void;
   conflict(): void;
-  storeFailure(error: Error): void;
+  storeFailure(): void;
   /** Distinct updates counted since this process started, by path. */
   counted(): Record<Path, number>;
 };

@@ -91,11 +91,7 @@ function isLoopback(host: string): boolean {
 
 /** What someone who just typed `npm start` can do about it; undefined for a defect. */
 function problemInWords(error: unknown): string | undefined {
-  if (error instanceof KeylineError) return `${error.code}: ${error.message}\nSee --help for all settings.`;
-  const { code, port, address } = error as NodeJS.ErrnoException & { port?: number; address?: string };
-  if (code === "EADDRINUSE")
-    return `Port ${port} is taken by another program: set ADMIN_PORT to another one, such as ADMIN_PORT=${Number(port) + 1}, or to 0 for any free one.`;
-  if (code === "EACCES" || code === "EADDRNOTAVAIL")
-    return `Can't listen on ${address}:${port} (${code}): set ADMIN_HOST and ADMIN_PORT.`;
-  return undefined;
+  return error instanceof KeylineError
+    ? `${error.code}: ${error.message}\nSee --help for all settings.`
+    : undefined;
 }

@@ -1,11 +1,12 @@
-import { ENVELOPE_VERSION, type RawMessage, type Update } from "./envelope.ts";
-import { type LedgerPlace, ledgerIdentity } from "./ledger-source.ts";
+import { ENVELOPE_VERSION, type RawMessage, type Update, userKey } from "./envelope.ts";
+import { isReservedSource, type LedgerPlace, ledgerIdentity } from "./ledger-source.ts";
 import { type Refusal, refuse } from "./refusal.ts";
 import { stampAt } from "./stamp.ts";
 import { refuseEnvelope, refuseRawMessage } from "./validate.ts";
 
 /** What the broker knows about a message, to fill in what a minimal message lacks. */
 export type Provenance = {
+  key: string;
   sizeBytes: number;
   publishTimeMs: number;
   position?: LedgerPlace | undefined;
@@ -16,6 +17,9 @@ export type DecodeLimits = {
   /** How far ahead of this process's clock a stamp may be, in milliseconds. */
   maxClockSkewMs: number;
 };
+
+/** JSON can be read deeper than it can be written: a value that can't be saved must not get that far. */
+const MAX_DEPTH = 64;
 
 export type Decoded = { update: Update } | { refusal: Refusal };
 
@@ -35,6 +39,8 @@ export function decode(
   } catch (error) {
     return { refusal: refuse("not_json", "", payload, (error as Error).message) };
   }
+  if (deeperThan(value, MAX_DEPTH))
+    return { refusal: refuse("invalid_update", "", payload, `nested deeper than ${MAX_DEPTH} levels`) };
   const decoded = isRaw(value) ? decodeRaw(value, provenance) : decodeEnvelope(value);
   if ("update" in decoded && decoded.update.stamp > stampAt(nowMs + limits.maxClockSkewMs)) {
     const message = `more than ${limits.maxClockSkewMs} ms ahead of the clock here`;
@@ -50,7 +56,17 @@ function decodeEnvelope(value: unknown): Decoded {
       refusal: refuse("unknown_version", "v", version, `this build knows version ${ENVELOPE_VERSION}`),
     };
   const refusal = refuseEnvelope(value);
-  return refusal ? { refusal } : { update: value as Update };
+  if (refusal) return { refusal };
+  const update = value as Update;
+  if (!isReservedSource(update.src)) return { update };
+  return { refusal: refuse("invalid_update", "src", update.src, "is kept for places in the ledger") };
+}
+
+function deeperThan(value: unknown, levels: number): boolean {
+  if (typeof value !== "object" || value === null) return false;
+  if (levels === 0) return true;
+  for (const key in value) if (deeperThan((value as Record<string, unknown>)[key], levels - 1)) return true;
+  return false;
 }
 
 function isRaw(value: unknown): value is Record<string, unknown> {
@@ -60,7 +76,9 @@ function isRaw(value: unknown): value is Record<string, unknown> {
 function decodeRaw(value: Record<string, unknown>, provenance: Provenance): Decoded {
   const refusal = refuseRawMessage(value);
   if (refusal) return { refusal };
-  const identity = provenance.position && ledgerIdentity(provenance.position);
+  const { tenantId, userId } = value as RawMessage;
+  const ordered = provenance.key === userKey(tenantId, userId) || provenance.key === userId;
+  const identity = provenance.position && ledgerIdentity(provenance.position, ordered);
   if (!identity) {
     const message = "a minimal message takes its identity from the Pulsar topic; elsewhere send an envelope";
     return { refusal: refuse("invalid_update", "src", undefined, message) };

@@ -7,20 +7,31 @@ const LEDGERS_PER_SOURCE = 2 ** 12;
 const ENTRIES_PER_LEDGER = 2 ** 29;
 const MESSAGES_PER_BATCH = 2 ** 12;
 const LEDGER_SOURCE_PREFIX = "ledger:";
+const UNORDERED_SOURCE_PREFIX = "unordered-ledger:";
 
 /**
  * The identity of a message that carries none: its place in the ledger. The place grows along a partition, so
  * it can serve as the number; a safe integer holds 4,096 ledgers, and the next 4,096 are a new source.
+ * Messages that are not keyed by their user come in no order that holds for the user; they have a source of
+ * their own, whose gaps are never taken for seen.
  */
-export function ledgerIdentity(place: LedgerPlace): Pick<Update, "src" | "seq"> | undefined {
+export function ledgerIdentity(
+  place: LedgerPlace,
+  ordered: boolean,
+): Pick<Update, "src" | "seq"> | undefined {
   const { partition, ledgerId, entryId, batchIndex } = place;
   if (entryId >= ENTRIES_PER_LEDGER || batchIndex >= MESSAGES_PER_BATCH) return undefined;
   const era = Math.floor(ledgerId / LEDGERS_PER_SOURCE);
   const ledger = ledgerId % LEDGERS_PER_SOURCE;
   return {
-    src: `${LEDGER_SOURCE_PREFIX}${partition}.${era}`,
+    src: `${ordered ? LEDGER_SOURCE_PREFIX : UNORDERED_SOURCE_PREFIX}${partition}.${era}`,
     seq: (ledger * ENTRIES_PER_LEDGER + entryId) * MESSAGES_PER_BATCH + batchIndex + 1,
   };
+}
+
+/** True for sources that only this file may name. */
+export function isReservedSource(src: string): boolean {
+  return isLedgerSource(src) || src.startsWith(UNORDERED_SOURCE_PREFIX);
 }
 
 /** True for sources whose numbers are places in the ledger: they grow, but are not dense. */

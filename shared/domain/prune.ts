@@ -8,7 +8,7 @@ export type RetentionLimits = {
    * What is older is forgotten, and an update that old is refused instead of guessed at.
    */
   horizonMs: number;
-  /** Sources kept at most; beyond it the oldest is forgotten before its time. */
+  /** Sources kept; beyond it those not heard from for 15 minutes are forgotten before their time, oldest first. */
   maxSources: number;
   /** Callers' ids remembered at most. */
   maxIds: number;
@@ -17,6 +17,8 @@ export type RetentionLimits = {
 };
 
 const PRUNE_EVERY_MS = 86_400_000;
+/** A source heard from since then may still have updates on a slower path; it is kept beyond the bound. */
+const SETTLED_AFTER_MS = 900_000;
 
 /**
  * Forgets sources and tombstones that no delivery can concern any more, and raises the mark over them. The
@@ -39,7 +41,9 @@ export function prune(profile: Profile, limits: RetentionLimits, nowMs: number):
   const sets = mapValues(profile.sets, (set) => filterMap(set, (cell) => keepCell(cell, !cell.present)));
   const young = [...profile.seen].filter(([, source]) => !forget(source.lastStamp));
   young.sort(([, a], [, b]) => a.lastStamp - b.lastStamp);
-  const surplus = young.splice(0, Math.max(0, young.length - limits.maxSources));
+  const settledBefore = stampAt(nowMs - SETTLED_AFTER_MS);
+  const settled = young.filter(([, source]) => source.lastStamp < settledBefore).length;
+  const surplus = young.splice(0, Math.min(settled, Math.max(0, young.length - limits.maxSources)));
   for (const [, source] of surplus) mark = Math.max(mark, source.lastStamp);
   const emptied = filterMap(sets, (set) => set.size > 0);
   return { ...profile, registers, sets: emptied, seen: new Map(young), mark, prunedAtMs: nowMs };

@@ -37,8 +37,17 @@ export function refuse(code: RefusalCode, path: string, value: unknown, message:
   return { code, path, value: quote(value), message };
 }
 
+/** Total: a value that JSON can't write, such as one nested too deep for it, is named by its type. */
+function describe(value: unknown): string {
+  try {
+    return JSON.stringify(value) ?? String(value);
+  } catch {
+    return `(${typeof value})`;
+  }
+}
+
 /** A value as it may stand in a message: JSON, shortened. */
 export function quote(value: unknown): string {
-  const text = typeof value === "bigint" ? `${value}n` : (JSON.stringify(value) ?? String(value));
+  const text = describe(value);
   return text.length <= QUOTED_LENGTH ? text : `${text.slice(0, QUOTED_LENGTH)}…`;
 }

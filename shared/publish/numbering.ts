@@ -3,6 +3,8 @@ import { randomBytes } from "node:crypto";
 /** A publisher's numbers: `seq` is dense per (user, src), starting at 1. */
 export type Numbering = {
   next(userKey: string): { src: string; seq: number };
+  /** Takes back the number that `next` has just given, which was not used. */
+  takeBack(userKey: string): void;
 };
 
 type Line = { src: string; seq: number };
@@ -33,6 +35,10 @@ export function createNumbering({ maxUsers }: { maxUsers: number }): Numbering {
       }
       line.seq += 1;
       return { src: line.src, seq: line.seq };
+    },
+    takeBack(userKey) {
+      const line = young.get(userKey);
+      if (line) line.seq -= 1;
     },
   };
 }

@@ -107,6 +107,8 @@ export type PublisherOptions = {
 };
 
 const RETRY_REST_MS = 100;
+/** Of the deadline, how long an update waits for its turn on the route before it tries the other path. */
+const FIRST_PATH_SHARE = 0.3;
 
 export function createPublisher(options: PublisherOptions): Publisher {
   const clock = createStampClock(options.now);
@@ -115,14 +117,18 @@ export function createPublisher(options: PublisherOptions): Publisher {
   const published: Record<Path, number> = { pulsar: 0, sqs: 0 };
   const underWay = new Set<Promise<Receipt>>();
   let failed = 0;
+  let closed = false;
 
   /**
    * Sends within the path's window. What waits for its turn is not yet sent, so that a burst is not taken for
-   * a broker that does not answer; and when its turn comes the route may have moved on.
+   * a broker that does not answer. What waits too long for the first path still has time for the other.
    */
-  async function attempt(path: Path, message: OutgoingMessage, deadlineAtMs: number): Promise<void> {
+  async function attempt(path: Path, message: OutgoingMessage, turnByMs: number): Promise<void> {
     await windows[path](async () => {
-      if (options.now() > deadlineAtMs) throw new KeylineError("publish_late", "its turn came too late");
+      if (options.now() > turnByMs) {
+        const text = `${options.maxPending[path]} others wait for an answer over ${path}`;
+        throw new KeylineError("publish_late", text, { retryable: true });
+      }
       if (path === "sqs") return options.fallback.send(message);
       const { by, path: current } = options.route();
       // An operator who says pulsar means it: the breaker is not asked.
@@ -135,13 +141,15 @@ export function createPublisher(options: PublisherOptions): Publisher {
   async function send(update: Update, payload: string): Promise<Receipt> {
     const key = userKey(update.tenant, update.userId);
     const message = { key, payload, deduplicationId: `${key} ${update.src} ${update.seq}` };
-    const deadlineAtMs = options.now() + options.deadlineMs;
+    const startedAtMs = options.now();
+    const deadlineAtMs = startedAtMs + options.deadlineMs;
     for (;;) {
       const { path: first } = options.route();
       const failures: Error[] = [];
       for (const path of [first, otherPath(first)]) {
         try {
-          await attempt(path, message, deadlineAtMs);
+          const firstTurnByMs = startedAtMs + options.deadlineMs * FIRST_PATH_SHARE;
+          await attempt(path, message, path === first ? firstTurnByMs : deadlineAtMs);
           published[path] += 1;
           return receiptOf(update, path);
         } catch (error) {
@@ -156,39 +164,55 @@ export function createPublisher(options: PublisherOptions): Publisher {
     }
   }
 
-  async function start(update: Update): Promise<Receipt> {
-    const payload = JSON.stringify(update);
-    const sizeBytes = Buffer.byteLength(payload);
-    if (sizeBytes > options.maxUpdateBytes) {
-      const message = `the update is ${sizeBytes} bytes long, more than ${options.maxUpdateBytes}`;
-      throw new KeylineError("too_large", message, { value: sizeBytes });
-    }
-    if (underWay.size >= options.maxUnderWay) {
-      const message = `${underWay.size} updates are under way here, try again later`;
-      throw new KeylineError("publisher_full", message, { retryable: true });
-    }
-    const sending = send(update, payload);
-    underWay.add(sending);
-    return sending.finally(() => underWay.delete(sending));
+  function refuseSurplus(): void {
+    if (closed) throw new KeylineError("publisher_closed", "the publisher is closed");
+    if (underWay.size < options.maxUnderWay) return;
+    const message = `${underWay.size} updates are under way here, try again later`;
+    throw new KeylineError("publisher_full", message, { retryable: true });
   }
 
+  function serialise(update: Update): string {
+    const payload = JSON.stringify(update);
+    const sizeBytes = Buffer.byteLength(payload);
+    if (sizeBytes <= options.maxUpdateBytes) return payload;
+    const message = `the update is ${sizeBytes} bytes long, more than ${options.maxUpdateBytes}`;
+    throw new KeylineError("too_large", message, { value: sizeBytes });
+  }
+
+  function start(update: Update, payload: string): Promise<Receipt> {
+    const sending = send(update, payload).finally(() => underWay.delete(sending));
+    underWay.add(sending);
+    return sending;
+  }
+
+  /** An update is numbered when nothing but the paths can fail it any more: a refused one leaves no gap. */
   async function publish(input: UpdateInput): Promise<Receipt> {
     const update = toEnvelope(input, options.now());
     refuseUpdate(refuseNonJson(update.ops, "ops") ?? refuseEnvelope(update));
-    // Numbered only when valid, so that a refused update leaves no gap.
-    Object.assign(update, numbering.next(userKey(update.tenant, update.userId)), { stamp: clock.next() });
-    return start(update);
+    refuseSurplus();
+    const key = userKey(update.tenant, update.userId);
+    Object.assign(update, numbering.next(key), { stamp: clock.next() });
+    let payload: string;
+    try {
+      payload = serialise(update);
+    } catch (error) {
+      numbering.takeBack(key);
+      throw error;
+    }
+    return start(update, payload);
   }
 
   return {
     publish,
     async resend(update) {
       refuseUpdate(refuseEnvelope(update));
-      return start(update);
+      refuseSurplus();
+      return start(update, serialise(update));
     },
     user: (tenant, userId) => userPublisher(publish, tenant, userId),
     counts: () => ({ published: { ...published }, failed, underWay: underWay.size }),
     async close() {
+      closed = true;
       await Promise.allSettled(underWay);
     },
   };

@@ -48,13 +48,15 @@ export function startRouter(options: RouterOptions): Router {
   const stopping = new AbortController();
   let state: FleetState | undefined;
   let heard = false;
+  let overrideEndsMs = 0;
   let error: string | undefined;
   let known = "";
   let sinceMs = now();
 
   function route(): Route {
     const override = state?.override;
-    if (override && now() < override.expiresAtMs) {
+    // While the store is heard its clock decides; when it is away, the time that was left when it last was.
+    if (override && (heard || now() < overrideEndsMs)) {
       return { path: override.route, by: "override", why: `${override.name}: ${override.reason}` };
     }
     if (state && heard) return { path: state.route, by: "fleet", why: votesInWords(state) };
@@ -76,6 +78,7 @@ export function startRouter(options: RouterOptions): Router {
       try {
         state = await routeStore.vote({ voter: options.voter, ...breaker.verdict() }, options.voteTtlMs);
         heard = true;
+        overrideEndsMs = now() + remainingMs(state, options);
         error = undefined;
       } catch (thrown) {
         heard = false;
@@ -108,6 +111,12 @@ export function startRouter(options: RouterOptions): Router {
       await routeStore?.withdraw(options.voter);
     },
   };
+}
+
+/** What was left of the override by the store's clock, which the expiry of our own vote tells. */
+function remainingMs({ override, votes }: FleetState, { voter, voteTtlMs }: RouterOptions): number {
+  const own = votes.find((vote) => vote.voter === voter);
+  return override && own ? override.expiresAtMs - (own.expiresAtMs - voteTtlMs) : 0;
 }
 
 function votesInWords(state: FleetState): string {

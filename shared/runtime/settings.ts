@@ -41,10 +41,16 @@ export function integer(declared: Declared & { unit: string; min: number; max?: 
 }
 
 /** A text, empty only where the default is. */
-export function text(declared: Declared & { pattern?: RegExp; form?: string }): Setting<string> {
-  const { pattern = /./su, form = "a text that is not empty" } = declared;
+export function text(
+  declared: Declared & { pattern?: RegExp; accepts?: (value: string) => boolean; form?: string },
+): Setting<string> {
+  const {
+    pattern = /./su,
+    accepts = (value) => pattern.test(value),
+    form = "a text that is not empty",
+  } = declared;
   return declare("text", declared, (value) =>
-    pattern.test(value) || value === declared.default ? { value } : { problem: `is not ${form}` },
+    accepts(value) || value === declared.default ? { value } : { problem: `is not ${form}` },
   );
 }
 

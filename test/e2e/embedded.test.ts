@@ -70,7 +70,7 @@ test("a port that is taken is named together with the setting to change", {
   const url = await first.url();
   const second = start({ ADMIN_PORT: new URL(url).port });
   expect(await second.ended).toBe(2);
-  expect(second.output()).toContain(`Port ${new URL(url).port} is taken`);
+  expect(second.output()).toContain(`port ${new URL(url).port} is taken`);
   expect(second.output()).toContain("ADMIN_PORT");
   expect(await first.end("SIGTERM")).toBe(0);
 });

@@ -145,6 +145,7 @@ describe("an update", () => {
     await expect(publisher.user("shop", "gap").set({ big: "x".repeat(140_000) })).rejects.toMatchObject({
       code: "too_large",
     });
+    expect(await publisher.user("shop", "gap").set({ fine: true })).toMatchObject({ seq: 1 });
   });
 });
 

@@ -5,7 +5,7 @@ import { stampAt } from "../../shared/domain/stamp.ts";
 const NOW_MS = 1_767_225_600_000;
 const limits = { maxUpdateBytes: 10_000, maxClockSkewMs: 60_000 };
 const place = { partition: 3, ledgerId: 4_100, entryId: 7, batchIndex: 2 };
-const provenance = { sizeBytes: 100, publishTimeMs: NOW_MS - 5, position: place };
+const provenance = { key: "shop:42", sizeBytes: 100, publishTimeMs: NOW_MS - 5, position: place };
 const read = (payload: unknown, from: Parameters<typeof decode>[1] = provenance) =>
   decode(typeof payload === "string" ? payload : JSON.stringify(payload), from, limits, NOW_MS);
 const envelope = {
@@ -77,10 +77,23 @@ describe("a minimal message of another program", () => {
     expect(at(5, 1, 0)).toEqual(at(5, 1, 0));
   });
 
+  test("that is not keyed by its user has a source of its own, whose gaps are never taken for seen", () => {
+    const srcOf = (key: string) => {
+      const decoded = read({ tenantId: "shop", userId: "42", event: { name: "e" } }, { ...provenance, key });
+      return "update" in decoded ? decoded.update.src : undefined;
+    };
+    expect(["shop:42", "42", "order-7", ""].map(srcOf)).toEqual([
+      "ledger:3.1",
+      "ledger:3.1",
+      "unordered-ledger:3.1",
+      "unordered-ledger:3.1",
+    ]);
+  });
+
   test("is refused where there is no ledger to identify it", () => {
     const decoded = read(
       { tenantId: "t", userId: "u", event: { name: "e" } },
-      { sizeBytes: 1, publishTimeMs: 0 },
+      { key: "", sizeBytes: 1, publishTimeMs: 0 },
     );
     expect(decoded).toMatchObject({ refusal: { code: "invalid_update", path: "src" } });
   });
@@ -149,6 +162,22 @@ describe("a refusal names code, path and value", () => {
   ];
   test.each(cases)("%s", (_, payload, code, path, value) => {
     expect(read(payload)).toMatchObject({ refusal: { code, path, value } });
+  });
+
+  test.each([5_000, 100_000])("nested %i levels deep", (levels) => {
+    const deep = "[".repeat(levels) + "]".repeat(levels);
+    const wide = { ...limits, maxUpdateBytes: 1_000_000 };
+    for (const payload of [
+      `{"v":${deep}}`,
+      `{"tenantId":"t","userId":"u","ops":[{"kind":"set","body":{"a":${deep}}}]}`,
+    ])
+      expect(decode(payload, provenance, wide, NOW_MS)).toMatchObject({
+        refusal: { code: "invalid_update" },
+      });
+  });
+
+  test("a source that is kept for the ledger", () => {
+    expect(read({ ...envelope, src: "ledger:0.0" })).toMatchObject({ refusal: { path: "src" } });
   });
 
   test("too large, by the size the broker delivered", () => {

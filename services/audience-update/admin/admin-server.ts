@@ -24,7 +24,18 @@ export async function createAdminServer(log: Log): Promise<FastifyInstance> {
     ) as FastifyBaseLogger,
     forceCloseConnections: true,
     bodyLimit: 65_536,
-    routerOptions: { maxParamLength: 1_024 },
+    routerOptions: {
+      maxParamLength: 1_024,
+      onBadUrl(path, _request, response) {
+        const body = {
+          code: "invalid_request",
+          message: "the URL is not well encoded",
+          path: "url",
+          value: quote(path),
+        };
+        response.writeHead(400, { "content-type": "application/json" }).end(JSON.stringify({ error: body }));
+      },
+    },
   });
   server.setValidatorCompiler(TypeBoxValidatorCompiler);
   server.setErrorHandler((error: FastifyError, request, reply) => {

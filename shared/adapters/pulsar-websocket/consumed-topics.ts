@@ -6,6 +6,7 @@ import type { Endpoint } from "./endpoint.ts";
 const WATCH_EVERY_MS = 30_000;
 const RETRY_EVERY_MS = 500;
 const REQUEST_TIMEOUT_MS = 2_000;
+const MAX_UNANSWERED = 4;
 
 export type ConsumedTopics = { close(): Promise<void> };
 
@@ -27,10 +28,14 @@ export function watchConsumedTopics(
   const stopping = new AbortController();
   const { signal } = stopping;
   let planned: number | undefined;
+  let unanswered = 0;
 
   async function run(): Promise<void> {
     while (!signal.aborted) {
-      const partitions = await askPartitions(endpoint, topic, signal);
+      const answer = await askPartitions(endpoint, topic, signal);
+      if (answer === undefined) unanswered += 1;
+      // A server that does not tell must not keep its messages: the whole topic, until it does.
+      const partitions = answer === undefined && unanswered >= MAX_UNANSWERED ? 0 : answer;
       // Partitions only ever become more; an answer that says less is of a server in trouble.
       if (partitions !== undefined && partitions > (planned ?? -1)) {
         planned = partitions;

@@ -34,11 +34,13 @@ export function createWebSocketConsumer(endpoint: Endpoint, options: ConsumerOpt
   });
   // Refuses a topic that is none here, where the caller hears it.
   sessionUrl(endpoint, "consumer", options.topic, {}, options.subscription);
+  const live = new Set<Permits>();
   let sockets: ReconnectingSocket[] = [];
   let leaving = Promise.resolve();
   const topics = watchConsumedTopics(endpoint, options.topic, connections, (planned) => {
     const before = sockets;
     // The old sessions leave first: what they hold is delivered again, to the new ones.
+    for (const permits of live) forget(permits);
     leaving = Promise.all(before.map((socket) => socket.close())).then(() => {
       if (!paused) sockets = planned.map(openConnection);
     });
@@ -61,6 +63,7 @@ export function createWebSocketConsumer(endpoint: Endpoint, options: ConsumerOpt
     return openReconnectingSocket(endpoint, url, {
       onOpen(session) {
         permits = { session, open: true, taken: 0 };
+        live.add(permits);
         if (!paused) permit(session, share);
       },
       onMessage(data, session) {
@@ -71,13 +74,16 @@ export function createWebSocketConsumer(endpoint: Endpoint, options: ConsumerOpt
         }
       },
       onLost(session) {
-        if (permits?.session !== session) return;
-        const lost = permits;
-        lost.open = false;
-        // The broker delivers them again: taking them now would only make duplicates.
-        queue.retain((delivery) => (delivery.handle as Handle).permits !== lost);
+        if (permits?.session === session) forget(permits);
       },
     });
+  }
+
+  /** The broker delivers again what the session held: taking it now would only make duplicates. */
+  function forget(lost: Permits): void {
+    lost.open = false;
+    live.delete(lost);
+    queue.retain((delivery) => (delivery.handle as Handle).permits !== lost);
   }
 
   function permitAgain(permits: Permits): void {

@@ -35,7 +35,7 @@ export function createSqsConsumer(requests: SqsRequests, options: SqsConsumerOpt
   let buffer: Delivery[] = [];
   let receiving: { maxMessages: number; resolve: (deliveries: Delivery[]) => void } | undefined;
   let freed = Promise.withResolvers<void>();
-  const held = createHeldMessages(requests, options);
+  const held = createHeldMessages(requests, { ...options, onFreed: announceRoom });
   const deletes = createDeletes(requests, { ...options, onFreed: announceRoom });
   const polls = startPolls(requests, {
     ...options,

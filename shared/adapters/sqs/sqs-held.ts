@@ -7,6 +7,8 @@ import { attempt, type EntryFailure, maxBatchEntries, type SqsRequests } from ".
 export type HeldMessage = { receiptHandle: string; group: string; extendAtMs: number };
 
 export type HeldMessagesOptions = {
+  /** Called when fewer messages may be held than before: there may be room for a poll that waits. */
+  onFreed: () => void;
   visibilityTimeoutSeconds: number;
   maxConcurrentRequests: number;
   onError: (error: Error) => void;
@@ -32,6 +34,7 @@ export function createHeldMessages(requests: SqsRequests, options: HeldMessagesO
       // SQS no longer takes the receipt handle: the message is, or will be, with someone else.
       if (failure?.senderFault === true) held.delete(message);
     });
+    options.onFreed();
   }
 
   return {
