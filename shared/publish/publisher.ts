@@ -141,14 +141,13 @@ export function createPublisher(options: PublisherOptions): Publisher {
   async function send(update: Update, payload: string): Promise<Receipt> {
     const key = userKey(update.tenant, update.userId);
     const message = { key, payload, deduplicationId: `${key} ${update.src} ${update.seq}` };
-    const startedAtMs = options.now();
-    const deadlineAtMs = startedAtMs + options.deadlineMs;
+    const deadlineAtMs = options.now() + options.deadlineMs;
     for (;;) {
       const { path: first } = options.route();
+      const firstTurnByMs = Math.min(deadlineAtMs, options.now() + options.deadlineMs * FIRST_PATH_SHARE);
       const failures: Error[] = [];
       for (const path of [first, otherPath(first)]) {
         try {
-          const firstTurnByMs = startedAtMs + options.deadlineMs * FIRST_PATH_SHARE;
           await attempt(path, message, path === first ? firstTurnByMs : deadlineAtMs);
           published[path] += 1;
           return receiptOf(update, path);
