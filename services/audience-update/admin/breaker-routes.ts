@@ -4,6 +4,7 @@ import Type from "typebox";
 import type { RouteStore } from "../../../shared/ports/route-store.ts";
 import type { Routing } from "../../../shared/routing/start-routing.ts";
 import { KeylineError } from "../../../shared/runtime/errors.ts";
+import { isoTime } from "./iso-time.ts";
 import type { Operators } from "./operators.ts";
 
 const MAX_OVERRIDE_SECONDS = 86_400;
@@ -120,10 +121,6 @@ export function addBreakerRoutes(server: FastifyInstance, options: BreakerRouteO
     { schema: { summary: "Changes of route and override, newest first", querystring: AuditQuery } },
     async (request) => ({ lines: (await routeStore.audit(request.query.limit ?? 100)).map(inIsoTime) }),
   );
-}
-
-function isoTime(epochMs: number): string {
-  return new Date(epochMs).toISOString();
 }
 
 /** Fields such as `atMs` and `setAtMs` as ISO 8601 `at` and `setAt`, for people. */

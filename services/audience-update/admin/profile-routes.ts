@@ -7,6 +7,7 @@ import { decodeProfile } from "../../../shared/domain/profile-record.ts";
 import type { ProfileRecord, ProfileStore, UserKey } from "../../../shared/ports/profile-store.ts";
 import { KeylineError } from "../../../shared/runtime/errors.ts";
 import { versionNumber } from "../profile-version.ts";
+import { isoTime } from "./iso-time.ts";
 import type { Operators } from "./operators.ts";
 
 const Params = Type.Object({ tenant: Tenant, userId: UserId });
@@ -55,8 +56,4 @@ export function profileView({ tenant, userId }: UserKey, record: ProfileRecord) 
     /** From the stamp of the last update to its appearance here. */
     lagMs,
   };
-}
-
-function isoTime(epochMs: number): string {
-  return new Date(epochMs).toISOString();
 }
