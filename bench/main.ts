@@ -28,6 +28,9 @@ const options = new Command("npm run bench --")
   .parse()
   .opts<{ json?: string; updates: number; users: number; partitions: number }>();
 
+/** The subscription that the service of the figures consumes. */
+const APPLIED = "bench-applied";
+
 const log = createLog("bench", "error");
 const figures = createFigures();
 const stack = await startRealStack({ partitions: options.partitions, tuning: "full", report: console.log });
@@ -42,15 +45,16 @@ figures.print();
 if (options.json !== undefined) figures.writeJson(options.json);
 
 /**
- * The same backlog several times: raw to warm up (a Java broker compiles itself for minutes), then raw,
- * applied, raw again, because the machine's speed drifts.
+ * The same backlog several times: raw and applied to warm up (a Java broker compiles itself for minutes), then
+ * raw, applied, raw again, because the machine's speed drifts.
  */
 async function measureThroughput(on: RealStack, into: Figures): Promise<{ appliedPerSecond: number }> {
   const { updates } = options;
   const topic = topicsOf("public/keyline").updates;
-  const warmUps = ["bench-warm-up-1", "bench-warm-up-2", "bench-warm-up-3"];
+  const warmUps = ["bench-warm-up-1", "bench-warm-up-2"];
+  const appliedWarmUp = "bench-applied-warm-up";
   const raw = ["bench-raw-before", "bench-raw-after"] as const;
-  for (const subscription of [...warmUps, ...raw]) await on.subscribe(subscription);
+  for (const subscription of [...warmUps, appliedWarmUp, APPLIED, ...raw]) await on.subscribe(subscription);
   const queue = await openPrimaryQueue({ pulsarUrl: on.environment.PULSAR_URL!, pulsarToken: "" }, log);
   const producer = queue.producer({ topic, sendTimeoutMs: 60_000, maxPending: 10_000 });
   while (!producer.connected()) await new Promise((resume) => setTimeout(resume, 20));
@@ -61,11 +65,15 @@ async function measureThroughput(on: RealStack, into: Figures): Promise<{ applie
   into.add("prefill.publishedPerSecond", filled.perSecond, "updates/s");
   console.log("warming up");
   for (const subscription of warmUps) await measureRawDrain(on, subscription, updates);
+  await measureEndToEnd(on, appliedWarmUp, updates);
   console.log("draining raw, applying, draining raw again");
   const before = await measureRawDrain(on, raw[0], updates);
-  const { appliedPerSecond } = await measureEndToEnd(on, updates, into);
+  const { appliedPerSecond, cpuMicros, peakMemoryMb } = await measureEndToEnd(on, APPLIED, updates);
   const after = await measureRawDrain(on, raw[1], updates);
   const rawPerSecond = (before.perSecond + after.perSecond) / 2;
+  into.add("endToEnd.appliedPerSecond", appliedPerSecond, "updates/s");
+  into.add("endToEnd.cpuMicros", cpuMicros, "us/update");
+  into.add("endToEnd.peakMemory", peakMemoryMb, "MB");
   into.add("endToEnd.rawPerSecondBefore", before.perSecond, "messages/s");
   into.add("endToEnd.rawPerSecondAfter", after.perSecond, "messages/s");
   into.add("endToEnd.rawPerSecond", rawPerSecond, "messages/s");
@@ -76,7 +84,7 @@ async function measureThroughput(on: RealStack, into: Figures): Promise<{ applie
 
 /** Live traffic: latency at half of the rate, then the broker is frozen under load. */
 async function measureLive(on: RealStack, perSecond: number, into: Figures): Promise<void> {
-  const service = await startService(on.environment, "/dev/null");
+  const service = await startService({ ...on.environment, PULSAR_SUBSCRIPTION: APPLIED }, "/dev/null");
   const { PULSAR_URL: pulsarUrl, SQS_QUEUE_URL: sqsQueueUrl, REDIS_URL: redisUrl } = on.environment;
   Object.assign(process.env, on.environment);
   const publisher = await connectPublisher(

@@ -3,8 +3,9 @@ import { openPrimaryQueue } from "../shared/adapters/open.ts";
 import { createLog } from "../shared/runtime/log.ts";
 import { topicsOf } from "../shared/runtime/topics.ts";
 
-const { messages, subscription, connections, maxPrefetched } = JSON.parse(process.argv[2]!) as {
+const { messages, unmeasured, subscription, connections, maxPrefetched } = JSON.parse(process.argv[2]!) as {
   messages: number;
+  unmeasured: number;
   subscription: string;
   connections: number;
   maxPrefetched: number;
@@ -17,15 +18,19 @@ const consumer = queue.consumer({
   connections,
   maxPrefetched,
 });
-let received = (await consumer.receive(500)).length;
+let received = 0;
+const drainTo = async (target: number) => {
+  while (received < target) {
+    const deliveries = await consumer.receive(500);
+    received += deliveries.length;
+    await consumer.acknowledge(deliveries);
+  }
+};
+await drainTo(unmeasured);
 const first = received;
 const startedAtMs = performance.now();
 const startedCpu = process.cpuUsage();
-while (received < messages) {
-  const deliveries = await consumer.receive(500);
-  received += deliveries.length;
-  await consumer.acknowledge(deliveries);
-}
+await drainTo(messages);
 const seconds = (performance.now() - startedAtMs) / 1_000;
 const { user, system } = process.cpuUsage(startedCpu);
 const drained = messages - first;

@@ -39,7 +39,7 @@ export function decode(
   } catch (error) {
     return { refusal: refuse("not_json", "", payload, (error as Error).message) };
   }
-  if (deeperThan(value, MAX_DEPTH))
+  if (openingBrackets(payload) > MAX_DEPTH && deeperThan(value, MAX_DEPTH))
     return { refusal: refuse("invalid_update", "", payload, `nested deeper than ${MAX_DEPTH} levels`) };
   const decoded = isRaw(value) ? decodeRaw(value, provenance) : decodeEnvelope(value);
   if ("update" in decoded && decoded.update.stamp > stampAt(nowMs + limits.maxClockSkewMs)) {
@@ -60,6 +60,17 @@ function decodeEnvelope(value: unknown): Decoded {
   const update = value as Update;
   if (!isReservedSource(update.src)) return { update };
   return { refusal: refuse("invalid_update", "src", update.src, "is kept for places in the ledger") };
+}
+
+/** At least as many as there are levels, and far cheaper to find out. */
+function openingBrackets(json: string): number {
+  return count(json, "{") + count(json, "[");
+}
+
+function count(text: string, character: string): number {
+  let found = 0;
+  for (let at = text.indexOf(character); at >= 0; at = text.indexOf(character, at + 1)) found += 1;
+  return found;
 }
 
 function deeperThan(value: unknown, levels: number): boolean {

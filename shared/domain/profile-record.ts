@@ -1,6 +1,6 @@
 import type { Decimal } from "./decimal.ts";
-import { attributeJson, type EventCount, type Profile } from "./profile.ts";
-import type { WriteOrder } from "./stamp.ts";
+import { attributeJson, type EventCount, type Profile, type Register, type SetMember } from "./profile.ts";
+import type { SeenSource } from "./seen.ts";
 
 /** The last update that was counted, as readers see it. Says when it arrived, so it is no part of the fold. */
 export type LastUpdate = {
@@ -30,43 +30,45 @@ type Machinery = [
   ids: [id: string, countedAtMs: number][],
 ];
 
-/** The text that the store keeps. */
+/** The text that the store keeps. Plain loops: this and its reverse are the dearest functions of the service. */
 export function encodeProfile(profile: Profile, lastUpdate: LastUpdate): string {
   const { lastStamp } = profile;
-  const sources = new Map<string, number>();
+  const sources: string[] = [];
   const index = (src: string): number => {
-    const known = sources.get(src) ?? sources.size;
-    if (known === sources.size) sources.set(src, known);
-    return known;
+    const known = sources.indexOf(src);
+    return known >= 0 ? known : sources.push(src) - 1;
   };
-  const cell = ({ stamp, src, seq }: WriteOrder): Cell => [lastStamp - stamp, index(src), seq];
+  const registers: Machinery[4] = [];
+  for (const [name, { value, order }] of profile.registers) {
+    const { stamp, src, seq } = order;
+    if (value === undefined) registers.push([name, lastStamp - stamp, index(src), seq]);
+    else registers.push([name, lastStamp - stamp, index(src), seq, value]);
+  }
+  const sets: Machinery[6] = [];
+  for (const [name, members] of profile.sets) {
+    const set: Machinery[6][number] = [name];
+    for (const [member, { present, order }] of members)
+      set.push([member, present ? 1 : 0, lastStamp - order.stamp, index(order.src), order.seq]);
+    sets.push(set);
+  }
+  const events: Machinery[7] = [];
+  for (const [name, { count, firstAt, lastAt }] of profile.events)
+    events.push([name, count, firstAt, lastAt]);
+  const seen: Machinery[8] = [];
+  for (const [src, source] of profile.seen)
+    seen.push([index(src), lastStamp - source.lastStamp, source.blurredTo, ...source.intervals]);
   const machinery: Machinery = [
     FORMAT,
     [profile.updates, lastStamp, profile.mark, profile.prunedAtMs],
     lastUpdate,
-    [],
-    Array.from(profile.registers, ([name, { value, order }]) =>
-      value === undefined ? [name, ...cell(order)] : [name, ...cell(order), value],
-    ),
+    sources,
+    registers,
     [...profile.counters],
-    Array.from(profile.sets, ([name, set]) => [
-      name,
-      ...Array.from(set, ([member, { present, order }]): [string, 0 | 1, ...Cell] => [
-        member,
-        present ? 1 : 0,
-        ...cell(order),
-      ]),
-    ]),
-    Array.from(profile.events, ([name, event]) => [name, event.count, event.firstAt, event.lastAt]),
-    Array.from(profile.seen, ([src, source]) => [
-      index(src),
-      lastStamp - source.lastStamp,
-      source.blurredTo,
-      ...source.intervals,
-    ]),
+    sets,
+    events,
+    seen,
     [...profile.ids],
   ];
-  machinery[3] = [...sources.keys()];
   return JSON.stringify(machinery);
 }
 
@@ -75,39 +77,30 @@ export function decodeProfile(text: string): { profile: Profile; lastUpdate: Las
   const machinery = JSON.parse(text) as Machinery;
   if (machinery[0] !== FORMAT) throw new Error(`profile format ${machinery[0]}: this build reads ${FORMAT}`);
   const [, [updates, lastStamp, mark, prunedAtMs], lastUpdate, sources] = machinery;
-  const order = (stampsBack: number, source: number, seq: number): WriteOrder => ({
-    stamp: lastStamp - stampsBack,
-    src: sources[source]!,
-    seq,
-  });
+  const registers = new Map<string, Register>();
+  for (const [name, back, source, seq, value] of machinery[4])
+    registers.set(name, { value, order: { stamp: lastStamp - back, src: sources[source]!, seq } });
+  const sets = new Map<string, Map<string, SetMember>>();
+  for (const [name, ...members] of machinery[6]) {
+    const set = new Map<string, SetMember>();
+    for (const [json, present, back, source, seq] of members)
+      set.set(json, {
+        present: present === 1,
+        order: { stamp: lastStamp - back, src: sources[source]!, seq },
+      });
+    sets.set(name, set);
+  }
+  const events = new Map<string, EventCount>();
+  for (const [name, count, firstAt, lastAt] of machinery[7]) events.set(name, { count, firstAt, lastAt });
+  const seen = new Map<string, SeenSource>();
+  for (const [source, back, blurredTo, ...intervals] of machinery[8])
+    seen.set(sources[source]!, { intervals, lastStamp: lastStamp - back, blurredTo });
   const profile: Profile = {
-    registers: new Map(
-      machinery[4].map(([name, back, src, seq, value]) => [name, { value, order: order(back, src, seq) }]),
-    ),
+    registers,
     counters: new Map(machinery[5]),
-    sets: new Map(
-      machinery[6].map(([name, ...members]) => [
-        name,
-        new Map(
-          members.map(([json, present, ...cell]) => [
-            json,
-            { present: present === 1, order: order(...cell) },
-          ]),
-        ),
-      ]),
-    ),
-    events: new Map(
-      machinery[7].map(([name, count, firstAt, lastAt]): [string, EventCount] => [
-        name,
-        { count, firstAt, lastAt },
-      ]),
-    ),
-    seen: new Map(
-      machinery[8].map(([source, back, blurredTo, ...intervals]) => [
-        sources[source]!,
-        { intervals, lastStamp: lastStamp - back, blurredTo },
-      ]),
-    ),
+    sets,
+    events,
+    seen,
     ids: new Map(machinery[9]),
     mark,
     updates,

@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { createWriteStream } from "node:fs";
 import { createInterface } from "node:readline";
+import { serviceNodeOptions } from "../../deploy/local/node-options.ts";
 
 export type ServiceProcess = {
   pid: number;
@@ -19,6 +20,7 @@ export async function startService(
   const child = spawn(process.execPath, ["services/audience-update/main.ts"], {
     env: {
       ...process.env,
+      NODE_OPTIONS: serviceNodeOptions,
       ADMIN_HOST: "127.0.0.1",
       ADMIN_PORT: "0",
       ADMIN_TOKEN: "test-token",
