@@ -36,7 +36,7 @@ async function run(): Promise<void> {
   const log = createLog("audience-update", settings.logLevel);
   const lifecycle = createLifecycle(log);
   const primary = lifecycle.own("primary queue", await openPrimaryQueue(settings, log));
-  const fallback = lifecycle.own("fallback queue", openFallbackQueue(settings, settings, log));
+  const fallback = lifecycle.own("fallback queue", await openFallbackQueue(settings, settings, log));
   const { store, routeStore, connection } = openStores(settings);
   lifecycle.own("Redis", connection);
   log.info(

@@ -10,14 +10,10 @@ import { startEmbeddedSqs } from "../../shared/adapters/memory/embedded-sqs.ts";
 import { createMemoryBroker } from "../../shared/adapters/memory/memory-broker.ts";
 import { createMemoryProfileStore } from "../../shared/adapters/memory/memory-profile-store.ts";
 import { createMemoryRouteStore } from "../../shared/adapters/memory/memory-route-store.ts";
-import type { PrimaryQueue } from "../../shared/ports/primary-queue.ts";
-import type { UpdateQueue } from "../../shared/ports/update-queue.ts";
-import { createPublisher, type Publisher } from "../../shared/publish/publisher.ts";
-import type { Routing } from "../../shared/routing/start-routing.ts";
+import { openPublisher } from "../../shared/publish/open-publisher.ts";
 import { createLifecycle, type Lifecycle } from "../../shared/runtime/lifecycle.ts";
 import type { Log } from "../../shared/runtime/log.ts";
 import type { Values } from "../../shared/runtime/settings.ts";
-import { topicsOf } from "../../shared/runtime/topics.ts";
 import { startAudienceUpdate } from "../audience-update/audience-update.ts";
 import { createDemo, type Demo, type StoryLine } from "./demo.ts";
 import { addDemoRoutes } from "./demo-routes.ts";
@@ -114,7 +110,7 @@ async function start(options: Parameters<typeof startEmbedded>[0], lifecycle: Li
     }),
   );
 
-  const publisher = openPublisher(lifecycle, { primary: broker, fallback: sqs.queue, routing, settings });
+  const { publisher } = openPublisher(lifecycle, { primary: broker, fallback: sqs.queue, routing, settings });
   const replay = startReplay({
     publisher,
     route: routing.router.route,
@@ -181,38 +177,6 @@ function startSqs(settings: EmbeddedSettings) {
     maxUnacknowledged: settings.maxInFlightMessages,
     maxConcurrentRequests: SQS_REQUESTS_AT_ONCE,
   });
-}
-
-/** As `connectPublisher` does for an upstream service, on queues and a routing that are there already. */
-function openPublisher(
-  lifecycle: Lifecycle,
-  context: { primary: PrimaryQueue; fallback: UpdateQueue; routing: Routing; settings: EmbeddedSettings },
-): Publisher {
-  const { primary, fallback, routing, settings } = context;
-  const primaryProducer = lifecycle.own(
-    "primary producer",
-    primary.producer({
-      topic: topicsOf(settings.pulsarNamespace).updates,
-      sendTimeoutMs: settings.pulsarSendTimeoutMs,
-      maxPending: settings.pulsarMaxPending,
-    }),
-  );
-  const fallbackProducer = lifecycle.own("fallback producer", fallback.producer());
-  return lifecycle.own(
-    "publisher",
-    createPublisher({
-      primary: primaryProducer,
-      fallback: fallbackProducer,
-      breaker: routing.breaker,
-      route: routing.router.route,
-      deadlineMs: settings.publishDeadlineMs,
-      maxUnderWay: settings.maxUnderWay,
-      maxPending: { pulsar: settings.pulsarMaxPending, sqs: settings.sqsMaxPending },
-      maxUsers: settings.maxNumberedUsers,
-      maxUpdateBytes: settings.maxUpdateBytes,
-      now: Date.now,
-    }),
-  );
 }
 
 /** What was published may still be on its way to the store for a moment. */

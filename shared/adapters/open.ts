@@ -5,7 +5,7 @@ import type { ProfileStore } from "../ports/profile-store.ts";
 import type { RouteStore } from "../ports/route-store.ts";
 import type { UpdateQueue } from "../ports/update-queue.ts";
 import type { connectionSettings } from "../runtime/connection-settings.ts";
-import { toError } from "../runtime/errors.ts";
+import { KeylineError, toError } from "../runtime/errors.ts";
 import type { Log } from "../runtime/log.ts";
 import type { Values } from "../runtime/settings.ts";
 import { healthNamespaceOf } from "../runtime/topics.ts";
@@ -32,7 +32,12 @@ export async function openPrimaryQueue(
   return /^wss?:/.test(pulsarUrl) ? createPulsarWebSocket(config) : createPulsarNative(config);
 }
 
-export function openFallbackQueue(
+/**
+ * SQS, by the AWS SDK's own region and credentials. Without credentials it opens all the same, because they may
+ * come late and Pulsar needs none, and says so in the log.
+ * @throws KeylineError `no_aws_region`
+ */
+export async function openFallbackQueue(
   settings: Pick<Connection, "sqsQueueUrl" | "sqsSendTimeoutMs">,
   consuming: {
     sqsPollers: number;
@@ -41,8 +46,8 @@ export function openFallbackQueue(
     maxInFlightMessages: number;
   },
   log: Log,
-): UpdateQueue {
-  return createSqs({
+): Promise<UpdateQueue> {
+  const queue = createSqs({
     queueUrl: settings.sqsQueueUrl,
     sendTimeoutMs: settings.sqsSendTimeoutMs,
     pollers: consuming.sqsPollers,
@@ -53,6 +58,11 @@ export function openFallbackQueue(
     maxUnacknowledged: consuming.maxInFlightMessages,
     onError: (error) => log.warn({ err: error }, `SQS: ${error.message}`),
   });
+  await queue.checkIdentity().catch((thrown: unknown) => {
+    if (!(thrown instanceof KeylineError) || thrown.code !== "no_aws_credentials") throw thrown;
+    log.error({ code: thrown.code }, `${thrown.message}; until then there is no fallback`);
+  });
+  return queue;
 }
 
 const MAX_PENDING_SENDS = 20_000;

@@ -12,7 +12,8 @@ import { createLifecycle } from "../runtime/lifecycle.ts";
 import { createLog, type Log } from "../runtime/log.ts";
 import { settingsFrom, url, type Values } from "../runtime/settings.ts";
 import { topicsOf } from "../runtime/topics.ts";
-import { createPublisher, type Publisher } from "./publisher.ts";
+import { openPublisher } from "./open-publisher.ts";
+import type { Publisher } from "./publisher.ts";
 
 export type { Operation, Priority, Update } from "../domain/envelope.ts";
 // biome-ignore lint/performance/noBarrelFile: the one entry of the library, with what its callers need
@@ -62,7 +63,7 @@ const CONNECT_GRACE_MS = 3_000;
  * the README's settings table. Starts also while Pulsar or Redis is away,
  * after a wait of 3 s.
  *
- * @throws KeylineError `bad_settings`, naming each setting that is missing or wrong
+ * @throws KeylineError `bad_settings`, naming each setting that is missing or wrong; `no_aws_region`
  */
 export async function connectPublisher(
   given: Partial<PublisherSettings> = {},
@@ -71,48 +72,24 @@ export async function connectPublisher(
   const settings = settingsFrom(publisherConnectionSettings, given, process.env);
   const ownLog = log ?? createLog("keyline-publisher", settings.logLevel);
   const lifecycle = createLifecycle(ownLog);
-  const topics = topicsOf(settings.pulsarNamespace);
+  // First the one that is refused where its settings are missing: the other opens connections.
+  const fallback = lifecycle.own("fallback queue", await openFallbackQueue(settings, NOT_CONSUMING, ownLog));
   const primary = lifecycle.own("primary queue", await openPrimaryQueue(settings, ownLog));
-  const fallback = lifecycle.own("fallback queue", openFallbackQueue(settings, NOT_CONSUMING, ownLog));
   const stores = settings.redisUrl === "" ? undefined : openStores(settings);
   if (stores) lifecycle.own("Redis", stores.connection);
   const routing = lifecycle.own(
     "routing",
     startRouting({
       primary,
-      canaryTopic: topics.canary,
+      canaryTopic: topicsOf(settings.pulsarNamespace).canary,
       routeStore: stores?.routeStore,
       settings,
       log: ownLog,
     }),
   );
-  const producers = {
-    primary: lifecycle.own(
-      "primary producer",
-      primary.producer({
-        topic: topics.updates,
-        sendTimeoutMs: settings.pulsarSendTimeoutMs,
-        maxPending: settings.pulsarMaxPending,
-      }),
-    ),
-    fallback: lifecycle.own("fallback producer", fallback.producer()),
-  };
-  const publisher = lifecycle.own(
-    "publisher",
-    createPublisher({
-      ...producers,
-      breaker: routing.breaker,
-      route: routing.router.route,
-      deadlineMs: settings.publishDeadlineMs,
-      maxUnderWay: settings.maxUnderWay,
-      maxPending: { pulsar: settings.pulsarMaxPending, sqs: settings.sqsMaxPending },
-      maxUsers: settings.maxNumberedUsers,
-      maxUpdateBytes: settings.maxUpdateBytes,
-      now: Date.now,
-    }),
-  );
-  await connected(producers.primary);
-  return { ...publisher, routing, close: lifecycle.close };
+  const opened = openPublisher(lifecycle, { primary, fallback, routing, settings });
+  await connected(opened.primaryProducer);
+  return { ...opened.publisher, routing, close: lifecycle.close };
 }
 
 /** A publisher that has just started would otherwise send its first updates the other way. */

@@ -37,11 +37,19 @@ export type SqsOptions = {
   onError?: (error: Error) => void;
 };
 
+export type SqsQueue = UpdateQueue & {
+  /**
+   * Looks for what every request is signed with, so that a missing one shows at the start and not in an outage.
+   * Rejects with KeylineError `no_aws_region` or `no_aws_credentials`.
+   */
+  checkIdentity(): Promise<void>;
+};
+
 /**
  * Opens nothing: SQS has no connections to keep.
  * @throws KeylineError `bad_sqs_queue_url` when the URL is not that of a FIFO queue.
  */
-export function createSqs(options: SqsOptions): UpdateQueue {
+export function createSqs(options: SqsOptions): SqsQueue {
   const { queueUrl, sendTimeoutMs, maxConcurrentRequests = 16 } = options;
   const url = parseQueueUrl(queueUrl);
   const endpoint = options.endpoint ?? (isAws(url) ? undefined : url.origin);
@@ -70,6 +78,15 @@ export function createSqs(options: SqsOptions): UpdateQueue {
     consumer() {
       const defaults = { longPollSeconds: 20, maxUnacknowledged: 10_000, onError: () => {} };
       return closing(createSqsConsumer(requests, { ...defaults, ...options, maxConcurrentRequests }));
+    },
+    async checkIdentity() {
+      await client.config.region().catch((cause: unknown) => {
+        throw new KeylineError("no_aws_region", `no AWS region for ${queueUrl}: set AWS_REGION`, { cause });
+      });
+      await client.config.credentials().catch((cause: unknown) => {
+        const text = `no AWS credentials for ${queueUrl}: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give a role`;
+        throw new KeylineError("no_aws_credentials", text, { cause });
+      });
     },
     async close() {
       await Promise.all([...open].map((part) => part.close()));
