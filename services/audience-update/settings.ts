@@ -122,6 +122,7 @@ export const consumerSettings = {
     default: "67108864",
     unit: "bytes",
     min: 1_000_000,
+    max: 17_179_869_184,
     meaning: "memory for cached profiles, about",
   }),
   maxProfileLength: integer({
