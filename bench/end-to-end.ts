@@ -9,7 +9,7 @@ export const CONNECTIONS = 4;
 const MAX_PREFETCHED = 2_000;
 
 /** The first tenth is not measured, raw or applied: a process compiles its code in that time. */
-export const UNMEASURED = 0.1;
+const UNMEASURED = 0.1;
 
 /** How fast the same client drains the same messages when it only receives and acknowledges. */
 export async function measureRawDrain(

@@ -77,9 +77,9 @@ export async function freePulsarPorts(): Promise<{ binary: number; http: number 
 }
 
 /**
- * The defaults plan for a machine of its own, with pools of a thread or two for each core. Here the broker shares a few
- * cores with everything else, and threads that wait for each other cost more than they bring: a drain over
- * WebSocket takes an eighth less CPU with these.
+ * The defaults plan for a machine of its own, with pools of a thread or two for each core. Here the broker
+ * shares a few cores with everything else, and threads that wait for each other cost more than they bring: a
+ * drain over WebSocket takes an eighth less CPU with these.
  */
 const fewThreads = {
   numHttpServerThreads: "6",

@@ -27,7 +27,7 @@ export type OpenPublisherOptions = {
   > & { maxUpdateBytes: number };
 };
 
-/** A publisher with producers of its own on queues and a routing that are there already; `lifecycle` owns all three. */
+/** A publisher with producers of its own, on queues and a routing that are there already; `lifecycle` owns them. */
 export function openPublisher(
   lifecycle: Lifecycle,
   { primary, fallback, routing, settings }: OpenPublisherOptions,
