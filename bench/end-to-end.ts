@@ -5,7 +5,7 @@ import type { RealStack } from "../test/support/real-stack.ts";
 import { startService } from "../test/support/service-process.ts";
 import { cpuSeconds, peakMemoryMb } from "./process-usage.ts";
 
-export const CONNECTIONS = 4;
+const CONNECTIONS = 4;
 const MAX_PREFETCHED = 2_000;
 
 /** The first tenth is not measured, raw or applied: a process compiles its code in that time. */
