@@ -16,7 +16,7 @@ export type Arrival = { update: Update; path: string };
 
 /** What became of one update of a turn. */
 export type Fate =
-  | { outcome: "counted" | "repeat" }
+  | { outcome: "counted" | "repeat"; stamp: number }
   | { outcome: "refused"; refusal: Refusal; stack?: string };
 
 export type FoldedTurn = {
@@ -75,7 +75,7 @@ function encode(
 }
 
 function fateOf(outcome: Outcome, update: Update): Fate {
-  if (outcome !== "too_old_to_tell") return { outcome };
+  if (outcome !== "too_old_to_tell") return { outcome, stamp: update.stamp };
   const message = "older than what the profile remembers, so that a repeat can't be told from news";
   return { outcome: "refused", refusal: refuse("too_old_to_tell", "stamp", update.stamp, message) };
 }

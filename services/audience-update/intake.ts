@@ -4,7 +4,7 @@ import { createInFlight, type InFlight } from "./in-flight.ts";
 /** One queue that this process consumes, and what it holds of it. */
 export type Intake = {
   /** Receives until stopped, as long as there is room in flight. */
-  receive(deliver: (delivery: Delivery, intake: Intake) => void): Promise<void>;
+  receive(deliver: (delivery: Delivery) => void): Promise<void>;
   /** Acknowledges, and makes the room free. */
   acknowledge(deliveries: readonly Delivery[]): void;
   /**
@@ -28,14 +28,14 @@ export function createIntake(
   const free = (deliveries: readonly Delivery[]) => {
     for (const { sizeBytes } of deliveries) inFlight.remove(sizeBytes);
   };
-  const intake: Intake = {
+  return {
     async receive(deliver) {
       while (!stopped) {
         const room = await inFlight.room();
         if (stopped) return;
         const deliveries = await consumer.receive(Math.min(room, MAX_RECEIVE));
         for (const { sizeBytes } of deliveries) inFlight.add(sizeBytes);
-        for (const delivery of deliveries) deliver(delivery, intake);
+        for (const delivery of deliveries) deliver(delivery);
       }
     },
     acknowledge(deliveries) {
@@ -52,5 +52,4 @@ export function createIntake(
     },
     inFlight,
   };
-  return intake;
 }

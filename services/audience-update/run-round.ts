@@ -1,3 +1,4 @@
+import type { Update } from "../../shared/domain/envelope.ts";
 import { EMPTY_PROFILE, type Profile } from "../../shared/domain/profile.ts";
 import { attributeChanges, decodeProfile } from "../../shared/domain/profile-record.ts";
 import type { ProfileRecord, ProfileStore, ProfileWrite } from "../../shared/ports/profile-store.ts";
@@ -7,11 +8,16 @@ import type { Turn } from "./mailboxes.ts";
 import type { ProfileCache } from "./profile-cache.ts";
 import { nextVersion } from "./profile-version.ts";
 
-export type RoundOptions<Item extends Arrival> = {
+export type RoundOptions<Item> = {
   store: ProfileStore;
   cache: ProfileCache;
   limits: FoldLimits;
   now(): number;
+  /**
+   * The updates of a turn, one for each item that it keeps: what can't be read or is another user's leaves the
+   * turn here. Called again when the turn is folded again.
+   */
+  read(turn: Turn<Item>): Arrival[];
   /** Called once for each item whose fate is sealed: the store has answered. */
   settle(items: readonly Item[], fates: readonly Fate[]): void;
   onConflict(): void;
@@ -19,7 +25,7 @@ export type RoundOptions<Item extends Arrival> = {
 };
 
 /** A turn and the record that it is folded on; undefined where the user has none, as far as is known. */
-type OpenTurn<Item extends Arrival> = {
+type OpenTurn<Item> = {
   turn: Turn<Item>;
   record: ProfileRecord | undefined;
   /** The store itself has just said so; the cache may be out of date. */
@@ -31,7 +37,7 @@ type OpenTurn<Item extends Arrival> = {
  * confirmed. A turn that lost its race is folded again on what the store had instead. Returns the turns that
  * were not settled, to be run again: the store failed them, or their record is of a newer build.
  */
-export async function runRound<Item extends Arrival>(
+export async function runRound<Item>(
   turns: readonly Turn<Item>[],
   options: RoundOptions<Item>,
 ): Promise<Turn<Item>[]> {
@@ -56,7 +62,7 @@ export async function runRound<Item extends Arrival>(
 }
 
 /** One pass over the turns. Returns those that lost their race, with what the store has. */
-async function foldAndSave<Item extends Arrival>(
+async function foldAndSave<Item>(
   open: readonly OpenTurn<Item>[],
   options: RoundOptions<Item>,
   settle: (turn: Turn<Item>, fates: readonly Fate[]) => void,
@@ -64,13 +70,18 @@ async function foldAndSave<Item extends Arrival>(
   const { store, cache } = options;
   const saving: { turn: Turn<Item>; fates: Fate[]; write: ProfileWrite }[] = [];
   for (const { turn, record, confirmed } of open) {
+    const arrivals = options.read(turn);
+    if (arrivals.length === 0) {
+      settle(turn, []);
+      continue;
+    }
     const before = readProfile(turn, record, options);
     if (!before) continue;
-    const fold = foldTurn(before, turn.items, options.limits, options.now());
+    const fold = foldTurn(before, arrivals, options.limits, options.now());
     // "Seen" may be acknowledged on the store's word only: after a restart it may have forgotten what the
     // cache remembers. So a turn without news writes the same record again.
     fold.machinery ??= confirmed ? undefined : record?.machinery;
-    const write = writeOf(turn, record?.version, before, fold);
+    const write = writeOf(arrivals[0]!.update, record?.version, before, fold);
     if (write) saving.push({ turn, fates: fold.fates, write });
     else settle(turn, fold.fates);
   }
@@ -95,7 +106,7 @@ async function foldAndSave<Item extends Arrival>(
 }
 
 /** Undefined when this build can't read the record: the turn waits for one that can. */
-function readProfile<Item extends Arrival>(
+function readProfile<Item>(
   { key }: Turn<Item>,
   record: ProfileRecord | undefined,
   options: RoundOptions<Item>,
@@ -110,14 +121,13 @@ function readProfile<Item extends Arrival>(
   }
 }
 
-function writeOf<Item extends Arrival>(
-  turn: Turn<Item>,
+function writeOf(
+  { tenant, userId }: Update,
   version: string | undefined,
   before: Profile,
   { profile, machinery }: FoldedTurn,
 ): ProfileWrite | undefined {
   if (machinery === undefined) return undefined;
-  const { tenant, userId } = turn.items[0]!.update;
   const { set, remove } = attributeChanges(before, profile);
   return {
     user: { tenant, userId },

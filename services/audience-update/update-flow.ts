@@ -2,9 +2,10 @@
  * The way of an update through this service, top to bottom:
  *
  *   receive     from both queues, always, as long as there is room in flight
- *   decode      an envelope of ours, or a minimal message of any program; what can't be read is parked
- *   deliver     to the mailbox of its user
- *   fold        all that the mailbox holds, in one turn, on the profile as this process knows it
+ *   deliver     to the mailbox of its key, which is the user's
+ *   decode      what the mailbox holds, once it is its turn: an envelope of ours, or a minimal message of any
+ *               program; what can't be read is parked, and what is another user's moves to that mailbox
+ *   fold        all of it on the profile as this process knows it
  *   save        by compare-and-set, the turns of many users in one round
  *   settle      after the store's reply: acknowledge, or park what can never apply and then acknowledge
  *
@@ -12,7 +13,7 @@
  * tried again in place and holds up its user only.
  */
 import { type Decoded, type DecodeLimits, decode } from "../../shared/domain/decode.ts";
-import { userKey } from "../../shared/domain/envelope.ts";
+import { type Update, userKey } from "../../shared/domain/envelope.ts";
 import { refuse } from "../../shared/domain/refusal.ts";
 import { stampTimeMs } from "../../shared/domain/stamp.ts";
 import type { ProfileStore } from "../../shared/ports/profile-store.ts";
@@ -21,7 +22,7 @@ import { toError } from "../../shared/runtime/errors.ts";
 import type { DeadLetterOffice } from "./dead-letter.ts";
 import type { Arrival, Fate, FoldLimits } from "./fold-turn.ts";
 import { createIntake, type Intake } from "./intake.ts";
-import { createMailboxes } from "./mailboxes.ts";
+import { createMailboxes, type Turn } from "./mailboxes.ts";
 import { createProfileCache } from "./profile-cache.ts";
 import { restMs } from "./rest.ts";
 import { runRound } from "./run-round.ts";
@@ -49,7 +50,8 @@ export type FlowOptions = {
   onStoreFailure(error: Error): void;
 };
 
-type Item = Arrival & { delivery: Delivery; intake: Intake };
+/** A message in hand; decoded only where its key was not its user's. */
+type Item = { delivery: Delivery; intake: Intake; update?: Update };
 
 export type UpdateFlow = {
   /** Starts receiving. */
@@ -78,6 +80,7 @@ export function createUpdateFlow(options: FlowOptions): UpdateFlow {
     cache,
     limits,
     now,
+    read,
     settle,
     onConflict: metrics.conflict,
     onFailure(error: Error) {
@@ -95,19 +98,34 @@ export function createUpdateFlow(options: FlowOptions): UpdateFlow {
     }
   }
 
-  function deliver(delivery: Delivery, intake: Intake): void {
-    const decoded = decodeSafely(delivery);
-    if ("refusal" in decoded) {
-      void deadLetters.park(delivery, intake, decoded.refusal);
-      return;
+  /**
+   * Messages wait as they came, since decoded ones would be most of what the garbage collector has to copy.
+   */
+  function read(turn: Turn<Item>): Arrival[] {
+    const kept: Item[] = [];
+    const arrivals: Arrival[] = [];
+    for (const item of turn.items) {
+      const { delivery, intake } = item;
+      const decoded: Decoded = item.update ? { update: item.update } : decodeSafely(delivery);
+      if ("refusal" in decoded) {
+        void deadLetters.park(delivery, intake, decoded.refusal);
+        continue;
+      }
+      const { update } = decoded;
+      const key = userKey(update.tenant, update.userId);
+      if (key !== turn.key) {
+        mailboxes.deliver(key, { delivery, intake, update });
+        continue;
+      }
+      kept.push(item);
+      arrivals.push({ update, path: delivery.path });
     }
-    const { update } = decoded;
-    const item: Item = { update, path: delivery.path, delivery, intake };
-    mailboxes.deliver(userKey(update.tenant, update.userId), item);
+    turn.items = kept;
+    return arrivals;
   }
 
   function settle(items: readonly Item[], fates: readonly Fate[]): void {
-    for (const [index, { delivery, intake, update }] of items.entries()) {
+    for (const [index, { delivery, intake }] of items.entries()) {
       const fate = fates[index]!;
       if (fate.outcome === "refused") {
         void deadLetters.park(delivery, intake, fate.refusal, fate.stack);
@@ -116,7 +134,7 @@ export function createUpdateFlow(options: FlowOptions): UpdateFlow {
       const settled = toAcknowledge.get(intake);
       if (settled) settled.push(delivery);
       else toAcknowledge.set(intake, [delivery]);
-      metrics.applied(fate.outcome, delivery.path, now() - stampTimeMs(update.stamp));
+      metrics.applied(fate.outcome, delivery.path, now() - stampTimeMs(fate.stamp));
     }
   }
 
@@ -129,7 +147,8 @@ export function createUpdateFlow(options: FlowOptions): UpdateFlow {
 
   return {
     start() {
-      for (const intake of intakes) void intake.receive(deliver);
+      for (const intake of intakes)
+        void intake.receive((delivery) => mailboxes.deliver(delivery.key, { delivery, intake }));
     },
     async drain(timeoutMs) {
       for (const intake of intakes) intake.stop();

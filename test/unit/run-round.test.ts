@@ -37,6 +37,7 @@ function createProcess() {
       cache,
       limits,
       now: () => NOW_MS,
+      read: (opened) => opened.items,
       settle: (_, settled: readonly Fate[]) => void fates.push(...settled.map(({ outcome }) => outcome)),
       onConflict: () => {
         conflicts += 1;

@@ -1,5 +1,5 @@
 import type { ConsumerOptions, Topic } from "../../ports/primary-queue.ts";
-import type { Consumer, Delivery } from "../../ports/update-queue.ts";
+import type { Consumer, Delivery, LedgerPosition } from "../../ports/update-queue.ts";
 import { toError } from "../../runtime/errors.ts";
 import { parseMessageId } from "../message-id.ts";
 import { createReceiveQueue } from "../receive-queue.ts";
@@ -123,20 +123,38 @@ function permit(session: Session, messages: number): void {
 }
 
 function deliveryOf(data: Buffer, permits: Permits): Delivery {
-  const frame = JSON.parse(data.toString()) as MessageFrame;
-  const payload = Buffer.from(frame.payload, "base64");
-  return {
-    path: "pulsar",
-    key: frame.key ?? "",
-    payload: payload.toString(),
-    sizeBytes: payload.length,
-    // Read when asked for, which is for few messages.
-    get publishTimeMs() {
-      return Date.parse(frame.publishTime);
-    },
-    get position() {
-      return parseMessageId(Buffer.from(frame.messageId, "base64"));
-    },
-    handle: { messageId: frame.messageId, permits } satisfies Handle,
-  };
+  return new WebSocketDelivery(JSON.parse(data.toString()) as MessageFrame, permits);
+}
+
+/**
+ * Waits in many thousands, so it keeps little on the heap: the payload as bytes, and what is asked for of few
+ * messages as it came. (A class, because an object literal's getters would be made anew for each message.)
+ */
+class WebSocketDelivery implements Delivery {
+  readonly path = "pulsar";
+  readonly key: string;
+  readonly sizeBytes: number;
+  readonly handle: Handle;
+  readonly #bytes: Buffer;
+  readonly #publishTime: string;
+
+  constructor(frame: MessageFrame, permits: Permits) {
+    this.key = frame.key ?? "";
+    this.#bytes = Buffer.from(frame.payload, "base64");
+    this.sizeBytes = this.#bytes.length;
+    this.handle = { messageId: frame.messageId, permits };
+    this.#publishTime = frame.publishTime;
+  }
+
+  get payload(): string {
+    return this.#bytes.toString();
+  }
+
+  get publishTimeMs(): number {
+    return Date.parse(this.#publishTime);
+  }
+
+  get position(): LedgerPosition {
+    return parseMessageId(Buffer.from(this.handle.messageId, "base64"));
+  }
 }
