@@ -35,42 +35,49 @@ export function apply(
   limits: RetentionLimits,
   nowMs: number,
 ): Applied {
-  const draft = createDraft(prune(profile, limits, nowMs));
+  const draft = new Draft(prune(profile, limits, nowMs));
   const outcomes = updates.map((update) => count(draft, update, limits, nowMs));
   return { profile: draft.finish(), outcomes };
 }
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] };
-type Draft = ReturnType<typeof createDraft>;
 type MapPart = "registers" | "counters" | "sets" | "events" | "seen" | "ids";
 type ValueOf<P extends MapPart> = Profile[P] extends ReadonlyMap<string, infer V> ? V : never;
 
 /** Copies each part of the profile at its first change, and only then. */
-function createDraft(base: Profile) {
-  const next: Mutable<Profile> = { ...base };
-  const ownSets = new Set<string>();
-  let changed = false;
-  const own = <P extends MapPart>(part: P): Map<string, ValueOf<P>> => {
-    changed = true;
-    const map = next[part] as Map<string, ValueOf<P>>;
-    if (map !== (base[part] as unknown)) return map;
+class Draft {
+  readonly next: Mutable<Profile>;
+  readonly #base: Profile;
+  #ownSets: Set<string> | undefined;
+  #changed = false;
+
+  constructor(base: Profile) {
+    this.#base = base;
+    this.next = { ...base };
+  }
+
+  own<P extends MapPart>(part: P): Map<string, ValueOf<P>> {
+    this.#changed = true;
+    const map = this.next[part] as Map<string, ValueOf<P>>;
+    if (map !== (this.#base[part] as unknown)) return map;
     const copy = new Map(map);
-    (next as Record<MapPart, unknown>)[part] = copy;
+    (this.next as Record<MapPart, unknown>)[part] = copy;
     return copy;
-  };
-  return {
-    next,
-    own,
-    ownSet(field: string): Map<string, SetMember> {
-      const sets = own("sets");
-      if (!ownSets.has(field)) {
-        sets.set(field, new Map(sets.get(field)));
-        ownSets.add(field);
-      }
-      return sets.get(field) as Map<string, SetMember>;
-    },
-    finish: (): Profile => (changed ? next : base),
-  };
+  }
+
+  ownSet(field: string): Map<string, SetMember> {
+    const sets = this.own("sets");
+    this.#ownSets ??= new Set();
+    if (!this.#ownSets.has(field)) {
+      sets.set(field, new Map(sets.get(field)));
+      this.#ownSets.add(field);
+    }
+    return sets.get(field) as Map<string, SetMember>;
+  }
+
+  finish(): Profile {
+    return this.#changed ? this.next : this.#base;
+  }
 }
 
 function count(draft: Draft, update: Update, limits: RetentionLimits, nowMs: number): Outcome {

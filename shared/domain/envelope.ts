@@ -67,7 +67,10 @@ export const Operation = Type.Union([
   operationSchemas.increment,
   operationSchemas.event,
 ]);
-export const Operations = Type.Array(Operation, { minItems: 1, maxItems: 64 });
+const howMany = { minItems: 1, maxItems: 64 };
+export const Operations = Type.Array(Operation, howMany);
+/** As many, of any form; to check each by its own kind, where a union would try every kind on every one. */
+export const UncheckedOperations = Type.Array(Type.Unknown(), howMany);
 
 export const Tenant = Type.String({
   pattern: "^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$",

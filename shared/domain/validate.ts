@@ -1,9 +1,18 @@
+import Type from "typebox";
 import { Compile, type Validator } from "typebox/compile";
-import { Envelope, operationSchemas, RawMessage, type Update } from "./envelope.ts";
+import { Envelope, operationSchemas, RawMessage, UncheckedOperations, type Update } from "./envelope.ts";
 import { type Refusal, refuse } from "./refusal.ts";
 
-const envelope = Compile(Envelope);
-const rawMessage = Compile(RawMessage);
+// In two steps, which takes a third of the time: all but the operations, then each of those by its own kind.
+const envelope = Compile(
+  Type.Object({ ...Envelope.properties, ops: UncheckedOperations }, { additionalProperties: false }),
+);
+const rawMessage = Compile(
+  Type.Object(
+    { ...RawMessage.properties, ops: Type.Optional(UncheckedOperations) },
+    { additionalProperties: false },
+  ),
+);
 const operations: Record<string, Validator> = Object.fromEntries(
   Object.entries(operationSchemas).map(([kind, schema]) => [kind, Compile(schema)]),
 );
@@ -20,14 +29,15 @@ const bodyForms: Record<string, string> = {
 
 /** The first thing that is wrong with an envelope, or undefined when it is valid. */
 export function refuseEnvelope(value: unknown): Refusal | undefined {
-  return envelope.Check(value)
+  return envelope.Check(value) && value.ops.every(isOperation)
     ? refuseLoneSurrogate(value)
     : explain(envelope as unknown as Validator, value);
 }
 
 /** As `refuseEnvelope`, for a minimal message of another program. */
 export function refuseRawMessage(value: unknown): Refusal | undefined {
-  if (!rawMessage.Check(value)) return explain(rawMessage as unknown as Validator, value);
+  if (!rawMessage.Check(value) || value.ops?.every(isOperation) === false)
+    return explain(rawMessage as unknown as Validator, value);
   if (value.ops === undefined && value.event === undefined)
     return refuse("invalid_update", "ops", undefined, "either ops or event must be present");
   if (typeof value.at === "string" && Number.isNaN(Date.parse(value.at)))
@@ -46,13 +56,22 @@ function explain(validator: Validator, value: unknown): Refusal {
   return explainOperation(value) ?? explainBy(validator, value, "");
 }
 
+function isOperation(value: unknown): boolean {
+  const validator = validatorOf(value);
+  return validator?.Check(value) === true;
+}
+
+function validatorOf(operation: unknown): Validator | undefined {
+  const kind = (operation as { kind?: unknown } | null)?.kind;
+  return typeof kind === "string" && Object.hasOwn(operations, kind) ? operations[kind] : undefined;
+}
+
 function explainOperation(value: unknown): Refusal | undefined {
   const ops = (value as Partial<Update> | null)?.ops;
   if (!Array.isArray(ops)) return undefined;
   for (const [index, op] of ops.entries()) {
     const kind = (op as { kind?: unknown } | null)?.kind;
-    const validator =
-      typeof kind === "string" && Object.hasOwn(operations, kind) ? operations[kind] : undefined;
+    const validator = validatorOf(op);
     if (!validator) {
       const kinds = Object.keys(operations).join(", ");
       return refuse("invalid_update", `ops[${index}].kind`, kind, `must be one of ${kinds}`);

@@ -7,23 +7,27 @@ export const versionField = "$v";
 export const machineryField = "$m";
 
 /**
- * KEYS: the profiles. ARGV, for each: the expected version ("=version", or "" for no record), how many fields to remove, how many
- * arguments of fields to set, the fields to remove, the fields to set as name and value.
+ * KEYS: the profiles. ARGV, for each: the expected version ("" for no record), the version and machinery to save,
+ * how many fields to remove, how many arguments of fields to set, the fields to remove, the fields to set as name
+ * and value.
  * Answers for each: 1 when saved, {version, machinery} as they are on a conflict, an error's text on an error.
  * An error leaves its profile as it was, as Redis refuses the first write or none, and harms no other.
  */
 export const saveScript = script(`
 local function save(key, first, removeCount, setCount)
-  local current = redis.call('HGET', key, '$v')
-  if (current and '=' .. current or '') ~= ARGV[first] then
+  if (redis.call('HGET', key, '$v') or '') ~= ARGV[first] then
     return redis.call('HMGET', key, '$v', '$m')
   end
-  local setFrom = first + 3 + removeCount
+  local removeFrom = first + 5
+  local setFrom = removeFrom + removeCount
+  local setTo = setFrom + setCount - 1
   -- Slices, as Lua unpacks some 8,000 values at most.
-  for from = setFrom, setFrom + setCount - 1, 4000 do
-    redis.call('HSET', key, unpack(ARGV, from, math.min(from + 3999, setFrom + setCount - 1)))
+  redis.call('HSET', key, '$v', ARGV[first + 1], '$m', ARGV[first + 2],
+    unpack(ARGV, setFrom, math.min(setFrom + 3999, setTo)))
+  for from = setFrom + 4000, setTo, 4000 do
+    redis.call('HSET', key, unpack(ARGV, from, math.min(from + 3999, setTo)))
   end
-  for from = first + 3, setFrom - 1, 4000 do
+  for from = removeFrom, setFrom - 1, 4000 do
     redis.call('HDEL', key, unpack(ARGV, from, math.min(from + 3999, setFrom - 1)))
   end
   return 1
@@ -31,24 +35,19 @@ end
 local replies = {}
 local first = 1
 for index, key in ipairs(KEYS) do
-  local removeCount, setCount = tonumber(ARGV[first + 1]), tonumber(ARGV[first + 2])
+  local removeCount, setCount = tonumber(ARGV[first + 3]), tonumber(ARGV[first + 4])
   local ok, reply = pcall(save, key, first, removeCount, setCount)
   if not ok and type(reply) == 'table' then reply = reply.err end
   replies[index] = reply
-  first = first + 3 + removeCount + setCount
+  first = first + 5 + removeCount + setCount
 end
 return replies
 `);
 
 export function appendSaveArguments(args: (string | number)[], write: ProfileWrite): void {
   const { expectedVersion, version, machinery, setAttributes, removeAttributes } = write;
-  args.push(
-    expectedVersion === undefined ? "" : `=${expectedVersion}`,
-    removeAttributes.length,
-    4 + 2 * setAttributes.length,
-  );
+  args.push(expectedVersion ?? "", version, machinery, removeAttributes.length, 2 * setAttributes.length);
   for (const name of removeAttributes) args.push(attributeField(name));
-  args.push(versionField, version, machineryField, machinery);
   for (const [name, json] of setAttributes) args.push(attributeField(name), json);
 }
 
