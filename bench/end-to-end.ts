@@ -1,12 +1,12 @@
-import { execFile } from "node:child_process";
+import { spawn } from "node:child_process";
+import { createInterface } from "node:readline";
 import { setTimeout as sleep } from "node:timers/promises";
-import { promisify } from "node:util";
+import { MAX_PREFETCHED } from "../services/audience-update/audience-update.ts";
 import type { RealStack } from "../test/support/real-stack.ts";
 import { startService } from "../test/support/service-process.ts";
 import { cpuSeconds, peakMemoryMb } from "./process-usage.ts";
 
 const CONNECTIONS = 4;
-const MAX_PREFETCHED = 2_000;
 
 /** The first tenth is not measured, raw or applied: a process compiles its code in that time. */
 const UNMEASURED = 0.1;
@@ -16,6 +16,7 @@ export async function measureRawDrain(
   stack: RealStack,
   subscription: string,
   messages: number,
+  onConnected: () => Promise<void>,
 ): Promise<{ perSecond: number; cpuMicros: number }> {
   const task = JSON.stringify({
     messages,
@@ -24,10 +25,16 @@ export async function measureRawDrain(
     connections: CONNECTIONS,
     maxPrefetched: MAX_PREFETCHED,
   });
-  const { stdout } = await promisify(execFile)(process.execPath, ["bench/raw-drain-process.ts", task], {
+  const drain = spawn(process.execPath, ["bench/raw-drain-process.ts", task], {
     env: { ...process.env, ...stack.environment },
+    stdio: ["ignore", "pipe", "inherit"],
   });
-  return JSON.parse(stdout) as { perSecond: number; cpuMicros: number };
+  const lines = createInterface(drain.stdout)[Symbol.asyncIterator]();
+  await lines.next();
+  await onConnected();
+  const figures: IteratorResult<string> = await lines.next();
+  if (figures.done) throw new Error("the raw drain ended without figures");
+  return JSON.parse(figures.value) as { perSecond: number; cpuMicros: number };
 }
 
 /** How fast a service process applies the same backlog to Redis, read by a subscription of its own. */
@@ -35,6 +42,7 @@ export async function measureEndToEnd(
   stack: RealStack,
   subscription: string,
   updates: number,
+  onConnected: () => Promise<void>,
 ): Promise<{ appliedPerSecond: number; cpuMicros: number; peakMemoryMb: number }> {
   const service = await startService(
     {
@@ -45,6 +53,8 @@ export async function measureEndToEnd(
     },
     "/dev/null",
   );
+  await countedAfter(service.adminUrl, 0);
+  await onConnected();
   const first = await countedAfter(service.adminUrl, updates * UNMEASURED);
   const startedAtMs = performance.now();
   const startedCpu = cpuSeconds(service.pid);

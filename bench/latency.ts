@@ -24,6 +24,7 @@ export async function measureLatency(
     redisKeyPrefix: "kl:",
     redisCommandTimeoutMs: 5_000,
   });
+  while ((await store.ping().catch(() => "away")) === "away") await sleep(20);
   const latenciesMs: number[] = [];
   const probe = async (userId: string) => {
     const startedAtMs = performance.now();

@@ -1,4 +1,5 @@
 /** Receives and acknowledges, and does nothing else: what the client can do at best. A process of its own. */
+import { setTimeout as sleep } from "node:timers/promises";
 import { openPrimaryQueue } from "../shared/adapters/open.ts";
 import { createLog } from "../shared/runtime/log.ts";
 import { topicsOf } from "../shared/runtime/topics.ts";
@@ -18,6 +19,8 @@ const consumer = queue.consumer({
   connections,
   maxPrefetched,
 });
+while (!consumer.connected()) await sleep(20);
+console.log("connected");
 let received = 0;
 const drainTo = async (target: number) => {
   while (received < target) {

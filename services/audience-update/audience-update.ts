@@ -58,7 +58,7 @@ export type AudienceUpdate = {
 
 const DEAD_LETTERS_UNDER_WAY = 1_000;
 /** Beside what is in flight; enough to have the next round at hand. */
-const MAX_PREFETCHED = 2_000;
+export const MAX_PREFETCHED = 2_000;
 
 /** The service around ports that its composition root has opened and closes. */
 export async function startAudienceUpdate(options: AudienceUpdateOptions): Promise<AudienceUpdate> {
