@@ -8,7 +8,7 @@ import { type Routing, startRouting } from "../../shared/routing/start-routing.t
 import type { connectionSettings } from "../../shared/runtime/connection-settings.ts";
 import { KeylineError, toError } from "../../shared/runtime/errors.ts";
 import { createLifecycle } from "../../shared/runtime/lifecycle.ts";
-import type { Log } from "../../shared/runtime/log.ts";
+import { errorFields, type Log } from "../../shared/runtime/log.ts";
 import type { Values } from "../../shared/runtime/settings.ts";
 import { topicsOf } from "../../shared/runtime/topics.ts";
 import { createAdminServer } from "./admin/admin-server.ts";
@@ -102,7 +102,11 @@ export async function startAudienceUpdate(options: AudienceUpdateOptions): Promi
       const { reason, path, value, message, via, key } = letter;
       log.warn({ reason, path, value, via, key }, `parked in the dead-letter topic: ${message}`);
     },
-    onError: (error) => log.error({ err: error }, "could not write a dead letter; it is tried again"),
+    onError: (error) =>
+      log.error(
+        errorFields(error),
+        `could not write a dead letter, it is tried again: ${toError(error).message}`,
+      ),
   });
   const flow = createUpdateFlow({
     primary: primaryConsumer,
@@ -165,7 +169,7 @@ function logNowAndThen(log: Log): (error: Error) => void {
   return (error) => {
     if (Date.now() - lastAtMs < FAILURE_LOG_EVERY_MS) return;
     lastAtMs = Date.now();
-    log.error({ err: error }, `a save failed and is tried again: ${error.message}`);
+    log.error(errorFields(error), `a save failed and is tried again: ${error.message}`);
   };
 }
 

@@ -81,7 +81,7 @@ function deeperThan(value: unknown, levels: number): boolean {
 }
 
 function isRaw(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && Object.hasOwn(value, "tenantId") && !("v" in value);
+  return typeof value === "object" && value !== null && !Array.isArray(value) && !Object.hasOwn(value, "v");
 }
 
 function decodeRaw(value: Record<string, unknown>, provenance: Provenance): Decoded {

@@ -59,7 +59,8 @@ export function startRouting(options: {
     voteEveryMs: settings.voteIntervalMs,
     voteTtlMs: settings.voteTtlMs,
     now,
-    onChange: ({ path, by, why }) => log.warn({ route: path, by, why }, `route ${path} by ${by}: ${why}`),
+    onChange: ({ path, by, why }) =>
+      log[path === "sqs" ? "warn" : "info"]({ route: path, by, why }, `route ${path} by ${by}: ${why}`),
   });
   return {
     breaker,

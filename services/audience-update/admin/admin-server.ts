@@ -1,16 +1,14 @@
 import fastifySwagger from "@fastify/swagger";
 import { TypeBoxValidatorCompiler } from "@fastify/type-provider-typebox";
 import { type FastifyBaseLogger, type FastifyError, type FastifyInstance, fastify } from "fastify";
-import { quote } from "../../../shared/domain/refusal.ts";
-import { KeylineError } from "../../../shared/runtime/errors.ts";
 import type { Log } from "../../../shared/runtime/log.ts";
-
-const statusOfCode: Record<string, number> = {
-  unauthorised: 401,
-  user_not_found: 404,
-  store_unavailable: 503,
-  invalid_request: 400,
-};
+import {
+  answerToBrokenRequest,
+  BODY_LIMIT_BYTES,
+  badUrl,
+  describeError,
+  documentErrors,
+} from "./http-errors.ts";
 
 /**
  * The HTTP server of the service, without routes. Every error has one shape:
@@ -23,23 +21,23 @@ export async function createAdminServer(log: Log): Promise<FastifyInstance> {
       { level: log.level === "info" ? "warn" : log.level },
     ) as FastifyBaseLogger,
     forceCloseConnections: true,
-    bodyLimit: 65_536,
+    bodyLimit: BODY_LIMIT_BYTES,
     routerOptions: {
       maxParamLength: 1_024,
       onBadUrl(path, _request, response) {
-        const body = {
-          code: "invalid_request",
-          message: "the URL is not well encoded",
-          path: "url",
-          value: quote(path),
-        };
-        response.writeHead(400, { "content-type": "application/json" }).end(JSON.stringify({ error: body }));
+        response
+          .writeHead(400, { "content-type": "application/json" })
+          .end(JSON.stringify({ error: badUrl(path) }));
       },
     },
+    clientErrorHandler(error, socket) {
+      if (socket.writable) socket.end(answerToBrokenRequest(error));
+    },
   });
+  server.removeContentTypeParser("text/plain");
   server.setValidatorCompiler(TypeBoxValidatorCompiler);
   server.setErrorHandler((error: FastifyError, request, reply) => {
-    const { status, body } = describe(error);
+    const { status, body } = describeError(error, request);
     if (status >= 500) request.log.error({ err: error }, error.message);
     return reply.code(status).send({ error: body });
   });
@@ -55,29 +53,7 @@ export async function createAdminServer(log: Log): Promise<FastifyInstance> {
       components: { securitySchemes: { bearer: { type: "http", scheme: "bearer" } } },
     },
   });
+  server.addHook("onRoute", documentErrors);
   server.get("/openapi.json", { schema: { hide: true } }, () => server.swagger());
   return server;
-}
-
-type ErrorBody = { code: string; message: string; path?: string; value?: string };
-
-function describe(error: FastifyError): { status: number; body: ErrorBody } {
-  if (error instanceof KeylineError) {
-    const { code, message, path, value } = error;
-    const body: ErrorBody = { code, message };
-    if (path !== undefined) body.path = path;
-    if (value !== undefined) body.value = quote(value);
-    return { status: statusOfCode[code] ?? 500, body };
-  }
-  if (error.validation) return { status: 400, body: describeValidation(error) };
-  const status = error.statusCode ?? 500;
-  if (status < 500) return { status, body: { code: "invalid_request", message: error.message } };
-  return { status, body: { code: "internal_error", message: "an unexpected error; the log has it" } };
-}
-
-function describeValidation(error: FastifyError): ErrorBody {
-  const first = error.validation?.[0];
-  const path = first?.instancePath.split("/").slice(1).join(".") ?? "";
-  const where = path || error.validationContext || "body";
-  return { code: "invalid_request", message: `${where}: ${first?.message ?? error.message}`, path };
 }

@@ -60,6 +60,7 @@ export function addBreakerRoutes(server: FastifyInstance, options: BreakerRouteO
   function show() {
     const { path, by, why } = router.route();
     const { state, error } = router.fleet();
+    const canary = sampler.lastCanary();
     return {
       route: path,
       by,
@@ -68,7 +69,7 @@ export function addBreakerRoutes(server: FastifyInstance, options: BreakerRouteO
       override: state?.override && by === "override" ? inIsoTime(state.override) : null,
       fleet: state && {
         route: state.route,
-        since: isoTime(state.sinceMs),
+        since: state.sinceMs === 0 ? null : isoTime(state.sinceMs),
         votes: state.votes.map(({ expiresAtMs, ...vote }) => ({
           ...vote,
           expiresAt: isoTime(expiresAtMs),
@@ -77,7 +78,7 @@ export function addBreakerRoutes(server: FastifyInstance, options: BreakerRouteO
       },
       fleetError: error ?? null,
       local: { ...breaker.state(), sinceMs: undefined, since: isoTime(breaker.state().sinceMs) },
-      canary: sampler.lastCanary() ?? null,
+      canary: canary ? inIsoTime(canary) : null,
       counters: options.counters(),
     };
   }
@@ -88,6 +89,7 @@ export function addBreakerRoutes(server: FastifyInstance, options: BreakerRouteO
     "/admin/breaker",
     {
       schema: { summary: "Forces the fleet's route, or ends that", body: Toggle, security: [{ bearer: [] }] },
+      config: { errors: [400, 401, 413, 415, 503] },
       onRequest: async (request, reply) => {
         if (operators.authenticate(request.headers.authorization)) return;
         request.log.warn({ address: request.ip }, "unauthorised call to PUT /admin/breaker");
@@ -118,7 +120,10 @@ export function addBreakerRoutes(server: FastifyInstance, options: BreakerRouteO
 
   routes.get(
     "/admin/audit",
-    { schema: { summary: "Changes of route and override, newest first", querystring: AuditQuery } },
+    {
+      schema: { summary: "Changes of route and override, newest first", querystring: AuditQuery },
+      config: { errors: [400, 503] },
+    },
     async (request) => ({ lines: (await routeStore.audit(request.query.limit ?? 100)).map(inIsoTime) }),
   );
 }
@@ -127,7 +132,7 @@ export function addBreakerRoutes(server: FastifyInstance, options: BreakerRouteO
 function inIsoTime(record: object): Record<string, unknown> {
   return Object.fromEntries(
     Object.entries(record).map(([name, value]) =>
-      name.endsWith("AtMs") && typeof value === "number"
+      /^atMs$|AtMs$/.test(name) && typeof value === "number"
         ? [name.slice(0, -2), isoTime(value)]
         : [name, value],
     ),

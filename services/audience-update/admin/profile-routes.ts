@@ -20,7 +20,12 @@ export function addProfileRoutes(
   server.withTypeProvider<TypeBoxTypeProvider>().get(
     "/v1/tenants/:tenant/users/:userId",
     {
-      schema: { summary: "A user's profile", params: Params },
+      schema: {
+        summary: "A user's profile",
+        params: Params,
+        ...(readers ? { security: [{ bearer: [] }] } : {}),
+      },
+      config: { errors: [400, 401, 404, 503] },
       onRequest: async (request, reply) => {
         if (!readers || readers.authenticate(request.headers.authorization)) return;
         reply.header("www-authenticate", "Bearer");

@@ -2,8 +2,6 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { Topic } from "../../ports/primary-queue.ts";
 import type { Endpoint } from "./endpoint.ts";
 
-/** New partitions are noticed within this time. */
-const WATCH_EVERY_MS = 30_000;
 const RETRY_EVERY_MS = 500;
 const REQUEST_TIMEOUT_MS = 2_000;
 const MAX_UNANSWERED = 4;
@@ -41,7 +39,7 @@ export function watchConsumedTopics(
         planned = partitions;
         onPlan(planTopics(topic, connections, partitions));
       }
-      await sleep(planned === undefined ? RETRY_EVERY_MS : WATCH_EVERY_MS, undefined, { signal });
+      await sleep(planned === undefined ? RETRY_EVERY_MS : endpoint.watchPartitionsMs, undefined, { signal });
     }
   }
 

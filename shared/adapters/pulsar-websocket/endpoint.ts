@@ -12,6 +12,8 @@ export type PulsarWebSocketConfig = {
   connectTimeoutMs?: number;
   /** A ping is sent each interval; two without any answer close the connection. Default 1,000. */
   pingIntervalMs?: number;
+  /** New partitions of a consumed topic are noticed within this time. Default 30,000. */
+  watchPartitionsMs?: number;
   /** Bounds of the exponential wait between attempts. Defaults 100 and 2,000. */
   minBackoffMs?: number;
   maxBackoffMs?: number;
@@ -43,6 +45,7 @@ export function endpointOf(config: PulsarWebSocketConfig): Endpoint {
     onConnectionProblem: config.onConnectionProblem ?? (() => {}),
     connectTimeoutMs: config.connectTimeoutMs ?? 2_000,
     pingIntervalMs: config.pingIntervalMs ?? 1_000,
+    watchPartitionsMs: config.watchPartitionsMs ?? 30_000,
     minBackoffMs: config.minBackoffMs ?? 100,
     maxBackoffMs: config.maxBackoffMs ?? 2_000,
     closeTimeoutMs: config.closeTimeoutMs ?? 1_000,

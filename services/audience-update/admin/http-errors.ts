@@ -1,0 +1,115 @@
+/** Every error of the HTTP server has one shape: `{"error":{"code","message","path"?,"value"?}}`. */
+import type { FastifyError, FastifyRequest, RouteOptions } from "fastify";
+import Type from "typebox";
+import { quote } from "../../../shared/domain/refusal.ts";
+import { KeylineError } from "../../../shared/runtime/errors.ts";
+
+declare module "fastify" {
+  interface FastifyContextConfig {
+    /** The statuses of errors that the route may answer with, for OpenAPI. */
+    errors?: readonly (400 | 401 | 404 | 413 | 415 | 503)[];
+  }
+}
+
+export const BODY_LIMIT_BYTES = 65_536;
+
+type ErrorBody = { code: string; message: string; path?: string; value?: string };
+
+const ErrorResponse = Type.Object({
+  error: Type.Object({
+    code: Type.String({ description: "stable" }),
+    message: Type.String(),
+    path: Type.Optional(Type.String({ description: "what is wrong" })),
+    value: Type.Optional(Type.String({ description: "what it was, perhaps cut" })),
+  }),
+});
+
+const statusOfCode: Record<string, number> = {
+  unauthorised: 401,
+  user_not_found: 404,
+  store_unavailable: 503,
+  invalid_request: 400,
+};
+
+/** An `onRoute` hook: puts the errors that a route names into its schema. */
+export function documentErrors(route: RouteOptions): void {
+  const { errors } = route.config ?? {};
+  if (!route.schema || !errors) return;
+  route.schema.response = Object.fromEntries(errors.map((status) => [status, ErrorResponse]));
+}
+
+export function describeError(
+  error: FastifyError,
+  request: FastifyRequest,
+): { status: number; body: ErrorBody } {
+  if (error instanceof KeylineError) {
+    const { code, message, path, value } = error;
+    const body: ErrorBody = { code, message };
+    if (path !== undefined) body.path = path;
+    if (value !== undefined) body.value = quote(value);
+    return { status: statusOfCode[code] ?? 500, body };
+  }
+  if (error.validation) return { status: 400, body: describeValidation(error, request) };
+  const status = error.statusCode ?? 500;
+  if (status < 500) return { status, body: describeRefusal(error, request) };
+  return { status, body: { code: "internal_error", message: "an unexpected error; the log has it" } };
+}
+
+/** What the server refuses before a route sees it. */
+function describeRefusal(error: FastifyError, request: FastifyRequest): ErrorBody {
+  switch (error.code) {
+    case "FST_ERR_CTP_INVALID_MEDIA_TYPE": {
+      const message = "content-type: must be application/json";
+      const value = quote(request.headers["content-type"] ?? "");
+      return { code: "unsupported_media_type", message, path: "content-type", value };
+    }
+    case "FST_ERR_CTP_BODY_TOO_LARGE": {
+      const value = request.headers["content-length"];
+      const message = `body: longer than ${BODY_LIMIT_BYTES} bytes`;
+      return { code: "too_large", message, path: "body", ...(value === undefined ? {} : { value }) };
+    }
+    default:
+      return { code: "invalid_request", message: `body: ${error.message}`, path: "body" };
+  }
+}
+
+function describeValidation(error: FastifyError, request: FastifyRequest): ErrorBody {
+  const problems = error.validation ?? [];
+  const context = error.validationContext ?? "body";
+  const pointer = problems[0]?.instancePath.split("/").slice(1) ?? [];
+  const missing = problems[0]?.params.requiredProperties;
+  if (Array.isArray(missing) && missing.length > 0) pointer.push(String(missing[0]));
+  const where = pointer.join(".") || context;
+  const value = pointer.reduce<unknown>(
+    (at, name) => (at as Record<string, unknown> | undefined)?.[name],
+    request[context as "body" | "params" | "query"],
+  );
+  const allowed = problems.flatMap(({ keyword, params }) =>
+    keyword === "const" ? [String(params.allowedValue)] : [],
+  );
+  const message =
+    Array.isArray(missing) && missing.length > 0
+      ? "is required"
+      : allowed.length > 0
+        ? `must be one of ${allowed.join(", ")}`
+        : (problems[0]?.message ?? error.message);
+  const body: ErrorBody = { code: "invalid_request", message: `${where}: ${message}`, path: where };
+  if (value !== undefined && pointer.length > 0) body.value = quote(value);
+  return body;
+}
+
+export function badUrl(url: string): ErrorBody {
+  return { code: "invalid_request", message: "the URL is not well encoded", path: "url", value: quote(url) };
+}
+
+/** The whole answer to what is no HTTP that can be read; Node closes the connection after it. */
+export function answerToBrokenRequest(error: NodeJS.ErrnoException): string {
+  const tooLong = error.code === "HPE_HEADER_OVERFLOW";
+  const body: ErrorBody = tooLong
+    ? { code: "too_large", message: "the headers are too long", path: "headers" }
+    : { code: "invalid_request", message: `not an HTTP request: ${error.message}` };
+  const text = JSON.stringify({ error: body });
+  const status = tooLong ? "431 Request Header Fields Too Large" : "400 Bad Request";
+  const headers = `Content-Type: application/json\r\nContent-Length: ${Buffer.byteLength(text)}\r\nConnection: close`;
+  return `HTTP/1.1 ${status}\r\n${headers}\r\n\r\n${text}`;
+}
