@@ -1,0 +1,132 @@
+import { Registry } from "prom-client";
+import { expect, test } from "vitest";
+import { createUpdateFlow } from "../../services/audience-update/update-flow.ts";
+import { createUpdateMetrics } from "../../services/audience-update/update-metrics.ts";
+import { createMemoryProfileStore } from "../../shared/adapters/memory/memory-profile-store.ts";
+import { decodeProfile } from "../../shared/domain/profile-record.ts";
+import { stampAt } from "../../shared/domain/stamp.ts";
+import type { ProfileStore } from "../../shared/ports/profile-store.ts";
+import type { Consumer, Delivery } from "../../shared/ports/update-queue.ts";
+import { until } from "../support/until.ts";
+
+const NOW_MS = Date.UTC(2026, 10, 21);
+const limits = {
+  maxUpdateBytes: 10_000,
+  maxClockSkewMs: 1_000,
+  maxProfileLength: 10_000,
+  horizonMs: 30 * 86_400_000,
+  maxSources: 128,
+  maxIds: 32,
+  idMemoryMs: 86_400_000,
+  maxInFlightMessages: 100,
+  maxInFlightBytes: 100_000,
+  maxUpdatesPerTurn: 10,
+  maxUsersPerRound: 10,
+  maxRounds: 2,
+  maxCacheBytes: 100_000,
+};
+const ops = [{ kind: "increment", body: { points: 1 } }];
+
+/** A flow over these messages; what it acknowledged and parked, in order. */
+function start(store: ProfileStore, messages: readonly { key: string; payload: unknown }[]) {
+  const acknowledged: string[] = [];
+  const parked: string[] = [];
+  const idle = () => new Promise<Delivery[]>(() => {});
+  const deliveries = messages.map(({ key, payload }, index): Delivery => {
+    const text = typeof payload === "string" ? payload : JSON.stringify(payload);
+    const position = { partition: 0, ledgerId: 1, entryId: index, batchIndex: 0 };
+    const path = "pulsar" as const;
+    return { path, key, payload: text, sizeBytes: text.length, publishTimeMs: NOW_MS, position, handle: key };
+  });
+  const waiting: Consumer["receive"][] = [async () => deliveries];
+  const primary: Consumer = {
+    receive: (max) => (waiting.shift() ?? idle)(max),
+    async acknowledge(done) {
+      acknowledged.push(...done.map(({ key }) => key));
+    },
+    connected: () => true,
+    pause() {},
+    async close() {},
+  };
+  const metrics = createUpdateMetrics(new Registry(), () => flow.counts());
+  const flow = createUpdateFlow({
+    primary,
+    fallback: { ...primary, receive: idle, async release() {} },
+    store,
+    deadLetters: {
+      async park(delivery, intake, { code }) {
+        parked.push(`${delivery.key} ${code}`);
+        intake.acknowledge([delivery]);
+      },
+      close() {},
+    },
+    limits,
+    metrics,
+    now: () => NOW_MS,
+    onStoreFailure() {},
+  });
+  flow.start();
+  return { flow, acknowledged, parked };
+}
+
+const envelope = (seq: number) => ({
+  v: 1,
+  tenant: "shop",
+  userId: "42",
+  src: "s",
+  seq,
+  stamp: stampAt(NOW_MS) + seq,
+  at: NOW_MS,
+  ops,
+});
+const minimal = { tenantId: "shop", userId: "42", ops };
+
+async function pointsOf(store: ProfileStore): Promise<unknown> {
+  const record = await store.load({ tenant: "shop", userId: "42" });
+  return record && decodeProfile(record.machinery).profile.counters.get("points");
+}
+
+test("messages that came under other keys are their user's, and counted once also when a save fails", async () => {
+  const memory = createMemoryProfileStore({ maxProfiles: 10 });
+  let saving = 0;
+  let overlaps = 0;
+  let failures = 2;
+  const store: ProfileStore = {
+    ...memory,
+    async save(writes) {
+      overlaps += saving;
+      saving += 1;
+      await new Promise((resume) => setTimeout(resume, 2));
+      saving -= 1;
+      failures -= 1;
+      if (failures >= 0) return writes.map(() => ({ outcome: "failed", error: new Error("away") }));
+      return memory.save(writes);
+    },
+  };
+  const { flow, acknowledged, parked } = start(store, [
+    { key: "shop:42", payload: envelope(1) },
+    { key: "42", payload: minimal },
+    { key: "", payload: minimal },
+    { key: "shop:42", payload: "not JSON" },
+    { key: "shop:7", payload: envelope(2) },
+  ]);
+  await until("all is acknowledged", () => acknowledged.length === 5);
+  expect(parked).toEqual(["shop:42 not_json"]);
+  expect(acknowledged.toSorted()).toEqual(["", "42", "shop:42", "shop:42", "shop:7"]);
+  expect(await pointsOf(memory)).toBe(4);
+  expect(overlaps).toBe(0);
+  await until("nothing is in hand", () => flow.counts().users === 0);
+  expect(flow.counts()).toMatchObject({ resting: 0, messages: 0, bytes: 0 });
+});
+
+test("messages that can't be read leave nothing behind, alone in their mailbox or not", async () => {
+  const store = createMemoryProfileStore({ maxProfiles: 10 });
+  const { flow, acknowledged, parked } = start(store, [
+    { key: "a", payload: "{" },
+    { key: "b", payload: { v: 2 } },
+    { key: "b", payload: [] },
+  ]);
+  await until("all is acknowledged", () => acknowledged.length === 3);
+  expect(parked.toSorted()).toEqual(["a not_json", "b invalid_update", "b unknown_version"]);
+  await until("no mailbox is left", () => flow.counts().users === 0);
+});
