@@ -51,7 +51,7 @@ if (options.json !== undefined) figures.writeJson(options.json);
 /**
  * The same backlog several times: raw and applied to warm up (a Java broker compiles itself for minutes), then
  * raw, applied, raw again, because the machine's speed drifts. All of them are served from the broker's memory, as a
- * service is that was connected when the messages arrived. Last, applied for a service that was away, which the
+ * service is that was connected when the messages arrived (as long as they fit: 256 MB, ten minutes). Last, applied for a service that was away, which the
  * broker reads from its bookie.
  */
 async function measureThroughput(

@@ -80,7 +80,7 @@ function letterOf(
   stack: string | undefined,
   nowMs: number,
 ): DeadLetter {
-  const { position } = delivery;
+  const position = positionOf(delivery);
   return {
     v: 1,
     reason: refusal.code,
@@ -96,4 +96,13 @@ function letterOf(
     ...(position === undefined ? {} : { position }),
     parkedAtMs: nowMs,
   };
+}
+
+/** Undefined also for a message id that can't be read: a letter must never fail. */
+function positionOf(delivery: Delivery): Delivery["position"] {
+  try {
+    return delivery.position;
+  } catch {
+    return undefined;
+  }
 }

@@ -1,5 +1,6 @@
 /**
- * One mailbox per user that has updates in hand. It is in one of these modes:
+ * One mailbox per key that has messages in hand; the key is the user's, but for what others put on the topic. It is
+ * in one of these modes:
  *
  * - waiting: it has items and stands in the queue for the next round
  * - running: its turn is under way; what arrives meanwhile stays in the mailbox
@@ -11,8 +12,8 @@
  */
 export type Turn<Item> = {
   key: string;
-  /** In order of arrival; at least one. */
-  items: Item[];
+  /** In order of arrival. */
+  items: readonly Item[];
   /** How often this turn has failed in a row. */
   failures: number;
 };
@@ -25,10 +26,15 @@ export type MailboxOptions<Item> = {
   /** Rounds under way at once. */
   maxRounds: number;
   /**
-   * Runs the turns of a round and returns those to be tried again, whole. A rejection counts as a failure of
-   * every turn.
+   * Runs the turns of a round and returns those to be tried again, each with the items that are left of it. A
+   * rejection counts as a failure of every turn.
    */
-  runRound(turns: Turn<Item>[]): Promise<Turn<Item>[]>;
+  runRound(turns: Turn<Item>[]): Promise<ReadonlyMap<Turn<Item>, readonly Item[]>>;
+  /**
+   * The items that belong to the key; sees to the others. Called for what a resting mailbox holds, so that
+   * nothing else has to wait for a user whose turns fail.
+   */
+  keepOwn(key: string, items: readonly Item[]): readonly Item[];
   /** How long a user rests after `failures` failed turns, in milliseconds. */
   restMs(failures: number): number;
 };
@@ -42,7 +48,7 @@ type Mailbox<Item> = {
 
 export type Mailboxes<Item> = {
   deliver(key: string, item: Item): void;
-  /** Users with updates in hand, and how many of them rest after a failure. */
+  /** Keys with messages in hand, and how many of them rest after a failure. */
   counts(): { users: number; resting: number };
   /** Stops at once. Items in hand are dropped; they were not acknowledged. */
   close(): void;
@@ -77,11 +83,13 @@ export function createMailboxes<Item>(options: MailboxOptions<Item>): Mailboxes<
       const { key, failures } = mailbox;
       return { key, items: mailbox.items.splice(0, options.maxItemsPerTurn), failures };
     });
-    const failed = new Set(await options.runRound(turns).catch(() => turns));
+    const whole = () => new Map(turns.map((turn) => [turn, turn.items]));
+    const failed = await options.runRound(turns).catch(whole);
     rounds -= 1;
     for (const [index, turn] of turns.entries()) {
       const mailbox = chosen[index]!;
-      if (failed.has(turn)) rest(mailbox, turn);
+      const left = failed.get(turn);
+      if (left) rest(mailbox, left);
       else proceed(mailbox);
     }
     pumpSoon();
@@ -98,11 +106,11 @@ export function createMailboxes<Item>(options: MailboxOptions<Item>): Mailboxes<
     ready.push(mailbox);
   }
 
-  function rest(mailbox: Mailbox<Item>, turn: Turn<Item>): void {
+  function rest(mailbox: Mailbox<Item>, left: readonly Item[]): void {
     if (closed) return;
     mailbox.mode = "resting";
     mailbox.failures += 1;
-    mailbox.items = [...turn.items, ...mailbox.items];
+    mailbox.items = [...options.keepOwn(mailbox.key, [...left, ...mailbox.items])];
     resting += 1;
     const timer = setTimeout(() => {
       rests.delete(timer);
@@ -118,7 +126,8 @@ export function createMailboxes<Item>(options: MailboxOptions<Item>): Mailboxes<
       if (closed) return;
       const mailbox = mailboxes.get(key);
       if (mailbox) {
-        mailbox.items.push(item);
+        if (mailbox.mode === "resting") mailbox.items.push(...options.keepOwn(key, [item]));
+        else mailbox.items.push(item);
         return;
       }
       const fresh: Mailbox<Item> = { key, mode: "waiting", items: [item], failures: 0 };

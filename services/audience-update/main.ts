@@ -11,7 +11,7 @@ import { readSettings, settingsHelp } from "../../shared/runtime/settings.ts";
 import { startAudienceUpdate } from "./audience-update.ts";
 import { audienceUpdateSettings } from "./settings.ts";
 
-// Two habits of V8 that cost this process a third of its CPU (NODE_OPTIONS takes neither of them). What outlived
+// Two habits of V8 that cost this process a quarter of its CPU (NODE_OPTIONS takes neither of them). What outlived
 // a few collections is allocated among the old objects from then on: updates under way look like that, and
 // each then keeps its whole round alive until the next full collection. And young objects are collected by
 // several threads, which wait for each other more than they help.

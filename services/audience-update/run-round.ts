@@ -14,10 +14,10 @@ export type RoundOptions<Item> = {
   limits: FoldLimits;
   now(): number;
   /**
-   * The updates of a turn, one for each item that it keeps: what can't be read or is another user's leaves the
-   * turn here. Called again when the turn is folded again.
+   * The items that are of the key's own user, with their updates; sees to the others. Called again when a turn is
+   * folded again.
    */
-  read(turn: Turn<Item>): Arrival[];
+  open(key: string, items: readonly Item[]): { items: Item[]; arrivals: Arrival[] };
   /** Called once for each item whose fate is sealed: the store has answered. */
   settle(items: readonly Item[], fates: readonly Fate[]): void;
   onConflict(): void;
@@ -27,10 +27,14 @@ export type RoundOptions<Item> = {
 /** A turn and the record that it is folded on; undefined where the user has none, as far as is known. */
 type OpenTurn<Item> = {
   turn: Turn<Item>;
+  items: readonly Item[];
   record: ProfileRecord | undefined;
   /** The store itself has just said so; the cache may be out of date. */
   confirmed: boolean;
 };
+
+/** The turns of a round that are not settled yet, with the items that are left of them. */
+type Unsettled<Item> = Map<Turn<Item>, readonly Item[]>;
 
 /**
  * Runs one round: folds each user's turn, saves all of them in one call, and settles what the store has
@@ -40,39 +44,37 @@ type OpenTurn<Item> = {
 export async function runRound<Item>(
   turns: readonly Turn<Item>[],
   options: RoundOptions<Item>,
-): Promise<Turn<Item>[]> {
-  const unsettled = new Set(turns);
-  const settle = (turn: Turn<Item>, fates: readonly Fate[]) => {
-    unsettled.delete(turn);
-    options.settle(turn.items, fates);
-  };
+): Promise<Unsettled<Item>> {
+  const unsettled: Unsettled<Item> = new Map(turns.map((turn) => [turn, turn.items]));
   try {
-    let open = turns.map(
-      (turn): OpenTurn<Item> => ({
-        turn,
-        record: options.cache.get(turn.key),
-        confirmed: false,
-      }),
-    );
-    while (open.length > 0) open = await foldAndSave(open, options, settle);
+    let open = turns.map((turn): OpenTurn<Item> => {
+      const record = options.cache.get(turn.key);
+      return { turn, items: turn.items, record, confirmed: false };
+    });
+    while (open.length > 0) open = await foldAndSave(open, options, unsettled);
   } catch (thrown) {
     options.onFailure(toError(thrown));
   }
-  return [...unsettled];
+  return unsettled;
 }
 
 /** One pass over the turns. Returns those that lost their race, with what the store has. */
 async function foldAndSave<Item>(
   open: readonly OpenTurn<Item>[],
   options: RoundOptions<Item>,
-  settle: (turn: Turn<Item>, fates: readonly Fate[]) => void,
+  unsettled: Unsettled<Item>,
 ): Promise<OpenTurn<Item>[]> {
   const { store, cache } = options;
-  const saving: { turn: Turn<Item>; fates: Fate[]; write: ProfileWrite }[] = [];
-  for (const { turn, record, confirmed } of open) {
-    const arrivals = options.read(turn);
-    if (arrivals.length === 0) {
-      settle(turn, []);
+  const settle = (turn: Turn<Item>, items: readonly Item[], fates: readonly Fate[]) => {
+    unsettled.delete(turn);
+    options.settle(items, fates);
+  };
+  const saving: { turn: Turn<Item>; items: Item[]; fates: Fate[]; write: ProfileWrite }[] = [];
+  for (const { turn, items: held, record, confirmed } of open) {
+    const { items, arrivals } = options.open(turn.key, held);
+    unsettled.set(turn, items);
+    if (items.length === 0) {
+      settle(turn, [], []);
       continue;
     }
     const before = readProfile(turn, record, options);
@@ -82,16 +84,16 @@ async function foldAndSave<Item>(
     // cache remembers. So a turn without news writes the same record again.
     fold.machinery ??= confirmed ? undefined : record?.machinery;
     const write = writeOf(arrivals[0]!.update, record?.version, before, fold);
-    if (write) saving.push({ turn, fates: fold.fates, write });
-    else settle(turn, fold.fates);
+    if (write) saving.push({ turn, items, fates: fold.fates, write });
+    else settle(turn, items, fold.fates);
   }
   const results = saving.length > 0 ? await store.save(saving.map(({ write }) => write)) : [];
   const again: OpenTurn<Item>[] = [];
-  for (const [index, { turn, fates, write }] of saving.entries()) {
+  for (const [index, { turn, items, fates, write }] of saving.entries()) {
     const result = results[index]!;
     if (result.outcome === "saved") {
       cache.put(turn.key, write);
-      settle(turn, fates);
+      settle(turn, items, fates);
       continue;
     }
     cache.forget(turn.key);
@@ -100,7 +102,7 @@ async function foldAndSave<Item>(
       continue;
     }
     options.onConflict();
-    again.push({ turn, record: result.current, confirmed: true });
+    again.push({ turn, items, record: result.current, confirmed: true });
   }
   return again;
 }

@@ -22,7 +22,7 @@ import { toError } from "../../shared/runtime/errors.ts";
 import type { DeadLetterOffice } from "./dead-letter.ts";
 import type { Arrival, Fate, FoldLimits } from "./fold-turn.ts";
 import { createIntake, type Intake } from "./intake.ts";
-import { createMailboxes, type Turn } from "./mailboxes.ts";
+import { createMailboxes } from "./mailboxes.ts";
 import { createProfileCache } from "./profile-cache.ts";
 import { restMs } from "./rest.ts";
 import { runRound } from "./run-round.ts";
@@ -73,6 +73,7 @@ export function createUpdateFlow(options: FlowOptions): UpdateFlow {
     maxUsersPerRound: limits.maxUsersPerRound,
     maxRounds: limits.maxRounds,
     runRound: (turns) => runRound(turns, round).finally(acknowledgeSettled),
+    keepOwn: (key, items) => open(key, items).items,
     restMs,
   });
   const round = {
@@ -80,7 +81,7 @@ export function createUpdateFlow(options: FlowOptions): UpdateFlow {
     cache,
     limits,
     now,
-    read,
+    open,
     settle,
     onConflict: metrics.conflict,
     onFailure(error: Error) {
@@ -99,29 +100,30 @@ export function createUpdateFlow(options: FlowOptions): UpdateFlow {
   }
 
   /**
-   * Messages wait as they came, since decoded ones would be most of what the garbage collector has to copy.
+   * Decodes what came under a key, and tells apart: the user's own updates, and the others, which are parked
+   * or moved to their user's mailbox. Messages wait as they came until then, since decoded ones would be most of
+   * what the garbage collector has to copy.
    */
-  function read(turn: Turn<Item>): Arrival[] {
-    const kept: Item[] = [];
+  function open(key: string, items: readonly Item[]): { items: Item[]; arrivals: Arrival[] } {
+    const own: Item[] = [];
     const arrivals: Arrival[] = [];
-    for (const item of turn.items) {
-      const { delivery, intake } = item;
-      const decoded: Decoded = item.update ? { update: item.update } : decodeSafely(delivery);
-      if ("refusal" in decoded) {
-        void deadLetters.park(delivery, intake, decoded.refusal);
-        continue;
+    const others: { item: Item; decoded: Decoded }[] = [];
+    for (const item of items) {
+      const decoded: Decoded = item.update ? { update: item.update } : decodeSafely(item.delivery);
+      if ("update" in decoded && keyOf(decoded.update) === key) {
+        own.push(item);
+        arrivals.push({ update: decoded.update, path: item.delivery.path });
+      } else {
+        others.push({ item, decoded });
       }
-      const { update } = decoded;
-      const key = userKey(update.tenant, update.userId);
-      if (key !== turn.key) {
-        mailboxes.deliver(key, { delivery, intake, update });
-        continue;
-      }
-      kept.push(item);
-      arrivals.push({ update, path: delivery.path });
     }
-    turn.items = kept;
-    return arrivals;
+    for (const { item, decoded } of others) sendOn(item, decoded);
+    return { items: own, arrivals };
+  }
+
+  function sendOn({ delivery, intake }: Item, decoded: Decoded): void {
+    if ("refusal" in decoded) void deadLetters.park(delivery, intake, decoded.refusal);
+    else mailboxes.deliver(keyOf(decoded.update), { delivery, intake, update: decoded.update });
   }
 
   function settle(items: readonly Item[], fates: readonly Fate[]): void {
@@ -169,4 +171,8 @@ export function createUpdateFlow(options: FlowOptions): UpdateFlow {
       cachedProfiles: cache.size(),
     }),
   };
+}
+
+function keyOf({ tenant, userId }: Update): string {
+  return userKey(tenant, userId);
 }

@@ -88,8 +88,9 @@ function decodeRaw(value: Record<string, unknown>, provenance: Provenance): Deco
   const refusal = refuseRawMessage(value);
   if (refusal) return { refusal };
   const { tenantId, userId } = value as RawMessage;
-  const ordered = provenance.key === userKey(tenantId, userId) || provenance.key === userId;
-  const identity = provenance.position && ledgerIdentity(provenance.position, ordered);
+  const { key, position } = provenance;
+  const form = key === userKey(tenantId, userId) ? "user" : key === userId ? "userId" : "other";
+  const identity = position && ledgerIdentity(position, form);
   if (!identity) {
     const message = "a minimal message takes its identity from the Pulsar topic; elsewhere send an envelope";
     return { refusal: refuse("invalid_update", "src", undefined, message) };

@@ -57,8 +57,7 @@ function explain(validator: Validator, value: unknown): Refusal {
 }
 
 function isOperation(value: unknown): boolean {
-  const validator = validatorOf(value);
-  return validator?.Check(value) === true;
+  return validatorOf(value)?.Check(value) === true;
 }
 
 function validatorOf(operation: unknown): Validator | undefined {

@@ -77,14 +77,14 @@ describe("a minimal message of another program", () => {
     expect(at(5, 1, 0)).toEqual(at(5, 1, 0));
   });
 
-  test("that is not keyed by its user has a source of its own, whose gaps are never taken for seen", () => {
+  test("has a source for each form of its key, and one whose gaps are never taken for seen for any other", () => {
     const srcOf = (key: string) => {
       const decoded = read({ tenantId: "shop", userId: "42", event: { name: "e" } }, { ...provenance, key });
       return "update" in decoded ? decoded.update.src : undefined;
     };
     expect(["shop:42", "42", "order-7", ""].map(srcOf)).toEqual([
       "ledger:3.1",
-      "ledger:3.1",
+      "ledger:userId:3.1",
       "unordered-ledger:3.1",
       "unordered-ledger:3.1",
     ]);

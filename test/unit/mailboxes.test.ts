@@ -10,10 +10,15 @@ function harness(overrides: Partial<MailboxOptions<number>> = {}) {
     maxRounds: 10,
     restMs: () => 1,
     runRound: (turns) => {
-      const { promise, resolve, reject } = Promise.withResolvers<Turn<number>[]>();
-      rounds.push({ turns, end: (failed = []) => resolve(failed), fail: () => reject(new Error("broken")) });
+      const { promise, resolve, reject } = Promise.withResolvers<Map<Turn<number>, readonly number[]>>();
+      rounds.push({
+        turns,
+        end: (failed = []) => resolve(new Map(failed.map((turn) => [turn, turn.items]))),
+        fail: () => reject(new Error("broken")),
+      });
       return promise;
     },
+    keepOwn: (_, items) => items,
     ...overrides,
   });
   return { mailboxes, rounds };

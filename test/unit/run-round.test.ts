@@ -37,14 +37,14 @@ function createProcess() {
       cache,
       limits,
       now: () => NOW_MS,
-      read: (opened) => opened.items,
+      open: (_, held) => ({ items: [...held], arrivals: [...held] }),
       settle: (_, settled: readonly Fate[]) => void fates.push(...settled.map(({ outcome }) => outcome)),
       onConflict: () => {
         conflicts += 1;
       },
       onFailure: () => {},
     });
-    return { fates, conflicts, unsettled: unsettled.length };
+    return { fates, conflicts, unsettled: unsettled.size };
   };
 }
 

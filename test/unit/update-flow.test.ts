@@ -130,3 +130,44 @@ test("messages that can't be read leave nothing behind, alone in their mailbox o
   expect(parked.toSorted()).toEqual(["a not_json", "b invalid_update", "b unknown_version"]);
   await until("no mailbox is left", () => flow.counts().users === 0);
 });
+
+test("one user under both keys that stand for them, in the order of the ledger, loses nothing", async () => {
+  const store = createMemoryProfileStore({ maxProfiles: 10 });
+  const keys = ["shop:42", "42", ...Array.from({ length: 20 }, () => "shop:42")];
+  // Messages of other users lie between theirs.
+  const messages = keys.flatMap((key) => [
+    { key, payload: minimal },
+    { key: "shop:7", payload: { ...minimal, userId: "7" } },
+  ]);
+  const { acknowledged, parked } = start(store, messages);
+  await until("all is acknowledged", () => acknowledged.length === messages.length);
+  expect(parked).toEqual([]);
+  expect(await pointsOf(store)).toBe(keys.length);
+});
+
+test("a user whose saves fail holds up nobody else, whatever the key", async () => {
+  const memory = createMemoryProfileStore({ maxProfiles: 10 });
+  const store: ProfileStore = {
+    ...memory,
+    async save(writes) {
+      const results = await memory.save(writes.filter(({ user }) => user.userId !== "broken"));
+      return writes.map(({ user }) =>
+        user.userId === "broken" ? { outcome: "failed", error: new Error("WRONGTYPE") } : results.shift()!,
+      );
+    },
+  };
+  const own = Array.from({ length: 2 * limits.maxUpdatesPerTurn }, (_, index) => ({
+    key: "shop:broken",
+    payload: { ...envelope(index + 1), userId: "broken" },
+  }));
+  const { flow, acknowledged, parked } = start(store, [
+    ...own,
+    { key: "shop:broken", payload: envelope(1) },
+    { key: "shop:broken", payload: "{" },
+  ]);
+  await until("the others are acknowledged", () => acknowledged.length === 2);
+  expect(parked).toEqual(["shop:broken not_json"]);
+  expect(await pointsOf(memory)).toBe(1);
+  expect(flow.counts()).toMatchObject({ messages: own.length });
+  await flow.drain(1);
+});

@@ -2,6 +2,7 @@ import type { Socket } from "node:net";
 import WebSocket from "ws";
 import { KeylineError } from "../../runtime/errors.ts";
 import type { Endpoint } from "./endpoint.ts";
+import { shortFrame } from "./short-frame.ts";
 
 /**
  * A WebSocket that comes back by itself: connecting -> open -> (lost) waiting -> connecting ... -> closed.
@@ -19,7 +20,10 @@ export type ReconnectingSocket = {
 export type Session = {
   /** Sends one text frame; frames of one turn of the event loop leave in one write. */
   send(text: string): void;
-  /** Sends one frame of ASCII text with the next `send`, or after 2 ms: for what nobody waits for. */
+  /**
+   * Sends one frame of ASCII text within 2 ms, together with others: for what nobody waits for. Not in order with
+   * what `send` sends.
+   */
   sendLater(text: string): void;
   /** Sends at once what was to be sent later. */
   flush(): void;
@@ -161,26 +165,17 @@ function newSession(socket: WebSocket, stream: Socket, abandon: (why: string) =>
       socket.send(text);
     },
     sendLater(text) {
-      if (text.length > MAX_SHORT_FRAME) {
+      const frame = shortFrame(text);
+      if (frame === undefined) {
         socket.send(text);
         return;
       }
-      later += shortFrame(text);
+      later += frame;
       timer ??= setTimeout(flush, MAX_SEND_DELAY_MS);
     },
     flush,
     abandon,
   };
-}
-
-const MAX_SHORT_FRAME = 125;
-
-/**
- * A final text frame with a mask of zeros (RFC 6455, 5.2), for a stream in latin1. ws would make two buffers and
- * two writes of each; so a round's acknowledgements are one string and one write.
- */
-function shortFrame(text: string): string {
-  return `\x81${String.fromCharCode(0x80 | text.length)}\0\0\0\0${text}`;
 }
 
 /**
