@@ -1,10 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import {
-  PublishError,
-  type Publisher,
-  type Receipt,
-  type UpdateInput,
-} from "../../shared/publish/publisher.ts";
+import { PublishError, type Publisher, type Receipt } from "../../shared/publish/publisher.ts";
+import type { UpdateInput } from "../../shared/publish/update-input.ts";
 import type { Route } from "../../shared/routing/router.ts";
 import type { Purchase } from "./purchases.ts";
 import type { Verdict } from "./verdict.ts";

@@ -2,7 +2,7 @@ import { ENVELOPE_VERSION, type RawMessage, type Update, userKey } from "./envel
 import { isReservedSource, type LedgerPlace, ledgerIdentity } from "./ledger-source.ts";
 import { type Refusal, refuse } from "./refusal.ts";
 import { stampAt } from "./stamp.ts";
-import { refuseEnvelope, refuseRawMessage } from "./validate.ts";
+import { MAX_DEPTH, refuseEnvelope, refuseRawMessage } from "./validate.ts";
 
 /** What the broker knows about a message, to fill in what a minimal message lacks. */
 export type Provenance = {
@@ -17,9 +17,6 @@ export type DecodeLimits = {
   /** How far ahead of this process's clock a stamp may be, in milliseconds. */
   maxClockSkewMs: number;
 };
-
-/** JSON can be read deeper than it can be written: a value that can't be saved must not get that far. */
-const MAX_DEPTH = 64;
 
 export type Decoded = { update: Update } | { refusal: Refusal };
 

@@ -110,15 +110,20 @@ function unescapePointer(part: string): string {
   return part.replaceAll("~1", "/").replaceAll("~0", "~");
 }
 
+/** JSON can be read deeper than it can be written: a value that can't be saved must not get that far. */
+export const MAX_DEPTH = 64;
+
 /**
  * The first value that JSON can't carry as it is, such as undefined, NaN, a Date or a class instance, or
  * undefined when there is none. For values that were not read from JSON.
  */
-export function refuseNonJson(value: unknown, path: string): Refusal | undefined {
+export function refuseNonJson(value: unknown, path: string, depth = 0): Refusal | undefined {
   if (value === null || typeof value === "string" || typeof value === "boolean") return undefined;
   if (typeof value === "number" && Number.isFinite(value)) return undefined;
-  if (Array.isArray(value)) return firstRefusal(value.entries(), path);
-  if (typeof value === "object" && isPlain(value)) return firstRefusal(Object.entries(value), path);
+  if (depth > MAX_DEPTH)
+    return refuse("invalid_update", path, undefined, `nested deeper than ${MAX_DEPTH} levels, or circular`);
+  if (Array.isArray(value)) return firstRefusal(value.entries(), path, depth);
+  if (typeof value === "object" && isPlain(value)) return firstRefusal(Object.entries(value), path, depth);
   return refuse("invalid_update", path, String(value), "must be a JSON value");
 }
 
@@ -127,9 +132,13 @@ function isPlain(value: object): boolean {
   return prototype === Object.prototype || prototype === null;
 }
 
-function firstRefusal(entries: Iterable<[string | number, unknown]>, path: string): Refusal | undefined {
+function firstRefusal(
+  entries: Iterable<[string | number, unknown]>,
+  path: string,
+  depth: number,
+): Refusal | undefined {
   for (const [key, member] of entries) {
-    const refusal = refuseNonJson(member, appendPath(path, String(key)));
+    const refusal = refuseNonJson(member, appendPath(path, String(key)), depth + 1);
     if (refusal) return refusal;
   }
   return undefined;

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { openFallbackQueue, openPrimaryQueue, openStores } from "../adapters/open.ts";
 import type { Producer } from "../ports/update-queue.ts";
+import type { Router } from "../routing/router.ts";
 import { type Routing, startRouting } from "../routing/start-routing.ts";
 import {
   breakerSettings,
@@ -22,9 +23,9 @@ export {
   PublishError,
   type Publisher,
   type Receipt,
-  type UpdateInput,
   type UserPublisher,
 } from "./publisher.ts";
+export type { UpdateInput } from "./update-input.ts";
 
 /** A publisher's settings: each can be given to `connectPublisher` or stand in the environment. */
 export const publisherConnectionSettings = {
@@ -55,7 +56,7 @@ const NOT_CONSUMING = {
   maxInFlightMessages: 1,
 };
 
-/** How long to wait for the first connection; after it updates go over SQS. */
+/** How long to wait for the first connections. */
 const CONNECT_GRACE_MS = 3_000;
 
 /**
@@ -88,12 +89,20 @@ export async function connectPublisher(
     }),
   );
   const opened = openPublisher(lifecycle, { primary, fallback, routing, settings });
-  await connected(opened.primaryProducer);
+  await untilReady(opened.primaryProducer, stores && routing.router);
   return { ...opened.publisher, routing, close: lifecycle.close };
 }
 
-/** A publisher that has just started would otherwise send its first updates the other way. */
-async function connected(producer: Producer): Promise<void> {
+/**
+ * A publisher that has just started would otherwise send its first updates the other way, or past an operator's
+ * override that it has not heard yet.
+ */
+async function untilReady(producer: Producer, router: Router | undefined): Promise<void> {
   const deadline = Date.now() + CONNECT_GRACE_MS;
-  while (!producer.connected() && Date.now() < deadline) await sleep(10);
+  while (Date.now() < deadline) {
+    const heard = router === undefined || router.fleet().state !== undefined;
+    if (heard && producer.connected()) return;
+    if (!heard) await router.refresh();
+    await sleep(10);
+  }
 }

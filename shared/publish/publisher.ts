@@ -1,36 +1,13 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import pLimit from "p-limit";
-import {
-  ENVELOPE_VERSION,
-  type Operation,
-  type Priority,
-  type Update,
-  updateId,
-  userKey,
-} from "../domain/envelope.ts";
-import type { Refusal } from "../domain/refusal.ts";
+import { type Operation, type Update, updateId, userKey } from "../domain/envelope.ts";
 import { createStampClock } from "../domain/stamp.ts";
-import { refuseEnvelope, refuseNonJson } from "../domain/validate.ts";
 import type { OutgoingMessage, Path, Producer } from "../ports/update-queue.ts";
 import type { Breaker } from "../routing/breaker.ts";
 import type { Route } from "../routing/router.ts";
 import { KeylineError, toError } from "../runtime/errors.ts";
 import { createNumbering } from "./numbering.ts";
-
-/** What a caller says about an update; the publisher adds the rest. */
-export type UpdateInput = {
-  tenant: string;
-  userId: string;
-  /** What happened, as one or more operations that count together. */
-  ops: Operation[];
-  /** The caller's idempotency key: the same id counts once, through whichever publisher it is retried. */
-  id?: string;
-  /** When it happened: a Date or milliseconds since the epoch; now, if absent. */
-  at?: Date | number;
-  priority?: Priority;
-  /** W3C traceparent. */
-  trace?: string;
-};
+import { assertEnvelope, envelopeOf, type UpdateInput } from "./update-input.ts";
 
 export type Receipt = {
   /** The update's id: the caller's, or `src-seq`. */
@@ -186,8 +163,7 @@ export function createPublisher(options: PublisherOptions): Publisher {
 
   /** An update is numbered when nothing but the paths can fail it any more: a refused one leaves no gap. */
   async function publish(input: UpdateInput): Promise<Receipt> {
-    const update = toEnvelope(input, options.now());
-    refuseUpdate(refuseNonJson(update.ops, "ops") ?? refuseEnvelope(update));
+    const update = envelopeOf(input, options.now());
     refuseSurplus();
     const key = userKey(update.tenant, update.userId);
     Object.assign(update, numbering.next(key), { stamp: clock.next() });
@@ -204,7 +180,7 @@ export function createPublisher(options: PublisherOptions): Publisher {
   return {
     publish,
     async resend(update) {
-      refuseUpdate(refuseEnvelope(update));
+      assertEnvelope(update);
       refuseSurplus();
       return start(update, serialise(update));
     },
@@ -220,32 +196,6 @@ export function createPublisher(options: PublisherOptions): Publisher {
 function receiptOf(update: Update, path: Path): Receipt {
   const { src, seq, stamp } = update;
   return { id: updateId(update), path, src, seq, stamp };
-}
-
-/** The whole envelope but for its identity, which has placeholders of the right form. */
-function toEnvelope({ tenant, userId, ops, id, at, priority, trace }: UpdateInput, nowMs: number): Update {
-  return {
-    v: ENVELOPE_VERSION,
-    tenant,
-    userId,
-    ...(id === undefined ? {} : { id }),
-    src: "-",
-    seq: 1,
-    stamp: 0,
-    at: at instanceof Date ? at.getTime() : (at ?? nowMs),
-    ...(priority === undefined ? {} : { priority }),
-    ops,
-    ...(trace === undefined ? {} : { trace }),
-  };
-}
-
-function refuseUpdate(refusal: Refusal | undefined): void {
-  if (!refusal) return;
-  const { code, path, value, message } = refusal;
-  throw new KeylineError(code, `${path || "update"}: ${message}, not ${value}`, {
-    path,
-    value: value,
-  });
 }
 
 function userPublisher(publish: Publisher["publish"], tenant: string, userId: string): UserPublisher {

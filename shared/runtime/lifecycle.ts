@@ -27,14 +27,17 @@ export function createLifecycle(log: Log): Lifecycle {
   };
 }
 
-/** Resolves with the name of the first SIGTERM or SIGINT; a second one ends the process at once. */
+/** npm passes a signal on that the process group of a terminal or supervisor has got as well. */
+const SAME_SIGNAL_MS = 500;
+
+/** Resolves with the name of the first SIGTERM or SIGINT; another one later ends the process at once. */
 export function shutdownSignal(): Promise<NodeJS.Signals> {
   const { promise, resolve } = Promise.withResolvers<NodeJS.Signals>();
-  let signals = 0;
+  let firstAtMs: number | undefined;
   for (const signal of ["SIGTERM", "SIGINT"] as const) {
     process.on(signal, () => {
-      signals += 1;
-      if (signals > 1) process.exit(1);
+      firstAtMs ??= performance.now();
+      if (performance.now() - firstAtMs > SAME_SIGNAL_MS) process.exit(1);
       resolve(signal);
     });
   }

@@ -105,7 +105,8 @@ export function settingsFrom<S extends Settings>(
   const merged = { ...env };
   for (const [name, value] of Object.entries(given)) {
     const setting = settings[name];
-    if (setting && value !== undefined) merged[setting.env] = String(value);
+    if (!setting) throw new KeylineError("bad_settings", `${name} is no setting`, { path: name, value });
+    if (value !== undefined) merged[setting.env] = String(value);
   }
   return readSettings(settings, merged);
 }

@@ -3,12 +3,14 @@ import { TypeBoxValidatorCompiler } from "@fastify/type-provider-typebox";
 import { type FastifyBaseLogger, type FastifyError, type FastifyInstance, fastify } from "fastify";
 import type { Log } from "../../../shared/runtime/log.ts";
 import {
+  answerBadUrl,
   answerToBrokenRequest,
   BODY_LIMIT_BYTES,
-  badUrl,
   describeError,
   documentErrors,
 } from "./http-errors.ts";
+
+const MAX_PARAM_LENGTH = 1_024;
 
 /**
  * The HTTP server of the service, without routes. Every error has one shape:
@@ -23,12 +25,10 @@ export async function createAdminServer(log: Log): Promise<FastifyInstance> {
     forceCloseConnections: true,
     bodyLimit: BODY_LIMIT_BYTES,
     routerOptions: {
-      maxParamLength: 1_024,
-      onBadUrl(path, _request, response) {
-        response
-          .writeHead(400, { "content-type": "application/json" })
-          .end(JSON.stringify({ error: badUrl(path) }));
-      },
+      maxParamLength: MAX_PARAM_LENGTH,
+      onBadUrl: (path, _request, response) => answerBadUrl(response, path, "the URL is not well encoded"),
+      onMaxParamLength: (path, _request, response) =>
+        answerBadUrl(response, path, `a part of the URL is longer than ${MAX_PARAM_LENGTH} characters`),
     },
     clientErrorHandler(error, socket) {
       if (socket.writable) socket.end(answerToBrokenRequest(error));

@@ -1,4 +1,5 @@
 /** Every error of the HTTP server has one shape: `{"error":{"code","message","path"?,"value"?}}`. */
+import type { ServerResponse } from "node:http";
 import type { FastifyError, FastifyRequest, RouteOptions } from "fastify";
 import Type from "typebox";
 import { quote } from "../../../shared/domain/refusal.ts";
@@ -98,8 +99,10 @@ function describeValidation(error: FastifyError, request: FastifyRequest): Error
   return body;
 }
 
-export function badUrl(url: string): ErrorBody {
-  return { code: "invalid_request", message: "the URL is not well encoded", path: "url", value: quote(url) };
+/** What the router refuses is answered on the bare response. */
+export function answerBadUrl(response: ServerResponse, url: string, message: string): void {
+  const body: ErrorBody = { code: "invalid_request", message, path: "url", value: quote(url) };
+  response.writeHead(400, { "content-type": "application/json" }).end(JSON.stringify({ error: body }));
 }
 
 /** The whole answer to what is no HTTP that can be read; Node closes the connection after it. */

@@ -14,8 +14,8 @@ export async function loadNativeLibrary(): Promise<NativeLibrary> {
   } catch (cause) {
     throw new KeylineError(
       "pulsar_native_unavailable",
-      "the native part of pulsar-client is not installed: allow its install script and run " +
-        "`npm rebuild pulsar-client`, or use a ws:// address, which needs no native part",
+      "pulsar-client or its native part is not installed: `npm install pulsar-client` with its install script " +
+        "allowed, or use a ws:// address, which needs no native part",
       { cause },
     );
   }

@@ -1,0 +1,27 @@
+import { expect, test } from "vitest";
+import type { Operation } from "../../shared/domain/envelope.ts";
+import { envelopeOf, type UpdateInput } from "../../shared/publish/update-input.ts";
+
+const valid: UpdateInput = { tenant: "shop", userId: "42", ops: [{ kind: "set", body: { plan: "pro" } }] };
+const circular: Record<string, unknown> = {};
+circular.self = circular;
+const setting = (value: unknown): Operation[] => [{ kind: "set", body: { value } }];
+
+test("a valid update is taken, with the time of the call where it gives none", () => {
+  expect(envelopeOf(valid, 7)).toMatchObject({ ...valid, v: 1, at: 7 });
+  expect(envelopeOf({ ...valid, at: new Date(5), id: "a" }, 7)).toMatchObject({ at: 5, id: "a" });
+});
+
+test.each<[string, object, string]>([
+  ["a misspelt option", { ID: "order-17" }, "ID"],
+  ["a time as text", { at: "2026-01-01T00:00:00Z" }, "at"],
+  ["a date that is none", { at: new Date(Number.NaN) }, "at"],
+  ["a circular value", { ops: setting(circular) }, "ops[0].body.value"],
+  ["undefined", { ops: setting(undefined) }, "ops[0].body.value"],
+  ["a Date as a value", { ops: setting(new Date(0)) }, "ops[0].body.value"],
+  ["a tenant of the wrong form", { tenant: "a:b" }, "tenant"],
+])("%s is refused by its path", (_, wrong, path) => {
+  const refused = expect(() => envelopeOf({ ...valid, ...wrong } as UpdateInput, 7));
+  refused.toThrow(expect.objectContaining({ code: "invalid_update" }));
+  refused.toThrow(path);
+});
