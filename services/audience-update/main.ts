@@ -62,4 +62,6 @@ async function run(): Promise<void> {
   log.info({ signal: await signal }, "stopping");
   await lifecycle.close();
   log.info("stopped");
+  // A look-up of a name or a poll that is under way would keep the process past the grace period of its host.
+  process.exit();
 }

@@ -15,7 +15,7 @@ export async function loadNativeLibrary(): Promise<NativeLibrary> {
     throw new KeylineError(
       "pulsar_native_unavailable",
       "pulsar-client or its native part is not installed: `npm install pulsar-client` with its install script " +
-        "allowed, or use a ws:// address, which needs no native part",
+        "allowed (in the image: --build-arg PULSAR_NATIVE=true), or use a ws:// address, which needs no native part",
       { cause },
     );
   }
