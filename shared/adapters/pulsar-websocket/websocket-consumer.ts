@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import type { ConsumerOptions, Topic } from "../../ports/primary-queue.ts";
 import type { Consumer, Delivery, LedgerPosition } from "../../ports/update-queue.ts";
 import { toError } from "../../runtime/errors.ts";
@@ -5,7 +6,7 @@ import { parseMessageId } from "../message-id.ts";
 import { createReceiveQueue } from "../receive-queue.ts";
 import { watchConsumedTopics } from "./consumed-topics.ts";
 import { type Endpoint, sessionUrl } from "./endpoint.ts";
-import { openReconnectingSocket, type ReconnectingSocket, type Session } from "./reconnecting-socket.ts";
+import { openReconnectingSocket, type Session } from "./reconnecting-socket.ts";
 
 /** One message as the server sends it; a message without a key has none. */
 type MessageFrame = { messageId: string; payload: string; publishTime: string; key?: string };
@@ -15,6 +16,12 @@ type Handle = { messageId: string; permits: Permits };
 
 /** How many messages one session was asked for; it holds at most `share` that were not taken. */
 type Permits = { session: Session; open: boolean; taken: number };
+
+/** One consumer at the broker, which comes back by itself until it leaves. */
+type Connection = { open(): boolean; leave(): Promise<void> };
+
+/** How long old connections stay beside new ones that do not come to be. */
+const MAX_OVERLAP_MS = 2_000;
 
 /** The server takes no larger queue. */
 const MAX_RECEIVER_QUEUE = 1_000;
@@ -34,19 +41,22 @@ export function createWebSocketConsumer(endpoint: Endpoint, options: ConsumerOpt
   });
   // Refuses a topic that is none here, where the caller hears it.
   sessionUrl(endpoint, "consumer", options.topic, {}, options.subscription);
-  const live = new Set<Permits>();
-  let sockets: ReconnectingSocket[] = [];
-  let leaving = Promise.resolve();
+  let open: Connection[] = [];
+  let replacing = Promise.resolve();
   const topics = watchConsumedTopics(endpoint, options.topic, connections, (planned) => {
-    const before = sockets;
-    // The old sessions leave first: what they hold is delivered again, to the new ones.
-    for (const permits of live) forget(permits);
-    leaving = Promise.all(before.map((socket) => socket.close())).then(() => {
-      if (!paused) sockets = planned.map(openConnection);
+    if (paused) return;
+    const before = open;
+    const after = planned.map(openConnection);
+    open = after;
+    // The new ones come before the old ones leave. Where a subscription is without any consumer for a moment, a
+    // broker (4.0.8) may forget to deliver again what they held, until the partition gets its next message.
+    replacing = replacing.then(async () => {
+      if (before.length > 0) await untilOpen(after);
+      await Promise.all(before.map((connection) => connection.leave()));
     });
   });
 
-  function openConnection(topic: Topic): ReconnectingSocket {
+  function openConnection(topic: Topic): Connection {
     let permits: Permits | undefined;
     const url = sessionUrl(
       endpoint,
@@ -60,10 +70,9 @@ export function createWebSocketConsumer(endpoint: Endpoint, options: ConsumerOpt
       },
       options.subscription,
     );
-    return openReconnectingSocket(endpoint, url, {
+    const socket = openReconnectingSocket(endpoint, url, {
       onOpen(session) {
         permits = { session, open: true, taken: 0 };
-        live.add(permits);
         if (!paused) permit(session, share);
       },
       onMessage(data, session) {
@@ -77,12 +86,18 @@ export function createWebSocketConsumer(endpoint: Endpoint, options: ConsumerOpt
         if (permits?.session === session) forget(permits);
       },
     });
+    return {
+      open: () => socket.session() !== undefined,
+      async leave() {
+        if (permits !== undefined && !paused) forget(permits);
+        await socket.close();
+      },
+    };
   }
 
   /** The broker delivers again what the session held: taking it now would only make duplicates. */
   function forget(lost: Permits): void {
     lost.open = false;
-    live.delete(lost);
     queue.retain((delivery) => (delivery.handle as Handle).permits !== lost);
   }
 
@@ -107,15 +122,21 @@ export function createWebSocketConsumer(endpoint: Endpoint, options: ConsumerOpt
       }
       return Promise.resolve();
     },
-    connected: () => sockets.some((socket) => socket.session() !== undefined),
+    connected: () => open.some((connection) => connection.open()),
     pause,
     async close() {
       pause();
       await topics.close();
-      await leaving;
-      await Promise.all(sockets.map((socket) => socket.close()));
+      await replacing;
+      await Promise.all(open.map((connection) => connection.leave()));
     },
   };
+}
+
+/** Waits until all are connected, or for as long as they may take to give up once. */
+async function untilOpen(connections: readonly Connection[]): Promise<void> {
+  const deadline = Date.now() + MAX_OVERLAP_MS;
+  while (connections.some((connection) => !connection.open()) && Date.now() < deadline) await sleep(10);
 }
 
 function permit(session: Session, messages: number): void {
