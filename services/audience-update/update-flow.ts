@@ -58,7 +58,7 @@ export type UpdateFlow = {
   start(): void;
   /** Stops asking, finishes what is in hand, for at most `timeoutMs`; true when nothing was left. */
   drain(timeoutMs: number): Promise<boolean>;
-  /** Users with updates in hand, those that rest after a failure, and messages in flight. */
+  /** Keys with messages in hand, those that rest after a failure, and messages in flight. */
   counts(): { users: number; resting: number; messages: number; bytes: number; cachedProfiles: number };
 };
 

@@ -87,8 +87,8 @@ export function createUpdateMetrics(
 }
 
 const gaugeHelp = {
-  users: "Users with updates in hand",
-  resting: "Users whose last save failed and is to be tried again",
+  users: "Keys with messages in hand; a key is a user, but for what others put on the topic",
+  resting: "Keys whose last save failed and is to be tried again",
   messages: "Messages received and not yet acknowledged",
   bytes: "Bytes of the messages received and not yet acknowledged",
   cachedProfiles: "Profiles in the cache",
