@@ -3,10 +3,8 @@
  * the same client in the same run. `--json FILE` writes every figure with its unit under a stable name.
  */
 import { Command, InvalidArgumentError } from "commander";
-import { openPrimaryQueue } from "../shared/adapters/open.ts";
 import { connectPublisher } from "../shared/publish/connect-publisher.ts";
 import { createLog } from "../shared/runtime/log.ts";
-import { topicsOf } from "../shared/runtime/topics.ts";
 import { type RealStack, startRealStack } from "../test/support/real-stack.ts";
 import { startService } from "../test/support/service-process.ts";
 import { measureEndToEnd, measureRawDrain } from "./end-to-end.ts";
@@ -15,6 +13,7 @@ import { createFigures, type Figures } from "./figures.ts";
 import { holdSubscription } from "./held-subscription.ts";
 import { measureLatency } from "./latency.ts";
 import { prefill } from "./prefill.ts";
+import { openUpdatesTopic, untilConnected } from "./updates-topic.ts";
 
 const count = (text: string) => {
   if (!/^[1-9]\d{0,8}$/.test(text)) throw new InvalidArgumentError(`${text} is not a whole number from 1 on`);
@@ -29,11 +28,11 @@ const options = new Command("npm run bench --")
   .parse()
   .opts<{ json?: string; updates: number; users: number; partitions: number }>();
 
-/** The subscription of the live part, and the one that nobody is connected to while the backlog arrives. */
-const LIVE = "bench-applied";
-const AWAY = "bench-away";
+/** Each drains the same backlog by a subscription of its own. */
+const RUNS = ["raw-warm-up", "warm-up-1", "warm-up-2", "raw-before", "applied", "raw-after"] as const;
+/** The subscription that nobody is connected to while the backlog arrives. */
+const AWAY = "away";
 
-const log = createLog("bench", "error");
 const figures = createFigures();
 const stack = await startRealStack({ partitions: options.partitions, tuning: "full", report: console.log });
 try {
@@ -50,31 +49,30 @@ if (options.json !== undefined) figures.writeJson(options.json);
 
 /**
  * The same backlog several times: raw and applied to warm up (a Java broker compiles itself for minutes), then
- * raw, applied, raw again, because the machine's speed drifts. All of them are served from the broker's memory, as a
- * service is that was connected when the messages arrived (as long as they fit: 256 MB, ten minutes). Last, applied for a service that was away, which the
- * broker reads from its bookie.
+ * raw, applied, raw again, because the machine's speed drifts. All of them are served from the broker's memory,
+ * as a service is that was connected when the messages arrived (as long as they fit: 256 MB, ten minutes). Last,
+ * applied for a service that was away, which the broker reads from its bookie.
  */
 async function measureThroughput(
   on: RealStack,
   into: Figures,
 ): Promise<{ publishedPerSecond: number; appliedPerSecond: number }> {
   const { updates } = options;
-  const connected = ["warm-up-1", "warm-up-2", "applied-warm-up", "raw-before", "applied", "raw-after"];
-  const names = connected.map((name) => `bench-${name}`);
-  const holds: (() => Promise<void>)[] = [];
-  for (const name of names) holds.push((await holdSubscription(on, name, log)).letGo);
+  type Run = (typeof RUNS)[number];
+  const letGo = new Map<Run, () => Promise<void>>();
+  for (const run of RUNS) letGo.set(run, await holdSubscription(on, run));
   await on.subscribe(AWAY);
   const publishedPerSecond = await fillBacklog(on, into);
-  const raw = (index: number) => measureRawDrain(on, names[index]!, updates, holds[index]!);
-  const applied = (index: number) => measureEndToEnd(on, names[index]!, updates, holds[index]!);
+  const raw = (run: Run) => measureRawDrain(on, run, updates, letGo.get(run)!);
+  const applied = (run: Run) => measureEndToEnd(on, run, updates, letGo.get(run)!);
   console.log("warming up");
-  await raw(0);
-  await raw(1);
-  await applied(2);
+  await raw("raw-warm-up");
+  await applied("warm-up-1");
+  await applied("warm-up-2");
   console.log("draining raw, applying, draining raw again");
-  const before = await raw(3);
-  const { appliedPerSecond, cpuMicros, peakMemoryMb } = await applied(4);
-  const after = await raw(5);
+  const before = await raw("raw-before");
+  const { appliedPerSecond, cpuMicros, peakMemoryMb } = await applied("applied");
+  const after = await raw("raw-after");
   console.log("applying what came while nobody was connected");
   const catchUp = await measureEndToEnd(on, AWAY, updates, async () => {});
   const rawPerSecond = (before.perSecond + after.perSecond) / 2;
@@ -92,10 +90,9 @@ async function measureThroughput(
 
 async function fillBacklog(on: RealStack, into: Figures): Promise<number> {
   const { updates } = options;
-  const { updates: topic } = topicsOf("public/keyline");
-  const queue = await openPrimaryQueue({ pulsarUrl: on.environment.PULSAR_URL!, pulsarToken: "" }, log);
+  const { queue, topic } = await openUpdatesTopic(on.environment.PULSAR_URL!);
   const producer = queue.producer({ topic, sendTimeoutMs: 60_000, maxPending: 10_000 });
-  while (!producer.connected()) await new Promise((resume) => setTimeout(resume, 20));
+  await untilConnected(producer);
   console.log(`publishing ${updates} updates`);
   const filled = await prefill(producer, options);
   await queue.close();
@@ -106,12 +103,12 @@ async function fillBacklog(on: RealStack, into: Figures): Promise<number> {
 
 /** Live traffic: latency at half of what can be done, then the broker is frozen under load. */
 async function measureLive(on: RealStack, perSecond: number, into: Figures): Promise<void> {
-  const service = await startService({ ...on.environment, PULSAR_SUBSCRIPTION: LIVE }, "/dev/null");
+  const service = await startService({ ...on.environment, PULSAR_SUBSCRIPTION: AWAY }, "/dev/null");
   const { PULSAR_URL: pulsarUrl, SQS_QUEUE_URL: sqsQueueUrl, REDIS_URL: redisUrl } = on.environment;
   Object.assign(process.env, on.environment);
   const publisher = await connectPublisher(
     { pulsarUrl: pulsarUrl!, sqsQueueUrl: sqsQueueUrl!, redisUrl: redisUrl! },
-    log,
+    createLog("bench", "error"),
   );
   try {
     console.log(`publishing live at ${Math.round(perSecond)}/s`);

@@ -1,8 +1,5 @@
 /** Receives and acknowledges, and does nothing else: what the client can do at best. A process of its own. */
-import { setTimeout as sleep } from "node:timers/promises";
-import { openPrimaryQueue } from "../shared/adapters/open.ts";
-import { createLog } from "../shared/runtime/log.ts";
-import { topicsOf } from "../shared/runtime/topics.ts";
+import { openUpdatesTopic, untilConnected } from "./updates-topic.ts";
 
 const { messages, unmeasured, subscription, connections, maxPrefetched } = JSON.parse(process.argv[2]!) as {
   messages: number;
@@ -11,15 +8,9 @@ const { messages, unmeasured, subscription, connections, maxPrefetched } = JSON.
   connections: number;
   maxPrefetched: number;
 };
-const log = createLog("raw-drain", "warn");
-const queue = await openPrimaryQueue({ pulsarUrl: process.env.PULSAR_URL!, pulsarToken: "" }, log);
-const consumer = queue.consumer({
-  topic: topicsOf("public/keyline").updates,
-  subscription,
-  connections,
-  maxPrefetched,
-});
-while (!consumer.connected()) await sleep(20);
+const { queue, topic } = await openUpdatesTopic(process.env.PULSAR_URL!);
+const consumer = queue.consumer({ topic, subscription, connections, maxPrefetched });
+await untilConnected(consumer);
 console.log("connected");
 let received = 0;
 const drainTo = async (target: number) => {

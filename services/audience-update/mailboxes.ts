@@ -81,18 +81,25 @@ export function createMailboxes<Item>(options: MailboxOptions<Item>): Mailboxes<
     const turns = chosen.map((mailbox): Turn<Item> => {
       mailbox.mode = "running";
       const { key, failures } = mailbox;
-      return { key, items: mailbox.items.splice(0, options.maxItemsPerTurn), failures };
+      return { key, items: takeTurn(mailbox), failures };
     });
     const whole = () => new Map(turns.map((turn) => [turn, turn.items]));
     const failed = await options.runRound(turns).catch(whole);
     rounds -= 1;
-    for (const [index, turn] of turns.entries()) {
+    turns.forEach((turn, index) => {
       const mailbox = chosen[index]!;
       const left = failed.get(turn);
       if (left) rest(mailbox, left);
       else proceed(mailbox);
-    }
+    });
     pumpSoon();
+  }
+
+  function takeTurn(mailbox: Mailbox<Item>): Item[] {
+    const { items } = mailbox;
+    if (items.length > options.maxItemsPerTurn) return items.splice(0, options.maxItemsPerTurn);
+    mailbox.items = [];
+    return items;
   }
 
   function proceed(mailbox: Mailbox<Item>): void {

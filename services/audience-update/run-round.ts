@@ -17,17 +17,19 @@ export type RoundOptions<Item> = {
    * The items that are of the key's own user, with their updates; sees to the others. Called again when a turn is
    * folded again.
    */
-  open(key: string, items: readonly Item[]): { items: Item[]; arrivals: Arrival[] };
-  /** Called once for each item whose fate is sealed: the store has answered. */
+  open(key: string, items: readonly Item[]): OpenItem<Item>[];
+  /** Called once for each turn whose fate is sealed: the store has answered. One fate for each item. */
   settle(items: readonly Item[], fates: readonly Fate[]): void;
   onConflict(): void;
   onFailure(error: Error): void;
 };
 
+/** An item with its update, and the path that it came on. */
+export type OpenItem<Item> = Arrival & { item: Item };
+
 /** A turn and the record that it is folded on; undefined where the user has none, as far as is known. */
 type OpenTurn<Item> = {
   turn: Turn<Item>;
-  items: readonly Item[];
   record: ProfileRecord | undefined;
   /** The store itself has just said so; the cache may be out of date. */
   confirmed: boolean;
@@ -48,8 +50,7 @@ export async function runRound<Item>(
   const unsettled: Unsettled<Item> = new Map(turns.map((turn) => [turn, turn.items]));
   try {
     let open = turns.map((turn): OpenTurn<Item> => {
-      const record = options.cache.get(turn.key);
-      return { turn, items: turn.items, record, confirmed: false };
+      return { turn, record: options.cache.get(turn.key), confirmed: false };
     });
     while (open.length > 0) open = await foldAndSave(open, options, unsettled);
   } catch (thrown) {
@@ -65,16 +66,23 @@ async function foldAndSave<Item>(
   unsettled: Unsettled<Item>,
 ): Promise<OpenTurn<Item>[]> {
   const { store, cache } = options;
-  const settle = (turn: Turn<Item>, items: readonly Item[], fates: readonly Fate[]) => {
+  const settle = (turn: Turn<Item>, fates: readonly Fate[]) => {
+    const items = unsettled.get(turn)!;
     unsettled.delete(turn);
     options.settle(items, fates);
   };
-  const saving: { turn: Turn<Item>; items: Item[]; fates: Fate[]; write: ProfileWrite }[] = [];
-  for (const { turn, items: held, record, confirmed } of open) {
-    const { items, arrivals } = options.open(turn.key, held);
-    unsettled.set(turn, items);
-    if (items.length === 0) {
-      settle(turn, [], []);
+  const saving: { turn: Turn<Item>; fates: Fate[]; write: ProfileWrite }[] = [];
+  for (const { turn, record, confirmed } of open) {
+    const held = unsettled.get(turn)!;
+    const arrivals = options.open(turn.key, held);
+    if (arrivals.length < held.length)
+      unsettled.set(
+        turn,
+        arrivals.map(({ item }) => item),
+      );
+    const [first] = arrivals;
+    if (!first) {
+      settle(turn, []);
       continue;
     }
     const before = readProfile(turn, record, options);
@@ -83,27 +91,27 @@ async function foldAndSave<Item>(
     // "Seen" may be acknowledged on the store's word only: after a restart it may have forgotten what the
     // cache remembers. So a turn without news writes the same record again.
     fold.machinery ??= confirmed ? undefined : record?.machinery;
-    const write = writeOf(arrivals[0]!.update, record?.version, before, fold);
-    if (write) saving.push({ turn, items, fates: fold.fates, write });
-    else settle(turn, items, fold.fates);
+    const write = writeOf(first.update, record?.version, before, fold);
+    if (write) saving.push({ turn, fates: fold.fates, write });
+    else settle(turn, fold.fates);
   }
   const results = saving.length > 0 ? await store.save(saving.map(({ write }) => write)) : [];
   const again: OpenTurn<Item>[] = [];
-  for (const [index, { turn, items, fates, write }] of saving.entries()) {
+  saving.forEach(({ turn, fates, write }, index) => {
     const result = results[index]!;
     if (result.outcome === "saved") {
       cache.put(turn.key, write);
-      settle(turn, items, fates);
-      continue;
+      settle(turn, fates);
+      return;
     }
     cache.forget(turn.key);
     if (result.outcome === "failed") {
       options.onFailure(result.error);
-      continue;
+      return;
     }
     options.onConflict();
-    again.push({ turn, items, record: result.current, confirmed: true });
-  }
+    again.push({ turn, record: result.current, confirmed: true });
+  });
   return again;
 }
 

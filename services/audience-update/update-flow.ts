@@ -20,12 +20,12 @@ import type { ProfileStore } from "../../shared/ports/profile-store.ts";
 import type { Consumer, Delivery, FallbackConsumer } from "../../shared/ports/update-queue.ts";
 import { toError } from "../../shared/runtime/errors.ts";
 import type { DeadLetterOffice } from "./dead-letter.ts";
-import type { Arrival, Fate, FoldLimits } from "./fold-turn.ts";
+import type { Fate, FoldLimits } from "./fold-turn.ts";
 import { createIntake, type Intake } from "./intake.ts";
 import { createMailboxes } from "./mailboxes.ts";
 import { createProfileCache } from "./profile-cache.ts";
 import { restMs } from "./rest.ts";
-import { runRound } from "./run-round.ts";
+import { type OpenItem, runRound } from "./run-round.ts";
 import type { UpdateMetrics } from "./update-metrics.ts";
 
 export type FlowLimits = DecodeLimits &
@@ -73,7 +73,7 @@ export function createUpdateFlow(options: FlowOptions): UpdateFlow {
     maxUsersPerRound: limits.maxUsersPerRound,
     maxRounds: limits.maxRounds,
     runRound: (turns) => runRound(turns, round).finally(acknowledgeSettled),
-    keepOwn: (key, items) => open(key, items).items,
+    keepOwn: (key, items) => open(key, items).map(({ item }) => item),
     restMs,
   });
   const round = {
@@ -104,21 +104,15 @@ export function createUpdateFlow(options: FlowOptions): UpdateFlow {
    * or moved to their user's mailbox. Messages wait as they came until then, since decoded ones would be most of
    * what the garbage collector has to copy.
    */
-  function open(key: string, items: readonly Item[]): { items: Item[]; arrivals: Arrival[] } {
-    const own: Item[] = [];
-    const arrivals: Arrival[] = [];
-    const others: { item: Item; decoded: Decoded }[] = [];
+  function open(key: string, items: readonly Item[]): OpenItem<Item>[] {
+    const own: OpenItem<Item>[] = [];
     for (const item of items) {
       const decoded: Decoded = item.update ? { update: item.update } : decodeSafely(item.delivery);
-      if ("update" in decoded && keyOf(decoded.update) === key) {
-        own.push(item);
-        arrivals.push({ update: decoded.update, path: item.delivery.path });
-      } else {
-        others.push({ item, decoded });
-      }
+      if ("update" in decoded && keyOf(decoded.update) === key)
+        own.push({ item, update: decoded.update, path: item.delivery.path });
+      else sendOn(item, decoded);
     }
-    for (const { item, decoded } of others) sendOn(item, decoded);
-    return { items: own, arrivals };
+    return own;
   }
 
   function sendOn({ delivery, intake }: Item, decoded: Decoded): void {
@@ -127,17 +121,17 @@ export function createUpdateFlow(options: FlowOptions): UpdateFlow {
   }
 
   function settle(items: readonly Item[], fates: readonly Fate[]): void {
-    for (const [index, { delivery, intake }] of items.entries()) {
+    items.forEach(({ delivery, intake }, index) => {
       const fate = fates[index]!;
       if (fate.outcome === "refused") {
         void deadLetters.park(delivery, intake, fate.refusal, fate.stack);
-        continue;
+        return;
       }
       const settled = toAcknowledge.get(intake);
       if (settled) settled.push(delivery);
       else toAcknowledge.set(intake, [delivery]);
       metrics.applied(fate.outcome, delivery.path, now() - stampTimeMs(fate.stamp));
-    }
+    });
   }
 
   /** Once a round, not once an update. */

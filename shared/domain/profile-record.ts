@@ -39,11 +39,10 @@ export function encodeProfile(profile: Profile, lastUpdate: LastUpdate): string 
     return known >= 0 ? known : sources.push(src) - 1;
   };
   const registers: Machinery[4] = [];
-  for (const [name, { value, order }] of profile.registers) {
-    const { stamp, src, seq } = order;
+  profile.registers.forEach(({ value, order: { stamp, src, seq } }, name) => {
     if (value === undefined) registers.push([name, lastStamp - stamp, index(src), seq]);
     else registers.push([name, lastStamp - stamp, index(src), seq, value]);
-  }
+  });
   const sets: Machinery[6] = [];
   for (const [name, members] of profile.sets) {
     const set: Machinery[6][number] = [name];
@@ -52,11 +51,13 @@ export function encodeProfile(profile: Profile, lastUpdate: LastUpdate): string 
     sets.push(set);
   }
   const events: Machinery[7] = [];
-  for (const [name, { count, firstAt, lastAt }] of profile.events)
+  profile.events.forEach(({ count, firstAt, lastAt }, name) => {
     events.push([name, count, firstAt, lastAt]);
+  });
   const seen: Machinery[8] = [];
-  for (const [src, source] of profile.seen)
+  profile.seen.forEach((source, src) => {
     seen.push([index(src), lastStamp - source.lastStamp, source.blurredTo, ...source.intervals]);
+  });
   const machinery: Machinery = [
     FORMAT,
     [profile.updates, lastStamp, profile.mark, profile.prunedAtMs],
@@ -116,16 +117,18 @@ export function attributeChanges(
   after: Profile,
 ): { set: [string, string][]; remove: string[] } {
   const changes: { set: [string, string][]; remove: string[] } = { set: [], remove: [] };
-  const touched = new Set<string>();
-  for (const part of ["registers", "sets", "counters"] as const) {
-    if (before[part] === after[part]) continue;
-    for (const [name, cell] of after[part]) if (before[part].get(name) !== cell) touched.add(name);
-  }
-  for (const name of touched) {
+  const compare = (name: string) => {
     const json = attributeJson(after, name);
-    if (json === attributeJson(before, name)) continue;
+    if (json === attributeJson(before, name)) return;
     if (json === undefined) changes.remove.push(name);
     else changes.set.push([name, json]);
+  };
+  // A name of two kinds may come twice, which does no harm.
+  for (const part of ["registers", "sets", "counters"] as const) {
+    if (before[part] === after[part]) continue;
+    after[part].forEach((cell: unknown, name: string) => {
+      if (before[part].get(name) !== cell) compare(name);
+    });
   }
   return changes;
 }

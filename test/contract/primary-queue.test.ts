@@ -5,6 +5,7 @@ import { createMemoryBroker } from "../../shared/adapters/memory/memory-broker.t
 import { createPulsarNative } from "../../shared/adapters/pulsar-native/pulsar-native.ts";
 import { createPulsarWebSocket } from "../../shared/adapters/pulsar-websocket/pulsar-websocket.ts";
 import type { PrimaryQueue, Topic } from "../../shared/ports/primary-queue.ts";
+import { partitions } from "../support/pulsar-partitions.ts";
 import { startTcpProxy } from "../support/tcp-proxy.ts";
 import { describePrimaryQueue } from "./primary-queue.contract.ts";
 import { describeNetworkFaults, type QueueOverNetwork } from "./primary-queue-faults.contract.ts";
@@ -40,7 +41,7 @@ async function openOverNetwork(
     queue,
     async newTopic() {
       const topic = newName();
-      await admin("PUT", topic, "4");
+      await partitions.create(topic, 4);
       topics.push(topic);
       return topic;
     },
@@ -57,17 +58,9 @@ async function openOverNetwork(
     async close() {
       await queue.close();
       await proxy.close();
-      for (const topic of topics) await admin("DELETE", topic);
+      for (const topic of topics) await partitions.remove(topic);
     },
   };
-}
-
-async function admin(method: "PUT" | "DELETE", topic: Topic, body?: string): Promise<void> {
-  const path = topic.replace("://", "/");
-  const url = `${inject("servers").pulsarAdminUrl}/admin/v2/${path}/partitions${method === "DELETE" ? "?force=true" : ""}`;
-  const headers = { "content-type": "application/json" };
-  const response = await fetch(url, { method, headers, ...(body === undefined ? {} : { body }) });
-  if (!response.ok) throw new Error(`${method} ${url}: ${response.status} ${await response.text()}`);
 }
 
 /** By hand over Pulsar's WebSocket API, without anything of ours. */

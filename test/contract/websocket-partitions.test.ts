@@ -1,6 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { expect, inject, test } from "vitest";
 import { createPulsarWebSocket } from "../../shared/adapters/pulsar-websocket/pulsar-websocket.ts";
+import { partitions } from "../support/pulsar-partitions.ts";
 import {
   collect,
   keysNamed,
@@ -13,15 +14,9 @@ import {
 } from "./primary-queue-steps.ts";
 
 test("a consumer takes in partitions that are added, and loses nothing of what it held", async () => {
-  const { pulsarWebSocketUrl: url, pulsarAdminUrl } = inject("servers");
+  const url = inject("servers").pulsarWebSocketUrl;
   const topic = `persistent://public/default/partitions-${randomUUID()}`;
-  const partitions = async (method: "PUT" | "POST", count: number) => {
-    const path = `${pulsarAdminUrl}/admin/v2/${topic.replace("://", "/")}/partitions`;
-    const headers = { "content-type": "application/json" };
-    const response = await fetch(path, { method, headers, body: String(count) });
-    if (!response.ok) throw new Error(`${method} ${path}: ${response.status} ${await response.text()}`);
-  };
-  await partitions("PUT", 2);
+  await partitions.create(topic, 2);
   const queue = createPulsarWebSocket({ url, watchPartitionsMs: 100 });
   const consumer = await openConsumer(queue, topic, { connections: 4 });
   const keys = keysNamed("user", 40);
@@ -30,7 +25,7 @@ test("a consumer takes in partitions that are added, and loses nothing of what i
   const held = await consumer.receive(1_000);
   expect(held.length).toBeGreaterThan(0);
 
-  await partitions("POST", 4);
+  await partitions.growTo(topic, 4);
   const received = collect(consumer, { acknowledge: true });
   // What was received and not acknowledged comes again, over the connections of the new plan.
   await until(() => expect(new Set(received.map(({ payload }) => payload)).size).toBe(before.length));

@@ -37,7 +37,7 @@ function createProcess() {
       cache,
       limits,
       now: () => NOW_MS,
-      open: (_, held) => ({ items: [...held], arrivals: [...held] }),
+      open: (_, held) => held.map((item) => ({ ...item, item })),
       settle: (_, settled: readonly Fate[]) => void fates.push(...settled.map(({ outcome }) => outcome)),
       onConflict: () => {
         conflicts += 1;

@@ -3,6 +3,7 @@ import type { ServerResponse } from "node:http";
 import type { FastifyError, FastifyRequest, RouteOptions } from "fastify";
 import Type from "typebox";
 import { quote } from "../../../shared/domain/refusal.ts";
+import { locate } from "../../../shared/domain/schema-error.ts";
 import { KeylineError } from "../../../shared/runtime/errors.ts";
 
 declare module "fastify" {
@@ -77,25 +78,18 @@ function describeRefusal(error: FastifyError, request: FastifyRequest): ErrorBod
 function describeValidation(error: FastifyError, request: FastifyRequest): ErrorBody {
   const problems = error.validation ?? [];
   const context = error.validationContext ?? "body";
-  const pointer = problems[0]?.instancePath.split("/").slice(1) ?? [];
-  const missing = problems[0]?.params.requiredProperties;
-  if (Array.isArray(missing) && missing.length > 0) pointer.push(String(missing[0]));
-  const where = pointer.join(".") || context;
-  const value = pointer.reduce<unknown>(
-    (at, name) => (at as Record<string, unknown> | undefined)?.[name],
-    request[context as "body" | "params" | "query"],
-  );
+  const { keys, missing, found } = locate(problems[0], request[context as "body" | "params" | "query"]);
+  const where = keys.join(".") || context;
   const allowed = problems.flatMap(({ keyword, params }) =>
     keyword === "const" ? [String(params.allowedValue)] : [],
   );
-  const message =
-    Array.isArray(missing) && missing.length > 0
-      ? "is required"
-      : allowed.length > 0
-        ? `must be one of ${allowed.join(", ")}`
-        : (problems[0]?.message ?? error.message);
+  const message = missing
+    ? "is required"
+    : allowed.length > 0
+      ? `must be one of ${allowed.join(", ")}`
+      : (problems[0]?.message ?? error.message);
   const body: ErrorBody = { code: "invalid_request", message: `${where}: ${message}`, path: where };
-  if (value !== undefined && pointer.length > 0) body.value = quote(value);
+  if (found !== undefined && keys.length > 0) body.value = quote(found);
   return body;
 }
 

@@ -1,0 +1,23 @@
+/** What a validator of JSON schema says about a value, as far as it is used here. */
+type SchemaError = { instancePath: string; params?: object };
+
+/**
+ * Where a value breaks its schema: the keys that lead there, whether what they lead to is missing, and what is
+ * found there instead.
+ */
+export function locate(
+  error: SchemaError | undefined,
+  value: unknown,
+): { keys: string[]; missing: boolean; found: unknown } {
+  const keys = error?.instancePath.split("/").slice(1).map(unescapePointer) ?? [];
+  const { requiredProperties } = (error?.params ?? {}) as { requiredProperties?: string[] };
+  const required = requiredProperties?.[0];
+  if (required !== undefined) keys.push(required);
+  const found = keys.reduce<unknown>((at, key) => (at as Record<string, unknown> | undefined)?.[key], value);
+  return { keys, missing: required !== undefined, found };
+}
+
+/** RFC 6901, 4. */
+function unescapePointer(part: string): string {
+  return part.replaceAll("~1", "/").replaceAll("~0", "~");
+}
