@@ -117,13 +117,15 @@ export function attributeChanges(
   after: Profile,
 ): { set: [string, string][]; remove: string[] } {
   const changes: { set: [string, string][]; remove: string[] } = { set: [], remove: [] };
+  const compared = new Set<string>();
   const compare = (name: string) => {
+    if (compared.has(name)) return;
+    compared.add(name);
     const json = attributeJson(after, name);
     if (json === attributeJson(before, name)) return;
     if (json === undefined) changes.remove.push(name);
     else changes.set.push([name, json]);
   };
-  // A name of two kinds may come twice, which does no harm.
   for (const part of ["registers", "sets", "counters"] as const) {
     if (before[part] === after[part]) continue;
     after[part].forEach((cell: unknown, name: string) => {

@@ -21,6 +21,26 @@ const visible = (profile: Profile) => ({
 const fold = (batches: Update[][], from = EMPTY_PROFILE) =>
   batches.reduce((profile, batch) => apply(profile, batch, limits, START_MS).profile, from);
 
+/** One turn that takes away a register and a set of the same name. */
+const set: Update = {
+  ...{ v: 1, tenant: "t", userId: "u", src: "s", seq: 1, stamp: stampAt(START_MS), at: START_MS },
+  ops: [
+    { kind: "set", body: { plan: "pro" } },
+    { kind: "add", body: { plan: ["a"] } },
+  ],
+};
+const unset: Update = {
+  ...{ ...set, seq: 2, stamp: set.stamp + 1 },
+  ops: [
+    { kind: "unset", body: ["plan"] },
+    { kind: "remove", body: { plan: ["a"] } },
+  ],
+};
+const namedTwice: [Update[], Update[][]] = [
+  [set, unset],
+  [[set], [unset]],
+];
+
 describe("apply", () => {
   test("any order, any repetition and any batching gives the profile of the oracle", () => {
     fc.assert(
@@ -60,6 +80,7 @@ describe("apply", () => {
           return after;
         }, EMPTY_PROFILE);
       }),
+      { examples: [[namedTwice]] },
     );
   });
 
