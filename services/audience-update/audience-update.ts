@@ -8,7 +8,7 @@ import { type Routing, startRouting } from "../../shared/routing/start-routing.t
 import type { connectionSettings } from "../../shared/runtime/connection-settings.ts";
 import { KeylineError, toError } from "../../shared/runtime/errors.ts";
 import { createLifecycle } from "../../shared/runtime/lifecycle.ts";
-import { errorFields, type Log } from "../../shared/runtime/log.ts";
+import { type Log, logRepeated } from "../../shared/runtime/log.ts";
 import type { Values } from "../../shared/runtime/settings.ts";
 import { topicsOf } from "../../shared/runtime/topics.ts";
 import { createAdminServer } from "./admin/admin-server.ts";
@@ -102,11 +102,7 @@ export async function startAudienceUpdate(options: AudienceUpdateOptions): Promi
       const { reason, path, value, message, via, key } = letter;
       log.warn({ reason, path, value, via, key }, `parked in the dead-letter topic: ${message}`);
     },
-    onError: (error) =>
-      log.error(
-        errorFields(error),
-        `could not write a dead letter, it is tried again: ${toError(error).message}`,
-      ),
+    onError: logRepeated(log, "error", "could not write a dead letter, it is tried again"),
   });
   const flow = createUpdateFlow({
     primary: primaryConsumer,
@@ -116,7 +112,7 @@ export async function startAudienceUpdate(options: AudienceUpdateOptions): Promi
     limits: flowLimits(settings),
     metrics,
     now: Date.now,
-    onStoreFailure: logNowAndThen(log),
+    onStoreFailure: logRepeated(log, "error", "a save failed and is tried again"),
   });
 
   const server = await createAdminServer(log);
@@ -158,18 +154,6 @@ export async function startAudienceUpdate(options: AudienceUpdateOptions): Promi
       else log.warn(flow.counts(), "not drained in time; what is in hand is delivered to another consumer");
       await lifecycle.close();
     },
-  };
-}
-
-const FAILURE_LOG_EVERY_MS = 1_000;
-
-/** Store failures come by the thousand while the store is away; one a second says it. */
-function logNowAndThen(log: Log): (error: Error) => void {
-  let lastAtMs = 0;
-  return (error) => {
-    if (Date.now() - lastAtMs < FAILURE_LOG_EVERY_MS) return;
-    lastAtMs = Date.now();
-    log.error(errorFields(error), `a save failed and is tried again: ${error.message}`);
   };
 }
 

@@ -6,7 +6,7 @@ import type { RouteStore } from "../ports/route-store.ts";
 import type { UpdateQueue } from "../ports/update-queue.ts";
 import type { connectionSettings } from "../runtime/connection-settings.ts";
 import { KeylineError, toError } from "../runtime/errors.ts";
-import { errorFields, type Log } from "../runtime/log.ts";
+import { errorFields, type Log, logRepeated } from "../runtime/log.ts";
 import type { Values } from "../runtime/settings.ts";
 import { healthNamespaceOf } from "../runtime/topics.ts";
 import { setUpTopics } from "./pulsar-admin/set-up.ts";
@@ -27,7 +27,7 @@ export async function openPrimaryQueue(
   const config = {
     url: pulsarUrl,
     token: pulsarToken === "" ? undefined : pulsarToken,
-    onConnectionProblem: (problem: Error) => log.warn(errorFields(problem), `Pulsar: ${problem.message}`),
+    onConnectionProblem: logRepeated(log, "warn", "Pulsar"),
   };
   return /^wss?:/.test(pulsarUrl) ? createPulsarWebSocket(config) : createPulsarNative(config);
 }
@@ -56,7 +56,7 @@ export async function openFallbackQueue(
     maxPending: MAX_PENDING_SENDS,
     maxPrefetched: Math.min(consuming.maxInFlightMessages, MAX_PREFETCHED),
     maxUnacknowledged: consuming.maxInFlightMessages,
-    onError: (error) => log.warn(errorFields(error), `SQS: ${error.message}`),
+    onError: logRepeated(log, "warn", "SQS"),
   });
   await queue.checkIdentity().catch((thrown: unknown) => {
     if (!(thrown instanceof KeylineError) || thrown.code !== "no_aws_credentials") throw thrown;
