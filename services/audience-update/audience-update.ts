@@ -4,33 +4,23 @@ import type { PrimaryQueue } from "../../shared/ports/primary-queue.ts";
 import type { ProfileStore } from "../../shared/ports/profile-store.ts";
 import type { RouteStore } from "../../shared/ports/route-store.ts";
 import type { UpdateQueue } from "../../shared/ports/update-queue.ts";
-import { type Routing, startRouting } from "../../shared/routing/start-routing.ts";
-import type { connectionSettings } from "../../shared/runtime/connection-settings.ts";
+import type { Routing } from "../../shared/routing/start-routing.ts";
 import { KeylineError, toError } from "../../shared/runtime/errors.ts";
 import { createLifecycle } from "../../shared/runtime/lifecycle.ts";
-import { type Log, logRepeated } from "../../shared/runtime/log.ts";
+import type { Log } from "../../shared/runtime/log.ts";
 import type { Values } from "../../shared/runtime/settings.ts";
-import { topicsOf } from "../../shared/runtime/topics.ts";
 import { createAdminServer } from "./admin/admin-server.ts";
 import { addBreakerRoutes } from "./admin/breaker-routes.ts";
 import { addHealthRoutes } from "./admin/health-routes.ts";
 import { createOperators } from "./admin/operators.ts";
 import { addProfileRoutes } from "./admin/profile-routes.ts";
-import { createDeadLetterOffice } from "./dead-letter.ts";
-import { restMs } from "./rest.ts";
 import type { audienceUpdateSettings } from "./settings.ts";
-import { createUpdateFlow, type UpdateFlow } from "./update-flow.ts";
+import { type ConsumerSettings, createUpdateConsumer } from "./update-consumer.ts";
+import type { UpdateFlow } from "./update-flow.ts";
 import { createUpdateMetrics, type UpdateMetrics } from "./update-metrics.ts";
 
-type ServiceSettings = Omit<
-  Values<typeof audienceUpdateSettings>,
-  | keyof Omit<typeof connectionSettings, "pulsarNamespace" | "pulsarSendTimeoutMs">
-  | "pulsarPartitions"
-  | "sqsPollers"
-  | "sqsLongPollSeconds"
-  | "sqsVisibilityTimeoutSeconds"
-  | "logLevel"
->;
+type ServiceSettings = ConsumerSettings &
+  Pick<Values<typeof audienceUpdateSettings>, "adminHost" | "adminPort" | "adminToken" | "readToken">;
 
 export type AudienceUpdateOptions = {
   primary: PrimaryQueue;
@@ -49,73 +39,23 @@ export type AudienceUpdate = {
   routing: Routing;
   flow: UpdateFlow;
   metrics: UpdateMetrics;
-  /**
-   * Stops asking for messages, finishes and acknowledges what is in hand, leaves the subscription. What is
-   * not finished within the setting's time stays unacknowledged and is delivered to another consumer.
-   */
+  /** As `UpdateConsumer.close`; the admin endpoint answers until the end of it. */
   close(): Promise<void>;
 };
 
-const DEAD_LETTERS_UNDER_WAY = 1_000;
-/** Beside what is in flight; enough to have the next round at hand. */
-export const MAX_PREFETCHED = 2_000;
-
 /** The service around ports that its composition root has opened and closes. */
 export async function startAudienceUpdate(options: AudienceUpdateOptions): Promise<AudienceUpdate> {
-  const { primary, fallback, store, routeStore, settings, log } = options;
-  const topics = topicsOf(settings.pulsarNamespace);
+  const { store, routeStore, settings, log } = options;
   const lifecycle = createLifecycle(log);
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
   const metrics = createUpdateMetrics(registry, () => flow.counts());
+  // Opened before the consumer and so closed after it: it answers while the consumer drains.
+  const server = lifecycle.own("admin server", await createAdminServer(log));
+  const consumer = lifecycle.own("consumer", createUpdateConsumer({ ...options, metrics, now: Date.now }));
+  const { routing, flow } = consumer;
 
-  const routing = lifecycle.own(
-    "routing",
-    startRouting({ primary, canaryTopic: topics.canary, routeStore, settings, log }),
-  );
   addRouteMetrics(registry, routing);
-
-  const deadLetterProducer = lifecycle.own(
-    "dead-letter producer",
-    primary.producer({
-      topic: topics.deadLetter,
-      sendTimeoutMs: settings.pulsarSendTimeoutMs,
-      maxPending: DEAD_LETTERS_UNDER_WAY,
-    }),
-  );
-  const primaryConsumer = lifecycle.own(
-    "primary consumer",
-    primary.consumer({
-      topic: topics.updates,
-      subscription: settings.pulsarSubscription,
-      connections: settings.pulsarConnections,
-      maxPrefetched: Math.min(settings.maxInFlightMessages, MAX_PREFETCHED),
-    }),
-  );
-  const fallbackConsumer = lifecycle.own("fallback consumer", fallback.consumer());
-  const deadLetters = createDeadLetterOffice({
-    producer: deadLetterProducer,
-    now: Date.now,
-    restMs,
-    onParked(letter) {
-      metrics.parked(letter);
-      const { reason, path, value, message, via, key } = letter;
-      log.warn({ reason, path, value, via, key }, `parked in the dead-letter topic: ${message}`);
-    },
-    onError: logRepeated(log, "error", "could not write a dead letter, it is tried again"),
-  });
-  const flow = createUpdateFlow({
-    primary: primaryConsumer,
-    fallback: fallbackConsumer,
-    store,
-    deadLetters,
-    limits: flowLimits(settings),
-    metrics,
-    now: Date.now,
-    onStoreFailure: logRepeated(log, "error", "a save failed and is tried again"),
-  });
-
-  const server = await createAdminServer(log);
   addBreakerRoutes(server, {
     routing,
     routeStore,
@@ -130,31 +70,16 @@ export async function startAudienceUpdate(options: AudienceUpdateOptions): Promi
     registry,
     checks: {
       store: () => problemOf(store.ping()),
-      queues: async () =>
-        primaryConsumer.connected() || fallbackConsumer.connected()
-          ? undefined
-          : "neither queue is connected",
+      queues: async () => consumer.queueProblem(),
     },
   });
   options.extendServer?.(server);
-  lifecycle.own("admin server", server);
   const adminUrl = await listen(server, settings).catch(async (error: unknown) => {
     await lifecycle.close();
     throw error;
   });
   flow.start();
-  return {
-    adminUrl,
-    routing,
-    flow,
-    metrics,
-    async close() {
-      const clean = await flow.drain(settings.shutdownTimeoutMs);
-      if (clean) log.info("drained: nothing is left in hand");
-      else log.warn(flow.counts(), "not drained in time; what is in hand is delivered to another consumer");
-      await lifecycle.close();
-    },
-  };
+  return { adminUrl, routing, flow, metrics, close: lifecycle.close };
 }
 
 async function listen(server: FastifyInstance, settings: ServiceSettings): Promise<string> {
@@ -170,15 +95,6 @@ async function listen(server: FastifyInstance, settings: ServiceSettings): Promi
         : `ADMIN_HOST=${host} ADMIN_PORT=${port} can't be listened on: ${message}`;
     throw new KeylineError("admin_listen_failed", text, { value: port, cause: error });
   }
-}
-
-function flowLimits(settings: ServiceSettings) {
-  return {
-    ...settings,
-    horizonMs: settings.horizonDays * 86_400_000,
-    idMemoryMs: settings.idMemoryHours * 3_600_000,
-    maxIds: settings.maxRememberedIds,
-  };
 }
 
 async function problemOf(check: Promise<void>): Promise<string | undefined> {

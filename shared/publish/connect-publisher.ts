@@ -86,6 +86,7 @@ export async function connectPublisher(
       routeStore: stores?.routeStore,
       settings,
       log: ownLog,
+      now: Date.now,
     }),
   );
   const opened = openPublisher(lifecycle, { primary, fallback, routing, settings });

@@ -28,9 +28,9 @@ export function startRouting(options: {
   routeStore: RouteStore | undefined;
   settings: Values<typeof breakerSettings>;
   log: Log;
+  now(): number;
 }): Routing {
-  const { settings, log } = options;
-  const now = Date.now;
+  const { settings, log, now } = options;
   const voter = `${hostname()}-${process.pid}-${randomBytes(3).toString("hex")}`;
   const breaker = createBreaker({
     windowMs: settings.breakerWindowMs,

@@ -19,7 +19,14 @@ const routeStore = createMemoryRouteStore();
 beforeEach(async () => {
   const settings = readSettings(breakerSettings, {});
   const canaryTopic = "persistent://public/health/canary";
-  routing = startRouting({ primary: createMemoryBroker(), canaryTopic, routeStore, settings, log });
+  routing = startRouting({
+    primary: createMemoryBroker(),
+    canaryTopic,
+    routeStore,
+    settings,
+    log,
+    now: Date.now,
+  });
   server = await createAdminServer(log);
   const operators = createOperators("secret-token");
   addBreakerRoutes(server, { routing, routeStore, operators, counters: () => ({}) });

@@ -31,6 +31,7 @@ function start(routeStore = createMemoryRouteStore()) {
     routeStore,
     settings,
     log: createLog("test", "fatal"),
+    now: Date.now,
   });
   closing.push(routing.close);
   return { broker, routing };

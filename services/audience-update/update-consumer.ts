@@ -1,0 +1,133 @@
+/**
+ * The service without its HTTP server: routing, dead letters and the flow of updates, around ports that are open
+ * already. The simulation runs this same code on simulated ones.
+ */
+import type { PrimaryQueue } from "../../shared/ports/primary-queue.ts";
+import type { ProfileStore } from "../../shared/ports/profile-store.ts";
+import type { RouteStore } from "../../shared/ports/route-store.ts";
+import type { UpdateQueue } from "../../shared/ports/update-queue.ts";
+import { type Routing, startRouting } from "../../shared/routing/start-routing.ts";
+import type { connectionSettings } from "../../shared/runtime/connection-settings.ts";
+import { createLifecycle } from "../../shared/runtime/lifecycle.ts";
+import { type Log, logRepeated } from "../../shared/runtime/log.ts";
+import type { Values } from "../../shared/runtime/settings.ts";
+import { topicsOf } from "../../shared/runtime/topics.ts";
+import { createDeadLetterOffice } from "./dead-letter.ts";
+import { restMs } from "./rest.ts";
+import type { audienceUpdateSettings } from "./settings.ts";
+import { createUpdateFlow, type UpdateFlow } from "./update-flow.ts";
+import type { UpdateMetrics } from "./update-metrics.ts";
+
+/** What the consumer goes by: the service's settings but for connections, their tuning, and the admin endpoint. */
+export type ConsumerSettings = Omit<
+  Values<typeof audienceUpdateSettings>,
+  | keyof Omit<typeof connectionSettings, "pulsarNamespace" | "pulsarSendTimeoutMs">
+  | "pulsarPartitions"
+  | "sqsPollers"
+  | "sqsLongPollSeconds"
+  | "sqsVisibilityTimeoutSeconds"
+  | "adminHost"
+  | "adminPort"
+  | "adminToken"
+  | "readToken"
+  | "logLevel"
+>;
+
+export type UpdateConsumerOptions = {
+  primary: PrimaryQueue;
+  fallback: UpdateQueue;
+  store: ProfileStore;
+  routeStore: RouteStore;
+  settings: ConsumerSettings;
+  metrics: UpdateMetrics;
+  log: Log;
+  /** Milliseconds since the epoch. */
+  now(): number;
+};
+
+export type UpdateConsumer = {
+  routing: Routing;
+  flow: UpdateFlow;
+  /** Why no messages can come, in plain words; undefined when at least one queue is connected. */
+  queueProblem(): string | undefined;
+  /**
+   * Stops asking for messages, finishes and acknowledges what is in hand, leaves the subscription. What is
+   * not finished within the setting's time stays unacknowledged and is delivered to another consumer.
+   */
+  close(): Promise<void>;
+};
+
+const DEAD_LETTERS_UNDER_WAY = 1_000;
+/** Beside what is in flight; enough to have the next round at hand. */
+export const MAX_PREFETCHED = 2_000;
+
+/** Connects to both queues. `flow.start` begins to receive. */
+export function createUpdateConsumer(options: UpdateConsumerOptions): UpdateConsumer {
+  const { primary, fallback, store, routeStore, settings, metrics, log, now } = options;
+  const topics = topicsOf(settings.pulsarNamespace);
+  const lifecycle = createLifecycle(log);
+  const routing = lifecycle.own(
+    "routing",
+    startRouting({ primary, canaryTopic: topics.canary, routeStore, settings, log, now }),
+  );
+  const deadLetterProducer = lifecycle.own(
+    "dead-letter producer",
+    primary.producer({
+      topic: topics.deadLetter,
+      sendTimeoutMs: settings.pulsarSendTimeoutMs,
+      maxPending: DEAD_LETTERS_UNDER_WAY,
+    }),
+  );
+  const primaryConsumer = lifecycle.own(
+    "primary consumer",
+    primary.consumer({
+      topic: topics.updates,
+      subscription: settings.pulsarSubscription,
+      connections: settings.pulsarConnections,
+      maxPrefetched: Math.min(settings.maxInFlightMessages, MAX_PREFETCHED),
+    }),
+  );
+  const fallbackConsumer = lifecycle.own("fallback consumer", fallback.consumer());
+  const deadLetters = createDeadLetterOffice({
+    producer: deadLetterProducer,
+    now,
+    restMs,
+    onParked(letter) {
+      metrics.parked(letter);
+      const { reason, path, value, message, via, key } = letter;
+      log.warn({ reason, path, value, via, key }, `parked in the dead-letter topic: ${message}`);
+    },
+    onError: logRepeated(log, "error", "could not write a dead letter, it is tried again"),
+  });
+  const flow = createUpdateFlow({
+    primary: primaryConsumer,
+    fallback: fallbackConsumer,
+    store,
+    deadLetters,
+    limits: flowLimits(settings),
+    metrics,
+    now,
+    onStoreFailure: logRepeated(log, "error", "a save failed and is tried again"),
+  });
+  return {
+    routing,
+    flow,
+    queueProblem: () =>
+      primaryConsumer.connected() || fallbackConsumer.connected() ? undefined : "neither queue is connected",
+    async close() {
+      const clean = await flow.drain(settings.shutdownTimeoutMs);
+      if (clean) log.info("drained: nothing is left in hand");
+      else log.warn(flow.counts(), "not drained in time; what is in hand is delivered to another consumer");
+      await lifecycle.close();
+    },
+  };
+}
+
+function flowLimits(settings: ConsumerSettings) {
+  return {
+    ...settings,
+    horizonMs: settings.horizonDays * 86_400_000,
+    idMemoryMs: settings.idMemoryHours * 3_600_000,
+    maxIds: settings.maxRememberedIds,
+  };
+}
