@@ -1,0 +1,130 @@
+/** The promises of the design, each as a check that a run can fail. */
+import { isDeepStrictEqual } from "node:util";
+import type { Update } from "../../shared/domain/envelope.ts";
+import { attributes } from "../../shared/domain/profile.ts";
+import { decodeProfile } from "../../shared/domain/profile-record.ts";
+import { sight, UNSEEN } from "../../shared/domain/seen.ts";
+import { expectedProfile } from "../support/oracle.ts";
+import type { World } from "./network.ts";
+import { consumerLimits, type RunningConsumer, type RunningPublisher } from "./processes.ts";
+import type { SimulatedRedis } from "./simulated-redis.ts";
+
+/** I4: what is acknowledged is in the store, or in the dead-letter topic. */
+export function checkAcknowledgement(
+  world: World,
+  redis: SimulatedRedis,
+  { payload }: { payload: string },
+  deadLetters: () => ReadonlySet<string>,
+): void {
+  if (isSaved(redis, payload) || deadLetters().has(payload)) return;
+  world.violate("I4", `acknowledged, and neither in the store nor parked: ${payload}`);
+}
+
+function isSaved(redis: SimulatedRedis, payload: string): boolean {
+  let update: Update;
+  try {
+    update = JSON.parse(payload) as Update;
+  } catch {
+    return false;
+  }
+  const machinery = redis.saved(update);
+  if (machinery === undefined) return false;
+  const { seen } = decodeProfile(machinery).profile;
+  return sight(seen.get(update.src) ?? UNSEEN, update.seq) === "seen";
+}
+
+/** What can never apply ends in the dead-letter topic, and nothing else does. */
+export function checkDeadLetters(
+  world: World,
+  poison: readonly string[],
+  deadLetters: ReadonlySet<string>,
+): void {
+  for (const payload of poison)
+    if (!deadLetters.has(payload)) world.violate("poison", `not parked: ${payload.trimEnd()}`);
+  const known = new Set(poison);
+  for (const payload of deadLetters)
+    if (!known.has(payload)) world.violate("poison", `parked, and nothing is wrong with it: ${payload}`);
+}
+
+/** I8 */
+export function checkBounds(
+  world: World,
+  publishers: readonly RunningPublisher[],
+  consumers: readonly RunningConsumer[],
+): void {
+  for (const { process, flow } of consumers) {
+    const { messages } = flow.counts();
+    if (messages > 2 * consumerLimits.maxInFlightMessages)
+      world.violate("I8", `${process.name} holds ${messages} messages`);
+  }
+  for (const { process, publisher } of publishers) {
+    const { underWay } = publisher.counts();
+    if (underWay > MAX_UNDER_WAY) world.violate("I8", `${process.name} has ${underWay} updates under way`);
+  }
+}
+
+const MAX_UNDER_WAY = 10_000;
+
+/**
+ * I1, I2, I3: everything that a path took is in the profiles, once, in the order of the stamps; and a path has
+ * taken everything whose publish resolved.
+ */
+export function checkProfiles(
+  world: World,
+  redis: SimulatedRedis,
+  accepted: readonly Update[],
+  acknowledged: readonly Update[],
+): void {
+  const taken = new Set(accepted.map(identity));
+  for (const update of acknowledged)
+    if (!taken.has(identity(update))) world.violate("I1", `${identity(update)} resolved, and no path has it`);
+  for (const updates of Map.groupBy(accepted, ({ userId, src }) => `${userId} ${src}`).values())
+    checkStamps(world, updates);
+  for (const [userId, updates] of Map.groupBy(accepted, (update) => update.userId)) {
+    const expected = expectedProfile(updates);
+    const found = visible(redis, userId);
+    if (isDeepStrictEqual(found, expected)) continue;
+    const text = `${userId} is ${JSON.stringify(found)} instead of ${JSON.stringify(expected)}`;
+    const promise = found && found.updates > expected.updates ? "I2" : "I1/I3";
+    world.violate(promise, text);
+  }
+}
+
+/** A publisher's updates of one user are ordered as it sent them, whatever its clock does. */
+function checkStamps(world: World, updates: readonly Update[]): void {
+  const inOrder = updates.toSorted((a, b) => a.seq - b.seq || a.stamp - b.stamp);
+  inOrder.forEach((update, index) => {
+    const before = inOrder[index - 1];
+    if (before && before.seq < update.seq && before.stamp >= update.stamp)
+      world.violate("I3", `${identity(update)} is stamped before ${identity(before)}`);
+  });
+}
+
+function identity({ userId, src, seq }: Update): string {
+  return `${userId} ${src} ${seq}`;
+}
+
+function visible(redis: SimulatedRedis, userId: string) {
+  const machinery = redis.saved({ tenant: "sim", userId });
+  if (machinery === undefined) return undefined;
+  const { profile } = decodeProfile(machinery);
+  return {
+    attributes: attributes(profile),
+    events: Object.fromEntries(profile.events),
+    updates: profile.updates,
+  };
+}
+
+/** I6 for the fleet, and I7: a line for each toggle. */
+export async function checkAudit(world: World, redis: SimulatedRedis, toggles: number): Promise<void> {
+  const lines = (await redis.routes.audit(10_000)).toReversed();
+  const openings = lines.filter(({ action, route }) => action === "fleet" && route === "sqs");
+  openings.forEach(({ atMs }, index) => {
+    const third = openings[index + 2];
+    if (third && third.atMs - atMs < 60_000)
+      world.violate("I6", `the fleet opened three times in ${third.atMs - atMs} ms`);
+  });
+  const byOperators = lines.filter(({ action }) => action === "override" || action === "clear");
+  if (byOperators.length !== toggles)
+    world.violate("I7", `${byOperators.length} audit lines for ${toggles} toggles`);
+}

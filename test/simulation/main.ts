@@ -1,0 +1,91 @@
+/** `npm run sim -- --seed N --seeds M`: runs seeds on all cores; one that fails is run again with its trace. */
+import { spawn } from "node:child_process";
+import { availableParallelism } from "node:os";
+import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
+import { Command, InvalidArgumentError } from "commander";
+import type { SeedsTask } from "./seeds-process.ts";
+import type { Run } from "./simulate.ts";
+
+const count = (text: string) => {
+  if (!/^\d{1,9}$/.test(text)) throw new InvalidArgumentError(`${text} is not a whole number`);
+  return Number(text);
+};
+const options = new Command("npm run sim --")
+  .description("Runs the real code under a simulated clock, network and servers, and checks every promise.")
+  .option("--seed <n>", "the first seed", count, 1)
+  .option("--seeds <n>", "how many seeds", count, 100)
+  .option("--minutes <n>", "simulated minutes of each", count, 10)
+  .option("--soak <minutes>", "new seeds for so many real minutes, instead of --seeds", count)
+  .option("--first-failure", "end at the first seed that fails")
+  .option("--trace", "print what happens in the first seed")
+  .parse()
+  .opts<{ seed: number; seeds: number; minutes: number; soak?: number; firstFailure?: true; trace?: true }>();
+
+/** A seed of a soak that is never reached. */
+const ENDLESS = 1_000_000_000;
+const MAX_LINE = 500;
+
+const startedAtMs = performance.now();
+const total = { passed: 0, updates: 0, faults: 0, events: 0 };
+const failed: Run[] = [];
+const children = new Set<ReturnType<typeof spawn>>();
+
+if (options.trace) {
+  await runSeeds({ first: options.seed, step: 1, count: 1, minutes: options.minutes, traced: true });
+} else {
+  const workers = Math.min(availableParallelism(), options.seeds);
+  const seeds = options.soak === undefined ? options.seeds : ENDLESS;
+  if (options.soak !== undefined) setTimeout(end, options.soak * 60_000);
+  const tasks = Array.from({ length: workers }, (_, index) => ({
+    first: options.seed + index,
+    step: workers,
+    count: Math.ceil((seeds - index) / workers),
+    minutes: options.minutes,
+    traced: false,
+  }));
+  await Promise.all(tasks.map(runSeeds));
+}
+
+const seconds = (performance.now() - startedAtMs) / 1_000;
+const { passed, updates, faults, events } = total;
+console.log(
+  `${updates} updates, ${faults} faults and ${events} events in ${(passed + failed.length) * options.minutes} simulated minutes, ${seconds.toFixed(1)} s`,
+);
+for (const { seed } of failed)
+  console.log(`replay: npm run sim -- --seed ${seed} --minutes ${options.minutes} --trace`);
+console.log(`${passed} passed, ${failed.length} failed`);
+process.exitCode = failed.length > 0 ? 1 : 0;
+
+async function runSeeds(task: SeedsTask): Promise<void> {
+  const script = fileURLToPath(new URL("seeds-process.ts", import.meta.url));
+  const child = spawn(process.execPath, [...process.execArgv, script, JSON.stringify(task)], {
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  children.add(child);
+  const exited = new Promise<number | null>((resolve) => child.once("exit", resolve));
+  for await (const line of createInterface(child.stdout)) report(JSON.parse(line) as Run);
+  children.delete(child);
+  const code = await exited;
+  if (code === 0 || child.killed) return;
+  throw new Error(`the process of the seeds from ${task.first} on, each ${task.step}th, ended with ${code}`);
+}
+
+function report(run: Run): void {
+  total.updates += run.updates;
+  total.faults += run.faults;
+  total.events += run.events;
+  if (run.trace.length > 0) console.log(run.trace.join("\n"));
+  if (run.violations.length === 0) {
+    total.passed += 1;
+    return;
+  }
+  failed.push(run);
+  console.log(`seed ${run.seed} failed:`);
+  for (const violation of run.violations) console.log(`  ${violation.slice(0, MAX_LINE)}`);
+  if (options.firstFailure) end();
+}
+
+function end(): void {
+  for (const child of children) child.kill();
+}

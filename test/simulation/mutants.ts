@@ -1,0 +1,161 @@
+/** Realistic bugs in the code that keeps the promises. The simulation must see each of them. */
+export type Mutant = {
+  name: string;
+  file: string;
+  /** Stands in the file exactly once. */
+  from: string;
+  to: string;
+};
+
+export const mutants: readonly Mutant[] = [
+  {
+    name: "acknowledges before the write",
+    file: "services/audience-update/run-round.ts",
+    from: "if (write) saving.push({ turn, fates: fold.fates, write });",
+    to: "if (write) { saving.push({ turn, fates: fold.fates, write }); options.settle(held, fold.fates); }",
+  },
+  {
+    name: "takes a failed write for saved",
+    file: "services/audience-update/run-round.ts",
+    from: 'if (result.outcome === "saved") {',
+    to: 'if (result.outcome !== "conflict") {',
+  },
+  {
+    name: "takes a lost race for saved",
+    file: "services/audience-update/run-round.ts",
+    from: 'if (result.outcome === "saved") {',
+    to: 'if (result.outcome !== "failed") {',
+  },
+  {
+    name: "runs two turns of a user at once",
+    file: "services/audience-update/mailboxes.ts",
+    from: "if (mailbox) {",
+    to: 'if (mailbox && mailbox.mode !== "running") {',
+  },
+  {
+    name: "drops what a failed turn held",
+    file: "services/audience-update/mailboxes.ts",
+    from: "[...left, ...mailbox.items]",
+    to: "mailbox.items",
+  },
+  {
+    name: "forgets a user that rests",
+    file: "services/audience-update/mailboxes.ts",
+    from: "      wait(mailbox);\n      pumpSoon();\n    }, options.restMs",
+    to: "    }, options.restMs",
+  },
+  {
+    name: "acknowledges poison before its dead letter is durable",
+    file: "services/audience-update/dead-letter.ts",
+    from: "for (let failures = 1; !(await send(letter)); failures += 1) {",
+    to: "void send(letter);\n      for (let failures = 1; failures < 1; failures += 1) {",
+  },
+  {
+    name: "holds as much as comes",
+    file: "services/audience-update/in-flight.ts",
+    from: "const full = () => messages >= limits.maxMessages || bytes >= limits.maxBytes;",
+    to: "const full = () => false;",
+  },
+  {
+    name: "remembers the highest number only",
+    file: "shared/domain/seen.ts",
+    from: 'if (seq > intervals[i + 1]!) return "new";',
+    to: 'return seq > intervals[i + 1]! ? "new" : "seen";',
+  },
+  {
+    name: "counts repeats",
+    file: "shared/domain/apply.ts",
+    from: 'if (sighting === "seen") return "repeat";',
+    to: "",
+  },
+  {
+    name: "lets the last to arrive win",
+    file: "shared/domain/apply.ts",
+    from: "return current === undefined || compareOrder(order, current.order) >= 0;",
+    to: "return current === undefined || order !== undefined;",
+  },
+  {
+    name: "stamps by the wall clock alone",
+    file: "shared/domain/stamp.ts",
+    from: "last = Math.max(last + 1, stampAt(nowMs()));",
+    to: "last = stampAt(nowMs());",
+  },
+  {
+    name: "gives a forgotten user its old numbers again",
+    file: "shared/publish/numbering.ts",
+    from: "generation += 1;",
+    to: "",
+  },
+  {
+    name: "resolves before a path has it",
+    file: "shared/publish/publisher.ts",
+    from: "await attempt(",
+    to: "void attempt(",
+  },
+  {
+    name: "never tries the other path",
+    file: "shared/publish/publisher.ts",
+    from: "[first, otherPath(first)]",
+    to: "[first]",
+  },
+  {
+    name: "never gives up",
+    file: "shared/publish/publisher.ts",
+    from: "if (options.now() + RETRY_REST_MS >= deadlineAtMs) {",
+    to: "if (options.now() > deadlineAtMs + 3_600_000) {",
+  },
+  {
+    name: "sends again under a new number",
+    file: "shared/publish/publisher.ts",
+    from: "return start(update, serialise(update));",
+    to: "Object.assign(update, numbering.next(userKey(update.tenant, update.userId)));\n      return start(update, serialise(update));",
+  },
+  {
+    name: "deduplicates by the user",
+    file: "shared/publish/publisher.ts",
+    from: "` };\n    const deadlineAtMs",
+    to: "`.slice(0, key.length) };\n    const deadlineAtMs",
+  },
+  {
+    name: "forgets a vote's expiry",
+    file: "shared/routing/fleet-decision.ts",
+    from: "return vote.expiresAtMs > nowMs;",
+    to: "return vote.expiresAtMs > 0 || nowMs < 0;",
+  },
+  {
+    name: "forgets an override's expiry",
+    file: "shared/routing/fleet-decision.ts",
+    from: "if (override === undefined || override.expiresAtMs > nowMs) return undefined;",
+    to: "if (override === undefined || nowMs > 0) return undefined;",
+  },
+  {
+    name: "lets the fleet flap",
+    file: "shared/routing/fleet-decision.ts",
+    from: "!majority && openingsMs.length < maxOpenings",
+    to: "!majority",
+  },
+  {
+    name: "lets a breaker flap",
+    file: "shared/routing/breaker.ts",
+    from: "openedAtMs.length < MAX_OPENINGS_IN_WINDOW",
+    to: "true",
+  },
+  {
+    name: "never closes the breaker",
+    file: "shared/routing/breaker.ts",
+    from: "if (circuit.opened && mayClose()) circuit.close();",
+    to: "",
+  },
+  {
+    name: "leaves without waiting",
+    file: "services/audience-update/update-flow.ts",
+    from: "const clean = await Promise.race([drained, timedOut.promise]);",
+    to: "const clean = await Promise.race([drained, timedOut.promise, false]);",
+  },
+];
+
+/** @throws where the source is not what the mutant was written for. */
+export function plant({ name, file, from, to }: Mutant, source: string): string {
+  if (source.split(from).length !== 2) throw new Error(`${file} has not exactly one place for "${name}"`);
+  return source.replace(from, to);
+}

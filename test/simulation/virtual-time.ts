@@ -1,0 +1,156 @@
+/**
+ * Time and chance under control: from `installVirtualTime` on, every timer, clock and random number of this
+ * process comes from one queue of events and one seed, so that a run of the real code can be repeated event by
+ * event (Zhou et al., "FoundationDB", 2021; TigerBeetle's VOPR). Between two events all promises are settled.
+ */
+import crypto from "node:crypto";
+import { syncBuiltinESMExports } from "node:module";
+import timersPromises from "node:timers/promises";
+import TinyQueue from "tinyqueue";
+import { seededRandom } from "../support/seeded-updates.ts";
+
+/**
+ * Whose code runs: timers that are set meanwhile are its own, end with it, and see its clock. All that follows from
+ * one event, up to the next one, belongs to the event's owner.
+ */
+export type Owner = { alive: boolean; skewMs: number };
+
+export type VirtualTime = {
+  /** Forgets all timers and starts again at `START_MS`. */
+  restart(seed: number): void;
+  /** Milliseconds since the epoch. */
+  now(): number;
+  random(): number;
+  /** An event of the world, or of the owner that is named. */
+  after(delayMs: number, run: () => void, owner?: Owner): void;
+  /** Runs event after event until `untilMs`, or until `done` says so. */
+  run(untilMs: number, done?: () => boolean): Promise<void>;
+  events(): number;
+};
+
+/** 2026-01-01 */
+export const START_MS = 1_767_225_600_000;
+
+type Timer = {
+  atMs: number;
+  order: number;
+  owner: Owner | undefined;
+  everyMs: number | undefined;
+  run: (() => void) | undefined;
+  ref(): Timer;
+  unref(): Timer;
+};
+
+const settlePromises = setImmediate;
+
+export function installVirtualTime(): VirtualTime {
+  let now = START_MS;
+  let current: Owner | undefined;
+  let order = 0;
+  let events = 0;
+  let random = seededRandom(0);
+  let queue = newQueue();
+
+  function schedule(delayMs: number, run: () => void, everyMs?: number): Timer {
+    const timer: Timer = {
+      owner: current,
+      atMs: now + delayMs,
+      order: ++order,
+      everyMs,
+      run,
+      ref: () => timer,
+      unref: () => timer,
+    };
+    queue.push(timer);
+    return timer;
+  }
+
+  const whole = (delayMs: unknown) => Math.max(1, Math.floor(Number(delayMs) || 0));
+  const cancel = (timer: Timer | undefined) => {
+    if (timer) timer.run = undefined;
+  };
+
+  function sleep<T>(delayMs?: number, value?: T, options?: { signal?: AbortSignal }): Promise<T> {
+    return new Promise((resolve, reject) => {
+      const { signal } = options ?? {};
+      const abort = () => {
+        cancel(timer);
+        reject(signal!.reason as Error);
+      };
+      const timer = schedule(whole(delayMs), () => {
+        signal?.removeEventListener("abort", abort);
+        resolve(value as T);
+      });
+      if (signal?.aborted) abort();
+      else signal?.addEventListener("abort", abort, { once: true });
+    });
+  }
+
+  function randomBytes(size: number): Buffer {
+    return Buffer.from(Array.from({ length: size }, () => Math.floor(random() * 256)));
+  }
+
+  type Callback = (...args: unknown[]) => void;
+  Object.assign(globalThis, {
+    setTimeout: (run: Callback, delayMs?: number, ...args: unknown[]) =>
+      schedule(whole(delayMs), () => run(...args)),
+    setInterval: (run: Callback, delayMs?: number, ...args: unknown[]) =>
+      schedule(whole(delayMs), () => run(...args), whole(delayMs)),
+    setImmediate: (run: Callback, ...args: unknown[]) => schedule(0, () => run(...args)),
+    clearTimeout: cancel,
+    clearInterval: cancel,
+    clearImmediate: cancel,
+  });
+  Date.now = () => Math.floor(now) + (current?.skewMs ?? 0);
+  performance.now = () => now - START_MS;
+  Math.random = () => random();
+  Object.assign(timersPromises, { setTimeout: sleep });
+  Object.assign(crypto, {
+    randomBytes,
+    randomUUID: () => randomBytes(16).toString("hex"),
+  });
+  syncBuiltinESMExports();
+
+  return {
+    restart(seed) {
+      now = START_MS;
+      current = undefined;
+      order = 0;
+      events = 0;
+      random = seededRandom(seed);
+      queue = newQueue();
+    },
+    now: () => Math.floor(now),
+    random: () => random(),
+    after(delayMs, run, owner) {
+      const before = current;
+      current = owner;
+      schedule(Math.max(0, delayMs), run);
+      current = before;
+    },
+    async run(untilMs, done = () => false) {
+      for (;;) {
+        const timer = queue.peek();
+        if (timer === undefined || timer.atMs > untilMs || done()) return;
+        queue.pop();
+        if (timer.run === undefined || timer.owner?.alive === false) continue;
+        now = timer.atMs;
+        current = timer.owner;
+        events += 1;
+        timer.run();
+        if (timer.everyMs !== undefined && timer.run !== undefined) {
+          timer.atMs = now + timer.everyMs;
+          timer.order = ++order;
+          queue.push(timer);
+        }
+        await new Promise<void>((resume) => settlePromises(resume));
+        current = undefined;
+      }
+    },
+    events: () => events,
+  };
+}
+
+function newQueue(): TinyQueue<Timer> {
+  return new TinyQueue<Timer>([], (a, b) => a.atMs - b.atMs || a.order - b.order);
+}
