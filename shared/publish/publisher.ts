@@ -1,5 +1,4 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import pLimit from "p-limit";
 import { type Operation, type Update, updateId, userKey } from "../domain/envelope.ts";
 import { createStampClock } from "../domain/stamp.ts";
 import type { OutgoingMessage, Path, Producer } from "../ports/update-queue.ts";
@@ -7,6 +6,7 @@ import type { Breaker } from "../routing/breaker.ts";
 import type { Route } from "../routing/router.ts";
 import { KeylineError, toError } from "../runtime/errors.ts";
 import { createNumbering } from "./numbering.ts";
+import { createSendWindow } from "./send-window.ts";
 import { assertEnvelope, envelopeOf, type UpdateInput } from "./update-input.ts";
 
 export type Receipt = {
@@ -37,14 +37,16 @@ export type Publisher = {
   /**
    * Validates, numbers, stamps and sends one update. Resolves when a path has it durably. Rejects with a
    * KeylineError: `invalid_update` or `too_large` with the path and the value that are wrong,
-   * `publisher_full` when too much is under way here, or a PublishError when neither path took it in time.
+   * `publisher_full` when too much is under way here, or a PublishError when neither path took it by the
+   * deadline, which is when it settles at the latest, whatever the paths do.
    */
   publish(input: UpdateInput): Promise<Receipt>;
   /** Sends the update of a PublishError again, under the same identity, so that it counts once. */
   resend(update: Update): Promise<Receipt>;
   user(tenant: string, userId: string): UserPublisher;
+  /** `underWay` includes sends that nobody waits for any more and that are not over yet. */
   counts(): { published: Record<Path, number>; failed: number; underWay: number };
-  /** Waits for what is under way. */
+  /** Waits for the calls that are under way. */
   close(): Promise<void>;
 };
 
@@ -71,8 +73,9 @@ export type PublisherOptions = {
   breaker: Breaker;
   /** Where to send now. */
   route(): Route;
-  /** No new attempt starts after this time; the last one still has the queue's own timeout. */
+  /** A call settles within this time; a send without an answer by then counts as failed. */
   deadlineMs: number;
+  /** Calls, and sends that go on after their call has settled; more are refused. */
   maxUnderWay: number;
   /** Sends without an answer at once, for each path; more of them wait here. */
   maxPending: Record<Path, number>;
@@ -84,55 +87,56 @@ export type PublisherOptions = {
 };
 
 const RETRY_REST_MS = 100;
+/** With less time left than this, the other path is not tried. */
+const MIN_ATTEMPT_MS = 5;
 /** Of the deadline, how long an update waits for its turn on the route before it tries the other path. */
 const FIRST_PATH_SHARE = 0.3;
 
 export function createPublisher(options: PublisherOptions): Publisher {
   const clock = createStampClock(options.now);
   const numbering = createNumbering({ maxUsers: options.maxUsers });
-  const windows = { pulsar: pLimit(options.maxPending.pulsar), sqs: pLimit(options.maxPending.sqs) };
+  const { maxPending, now } = options;
+  const windows = {
+    pulsar: createSendWindow({ path: "pulsar", maxPending: maxPending.pulsar, now }),
+    sqs: createSendWindow({ path: "sqs", maxPending: maxPending.sqs, now }),
+  };
   const published: Record<Path, number> = { pulsar: 0, sqs: 0 };
-  const underWay = new Set<Promise<Receipt>>();
+  const calls = new Set<Promise<Receipt>>();
   let failed = 0;
   let closed = false;
 
-  /**
-   * Sends within the path's window. What waits for its turn is not yet sent, so that a burst is not taken for
-   * a broker that does not answer. What waits too long for the first path still has time for the other.
-   */
-  async function attempt(path: Path, message: OutgoingMessage, turnByMs: number): Promise<void> {
-    await windows[path](async () => {
-      if (options.now() > turnByMs) {
-        const text = `${options.maxPending[path]} others wait for an answer over ${path}`;
-        throw new KeylineError("publish_late", text, { retryable: true });
-      }
-      if (path === "sqs") return options.fallback.send(message);
-      const { by, path: current } = options.route();
-      // An operator who says pulsar means it: the breaker is not asked.
-      if (by === "override" && current === "pulsar") return options.primary.send(message);
-      return options.breaker.guard(() => options.primary.send(message));
-    });
+  async function sendOver(path: Path, message: OutgoingMessage): Promise<void> {
+    if (path === "sqs") return options.fallback.send(message);
+    const { by, path: current } = options.route();
+    // An operator who says pulsar means it: the breaker is not asked.
+    if (by === "override" && current === "pulsar") return options.primary.send(message);
+    return options.breaker.guard(() => options.primary.send(message));
   }
 
-  /** Tries the route, then the other path, and both again until the deadline. */
+  /**
+   * Tries the route, then the other path, and both again until the deadline. What waits too long for its turn
+   * on the first path still has time for the other.
+   */
   async function send(update: Update, payload: string): Promise<Receipt> {
     const key = userKey(update.tenant, update.userId);
     const message = { key, payload, deduplicationId: `${key} ${update.src} ${update.seq}` };
-    const deadlineAtMs = options.now() + options.deadlineMs;
+    const deadlineAtMs = now() + options.deadlineMs;
     for (;;) {
       const { path: first } = options.route();
-      const firstTurnByMs = Math.min(deadlineAtMs, options.now() + options.deadlineMs * FIRST_PATH_SHARE);
+      const firstTurnByMs = Math.min(deadlineAtMs, now() + options.deadlineMs * FIRST_PATH_SHARE);
       const failures: Error[] = [];
       for (const path of [first, otherPath(first)]) {
+        if (failures.length > 0 && now() + MIN_ATTEMPT_MS > deadlineAtMs) break;
+        const turnByMs = path === first ? firstTurnByMs : deadlineAtMs;
         try {
-          await attempt(path, message, path === first ? firstTurnByMs : deadlineAtMs);
+          await windows[path].send(() => sendOver(path, message), turnByMs, deadlineAtMs);
           published[path] += 1;
           return receiptOf(update, path);
         } catch (error) {
           failures.push(toError(error));
         }
       }
-      if (options.now() + RETRY_REST_MS >= deadlineAtMs) {
+      if (now() + RETRY_REST_MS >= deadlineAtMs) {
         failed += 1;
         throw new PublishError(update, failures);
       }
@@ -140,10 +144,14 @@ export function createPublisher(options: PublisherOptions): Publisher {
     }
   }
 
+  function underWay(): number {
+    return calls.size + windows.pulsar.abandoned() + windows.sqs.abandoned();
+  }
+
   function refuseSurplus(): void {
     if (closed) throw new KeylineError("publisher_closed", "the publisher is closed");
-    if (underWay.size < options.maxUnderWay) return;
-    const message = `${underWay.size} updates are under way here, try again later`;
+    if (underWay() < options.maxUnderWay) return;
+    const message = `${underWay()} updates are under way here, try again later`;
     throw new KeylineError("publisher_full", message, { retryable: true });
   }
 
@@ -156,8 +164,8 @@ export function createPublisher(options: PublisherOptions): Publisher {
   }
 
   function start(update: Update, payload: string): Promise<Receipt> {
-    const sending = send(update, payload).finally(() => underWay.delete(sending));
-    underWay.add(sending);
+    const sending = send(update, payload).finally(() => calls.delete(sending));
+    calls.add(sending);
     return sending;
   }
 
@@ -185,10 +193,10 @@ export function createPublisher(options: PublisherOptions): Publisher {
       return start(update, serialise(update));
     },
     user: (tenant, userId) => userPublisher(publish, tenant, userId),
-    counts: () => ({ published: { ...published }, failed, underWay: underWay.size }),
+    counts: () => ({ published: { ...published }, failed, underWay: underWay() }),
     async close() {
       closed = true;
-      await Promise.allSettled(underWay);
+      await Promise.allSettled(calls);
     },
   };
 }

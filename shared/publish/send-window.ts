@@ -1,0 +1,78 @@
+import pLimit from "p-limit";
+import type { Path } from "../ports/update-queue.ts";
+import { KeylineError } from "../runtime/errors.ts";
+
+/** The sends of one path: a bounded number without an answer, and those that wait for their turn. */
+export type SendWindow = {
+  /**
+   * Calls `send` when there is room, and settles with it, but never later than the deadline. Rejects with the
+   * send's own error, with `publish_late` when its turn has not come by `turnByMs`, or with
+   * `queue_send_timeout` when there is no answer by `deadlineAtMs`. Both are milliseconds since the epoch.
+   */
+  send(send: () => Promise<void>, turnByMs: number, deadlineAtMs: number): Promise<void>;
+  /** Sends that are not over though nobody waits for them any more. Those under way keep their room. */
+  abandoned(): number;
+};
+
+/**
+ * What waits for its turn is not yet sent, so that a burst is not taken for a broker that does not answer.
+ *
+ * @param maxPending sends without an answer at once.
+ */
+export function createSendWindow({
+  path,
+  maxPending,
+  now,
+}: {
+  path: Path;
+  maxPending: number;
+  now(): number;
+}): SendWindow {
+  const room = pLimit(maxPending);
+  let abandoned = 0;
+
+  const late = () =>
+    new KeylineError("publish_late", `${maxPending} others wait for an answer over ${path}`, {
+      retryable: true,
+    });
+  const unanswered = () =>
+    new KeylineError("queue_send_timeout", `no answer over ${path} by the deadline`, { retryable: true });
+
+  return {
+    send(send, turnByMs, deadlineAtMs) {
+      const { promise, resolve, reject } = Promise.withResolvers<void>();
+      let stage: "waiting" | "sent" | "abandoned" = "waiting";
+
+      function abandon(error: KeylineError): void {
+        stage = "abandoned";
+        abandoned += 1;
+        reject(error);
+      }
+      function over(): void {
+        clearTimeout(timer);
+        if (stage === "abandoned") abandoned -= 1;
+      }
+      let timer = setTimeout(() => {
+        if (stage === "waiting") abandon(late());
+        else timer = setTimeout(() => abandon(unanswered()), Math.max(0, deadlineAtMs - now()));
+      }, turnByMs - now());
+
+      void room(async () => {
+        if (stage === "abandoned" || now() > turnByMs) throw late();
+        stage = "sent";
+        await send();
+      }).then(
+        () => {
+          over();
+          resolve();
+        },
+        (error: unknown) => {
+          over();
+          reject(error);
+        },
+      );
+      return promise;
+    },
+    abandoned: () => abandoned,
+  };
+}
