@@ -110,7 +110,13 @@ async function start(options: Parameters<typeof startEmbedded>[0], lifecycle: Li
     }),
   );
 
-  const { publisher } = openPublisher(lifecycle, { primary: broker, fallback: sqs.queue, routing, settings });
+  const { publisher } = openPublisher(lifecycle, {
+    primary: broker,
+    fallback: sqs.queue,
+    routing,
+    settings,
+    log,
+  });
   const replay = startReplay({
     publisher,
     route: routing.router.route,

@@ -89,7 +89,7 @@ export async function connectPublisher(
       now: Date.now,
     }),
   );
-  const opened = openPublisher(lifecycle, { primary, fallback, routing, settings });
+  const opened = openPublisher(lifecycle, { primary, fallback, routing, settings, log: ownLog });
   await untilReady(opened.primaryProducer, stores && routing.router);
   return { ...opened.publisher, routing, close: lifecycle.close };
 }

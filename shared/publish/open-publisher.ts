@@ -7,9 +7,11 @@ import type {
   publisherSettings,
 } from "../runtime/connection-settings.ts";
 import type { Lifecycle } from "../runtime/lifecycle.ts";
+import type { Log } from "../runtime/log.ts";
 import type { Values } from "../runtime/settings.ts";
 import { topicsOf } from "../runtime/topics.ts";
 import { createPublisher, type Publisher } from "./publisher.ts";
+import { createTail } from "./tail.ts";
 
 export type OpenPublisherOptions = {
   primary: PrimaryQueue;
@@ -24,13 +26,17 @@ export type OpenPublisherOptions = {
     | "publishDeadlineMs"
     | "maxUnderWay"
     | "maxNumberedUsers"
+    | "tailMs"
+    | "maxTailUpdates"
+    | "maxTailBytes"
   > & { maxUpdateBytes: number };
+  log: Log;
 };
 
 /** A publisher with producers of its own, on queues and a routing that are there already; `lifecycle` owns them. */
 export function openPublisher(
   lifecycle: Lifecycle,
-  { primary, fallback, routing, settings }: OpenPublisherOptions,
+  { primary, fallback, routing, settings, log }: OpenPublisherOptions,
 ): { publisher: Publisher; primaryProducer: Producer } {
   const primaryProducer = lifecycle.own(
     "primary producer",
@@ -41,6 +47,19 @@ export function openPublisher(
     }),
   );
   const fallbackProducer = lifecycle.own("fallback producer", fallback.producer());
+  const tail = lifecycle.own(
+    "tail",
+    createTail({
+      fallback: fallbackProducer,
+      router: routing.router,
+      tailMs: settings.tailMs,
+      maxUpdates: settings.maxTailUpdates,
+      maxBytes: settings.maxTailBytes,
+      closeWithinMs: settings.publishDeadlineMs,
+      log,
+      now: Date.now,
+    }),
+  );
   const publisher = lifecycle.own(
     "publisher",
     createPublisher({
@@ -48,6 +67,7 @@ export function openPublisher(
       fallback: fallbackProducer,
       breaker: routing.breaker,
       route: routing.router.route,
+      tail,
       deadlineMs: settings.publishDeadlineMs,
       maxUnderWay: settings.maxUnderWay,
       maxPending: { pulsar: settings.pulsarMaxPending, sqs: settings.sqsMaxPending },

@@ -7,6 +7,7 @@ import type { Route } from "../routing/router.ts";
 import { KeylineError, toError } from "../runtime/errors.ts";
 import { createNumbering } from "./numbering.ts";
 import { createSendWindow } from "./send-window.ts";
+import type { Tail } from "./tail.ts";
 import { assertEnvelope, envelopeOf, type UpdateInput } from "./update-input.ts";
 
 export type Receipt = {
@@ -45,7 +46,13 @@ export type Publisher = {
   resend(update: Update): Promise<Receipt>;
   user(tenant: string, userId: string): UserPublisher;
   /** `underWay` includes sends that nobody waits for any more and that are not over yet. */
-  counts(): { published: Record<Path, number>; failed: number; underWay: number };
+  counts(): {
+    published: Record<Path, number>;
+    failed: number;
+    underWay: number;
+    /** Of what Pulsar has, sent over SQS too, because the route moved there. */
+    resent: number;
+  };
   /** Waits for the calls that are under way. */
   close(): Promise<void>;
 };
@@ -73,6 +80,8 @@ export type PublisherOptions = {
   breaker: Breaker;
   /** Where to send now. */
   route(): Route;
+  /** Gets what Pulsar has, or may have. */
+  tail: Pick<Tail, "add" | "resent">;
   /** A call settles within this time; a send without an answer by then counts as failed. */
   deadlineMs: number;
   /** Calls, and sends that go on after their call has settled; more are refused. */
@@ -121,6 +130,7 @@ export function createPublisher(options: PublisherOptions): Publisher {
     const key = userKey(update.tenant, update.userId);
     const message = { key, payload, deduplicationId: `${key} ${update.src} ${update.seq}` };
     const deadlineAtMs = now() + options.deadlineMs;
+    let pulsarMayHaveIt = false;
     for (;;) {
       const { path: first } = options.route();
       const firstTurnByMs = Math.min(deadlineAtMs, now() + options.deadlineMs * FIRST_PATH_SHARE);
@@ -131,13 +141,16 @@ export function createPublisher(options: PublisherOptions): Publisher {
         try {
           await windows[path].send(() => sendOver(path, message), turnByMs, deadlineAtMs);
           published[path] += 1;
+          if (path === "pulsar") options.tail.add(message);
           return receiptOf(update, path);
         } catch (error) {
           failures.push(toError(error));
+          if (path === "pulsar" && isUnanswered(error)) pulsarMayHaveIt = true;
         }
       }
       if (now() + RETRY_REST_MS >= deadlineAtMs) {
         failed += 1;
+        if (pulsarMayHaveIt) options.tail.add(message);
         throw new PublishError(update, failures);
       }
       await sleep(RETRY_REST_MS);
@@ -193,7 +206,12 @@ export function createPublisher(options: PublisherOptions): Publisher {
       return start(update, serialise(update));
     },
     user: (tenant, userId) => userPublisher(publish, tenant, userId),
-    counts: () => ({ published: { ...published }, failed, underWay: underWay() }),
+    counts: () => ({
+      published: { ...published },
+      failed,
+      underWay: underWay(),
+      resent: options.tail.resent(),
+    }),
     async close() {
       closed = true;
       await Promise.allSettled(calls);
@@ -218,6 +236,10 @@ function userPublisher(publish: Publisher["publish"], tenant: string, userId: st
     event: (name, properties, options) =>
       one({ kind: "event", body: properties === undefined ? { name } : { name, properties } }, options),
   };
+}
+
+function isUnanswered(error: unknown): boolean {
+  return error instanceof KeylineError && error.code === "queue_send_timeout";
 }
 
 function otherPath(path: Path): Path {

@@ -22,7 +22,7 @@ export type RouterOptions = {
   /** How long a vote counts. */
   voteTtlMs: number;
   now(): number;
-  /** Called after each change of the route, and once at the start. */
+  /** The first listener, which hears the start as well. */
   onChange(route: Route): void;
 };
 
@@ -33,6 +33,8 @@ export type Router = {
   fleet(): { state: FleetState | undefined; error: string | undefined };
   /** When the route last changed, as this process saw it. */
   sinceMs(): number;
+  /** Called after each change of the path or of who says so. */
+  onChange(listener: (route: Route) => void): void;
   /** Hears the fleet at once, for instance after an operator's call. */
   refresh(): Promise<void>;
   close(): Promise<void>;
@@ -52,6 +54,7 @@ export function startRouter(options: RouterOptions): Router {
   let error: string | undefined;
   let known = "";
   let sinceMs = now();
+  const listeners = [options.onChange];
 
   function route(): Route {
     const override = state?.override;
@@ -70,7 +73,7 @@ export function startRouter(options: RouterOptions): Router {
     if (name === known) return;
     known = name;
     sinceMs = now();
-    options.onChange(current);
+    for (const listener of listeners) listener(current);
   }
 
   async function refresh(): Promise<void> {
@@ -104,6 +107,7 @@ export function startRouter(options: RouterOptions): Router {
     route,
     fleet: () => ({ state, error }),
     sinceMs: () => sinceMs,
+    onChange: (listener) => void listeners.push(listener),
     refresh,
     async close() {
       stopping.abort();

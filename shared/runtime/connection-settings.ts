@@ -183,6 +183,30 @@ export const publisherSettings = {
     min: 2,
     meaning: "users whose numbers a publisher remembers",
   }),
+  tailMs: integer({
+    env: "TAIL_MS",
+    default: "5000",
+    unit: "ms",
+    min: 0,
+    max: 600_000,
+    meaning:
+      "what was sent to Pulsar within this time goes over SQS too when the route moves there; 0: nothing",
+  }),
+  maxTailUpdates: integer({
+    env: "MAX_TAIL_UPDATES",
+    default: "20000",
+    unit: "updates",
+    min: 0,
+    max: 1_000_000,
+    meaning: "of them, the newest this many; 0: none",
+  }),
+  maxTailBytes: integer({
+    env: "MAX_TAIL_BYTES",
+    default: "33554432",
+    unit: "bytes",
+    min: 1_000_000,
+    meaning: "memory for their payloads, about",
+  }),
 };
 
 export const sharedSettings = {

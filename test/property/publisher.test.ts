@@ -71,6 +71,7 @@ function start(
     fallback: sqs.producer,
     breaker,
     route: () => ({ path: route, by: "local", why: "told so" }),
+    tail: { add() {}, resent: () => 0 },
     deadlineMs: DEADLINE_MS,
     maxUnderWay,
     maxPending: { pulsar: maxPending, sqs: maxPending },

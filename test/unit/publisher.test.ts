@@ -1,7 +1,8 @@
 import { expect, test } from "vitest";
 import type { OutgoingMessage, Path, Producer } from "../../shared/ports/update-queue.ts";
-import { createPublisher } from "../../shared/publish/publisher.ts";
+import { createPublisher, type PublisherOptions } from "../../shared/publish/publisher.ts";
 import type { Breaker } from "../../shared/routing/breaker.ts";
+import { KeylineError } from "../../shared/runtime/errors.ts";
 
 const DEADLINE_MS = 2_000;
 const breaker = { guard: (work: () => Promise<void>) => work() } as Partial<Breaker> as Breaker;
@@ -21,22 +22,27 @@ function createProducer(takesMs: () => number): { producer: Producer; sent: Outg
   return { producer, sent };
 }
 
-function start(takesMs: Record<Path, () => number>, maxPending: Record<Path, number>) {
-  const [pulsar, sqs] = [createProducer(takesMs.pulsar), createProducer(takesMs.sqs)];
+function open(
+  options: Pick<PublisherOptions, "primary" | "fallback" | "maxPending"> & Partial<PublisherOptions>,
+) {
   const publisher = createPublisher({
-    primary: pulsar.producer,
-    fallback: sqs.producer,
     breaker,
     route: () => ({ path: "pulsar", by: "local", why: "closed" }),
+    tail: { add() {}, resent: () => 0 },
     deadlineMs: DEADLINE_MS,
     maxUnderWay: 100,
-    maxPending,
     maxUsers: 100,
     maxUpdateBytes: 10_000,
     now: Date.now,
+    ...options,
   });
-  const publish = (userId: string) =>
+  return (userId: string) =>
     publisher.publish({ tenant: "shop", userId, ops: [{ kind: "set", body: { plan: "pro" } }] });
+}
+
+function start(takesMs: Record<Path, () => number>, maxPending: Record<Path, number>) {
+  const [pulsar, sqs] = [createProducer(takesMs.pulsar), createProducer(takesMs.sqs)];
+  const publish = open({ primary: pulsar.producer, fallback: sqs.producer, maxPending });
   return { publish, pulsar, sqs };
 }
 
@@ -55,4 +61,38 @@ test("a path that recovers within the deadline gets its turn again, under the sa
   expect(await publish("1")).toMatchObject({ path: "pulsar", seq: 1 });
   expect(pulsar.sent.length).toBeGreaterThan(1);
   expect(new Set([...pulsar.sent, ...sqs.sent].map(({ deduplicationId }) => deduplicationId)).size).toBe(1);
+});
+
+const ok = () => Promise.resolve();
+const hangs = () => new Promise<void>(() => {});
+const fails = (code: string) => () => Promise.reject(new KeylineError(code, code, { retryable: true }));
+
+test.each([
+  { what: "what Pulsar took", pulsar: ok, sqs: ok, inTail: true },
+  { what: "what SQS took", pulsar: fails("queue_not_connected"), sqs: ok, inTail: false },
+  { what: "what SQS took and Pulsar may have", pulsar: fails("queue_send_timeout"), sqs: ok, inTail: false },
+  { what: "what Pulsar may have", pulsar: fails("queue_send_timeout"), sqs: fails("away"), inTail: true },
+  { what: "what Pulsar has not answered by the deadline", pulsar: hangs, sqs: ok, inTail: true },
+  { what: "what nobody has", pulsar: fails("breaker_open"), sqs: fails("away"), inTail: false },
+  { what: "what only SQS may have", pulsar: fails("breaker_open"), sqs: hangs, inTail: false },
+])("the tail has $what: $inTail", async ({ pulsar, sqs, inTail }) => {
+  const sent: OutgoingMessage[] = [];
+  const added: OutgoingMessage[] = [];
+  const producer = (send: () => Promise<void>): Producer => ({
+    send(message) {
+      sent.push(message);
+      return send();
+    },
+    connected: () => true,
+    close: async () => {},
+  });
+  const publish = open({
+    primary: producer(pulsar),
+    fallback: producer(sqs),
+    maxPending: { pulsar: 10, sqs: 10 },
+    deadlineMs: 150,
+    tail: { add: (message) => added.push(message), resent: () => 0 },
+  });
+  await publish("1").catch(() => {});
+  expect(added).toEqual(inTail ? [sent[0]] : []);
 });

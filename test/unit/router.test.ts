@@ -52,6 +52,8 @@ test.each([-7_200_000, 0, 7_200_000])(
       now: () => clock.nowMs,
       onChange: () => {},
     });
+    const heard: string[] = [];
+    router.onChange(({ path, by }) => heard.push(`${path} by ${by}`));
     await router.refresh();
     expect(router.route()).toMatchObject({ path: "sqs", by: "override" });
     clock.nowMs += 30_000;
@@ -62,6 +64,8 @@ test.each([-7_200_000, 0, 7_200_000])(
     expect(router.route()).toMatchObject({ path: "sqs", by: "override", why: "ann: drill" });
     clock.nowMs += 2_000;
     expect(router.route()).toMatchObject({ path: "pulsar", by: "local" });
+    await router.refresh();
+    expect(heard).toEqual(["sqs by override", "pulsar by local"]);
     await router.close();
   },
 );
