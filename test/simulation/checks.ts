@@ -33,6 +33,18 @@ function isSaved(redis: SimulatedRedis, payload: string): boolean {
   return sight(seen.get(update.src) ?? UNSEEN, update.seq) === "seen";
 }
 
+/** All of it is in the store, or parked. */
+export function checkVisible(
+  world: World,
+  redis: SimulatedRedis,
+  messages: readonly { payload: string }[],
+  deadLetters: ReadonlySet<string>,
+): void {
+  for (const { payload } of messages)
+    if (!isSaved(redis, payload) && !deadLetters.has(payload))
+      world.violate("freshness", `stuck in a sick broker, and did not come over SQS: ${payload}`);
+}
+
 /** What can never apply ends in the dead-letter topic, and nothing else does. */
 export function checkDeadLetters(
   world: World,

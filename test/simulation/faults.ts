@@ -5,6 +5,7 @@ export type Fault =
   | { kind: "pulsar stalls"; storesLate: boolean }
   | { kind: "pulsar crashes" }
   | { kind: "pulsar flickers" }
+  | { kind: "pulsar sickens" }
   | { kind: "server down"; server: "sqs" | "redis" }
   | { kind: "server stalls"; server: "sqs" | "redis" }
   | { kind: "server slow"; server: ServerName; slowMs: number; lossRate: number }
@@ -43,6 +44,7 @@ function drawFault(random: () => number): Fault {
     () => ({ kind: "pulsar stalls", storesLate: true }),
     () => ({ kind: "pulsar crashes" }),
     () => ({ kind: "pulsar flickers" }),
+    () => ({ kind: "pulsar sickens" }),
     () => ({ kind: "server down", server }),
     () => ({ kind: "server stalls", server }),
     () => ({ kind: "server slow", server: any, slowMs: random() * 3_000, lossRate: random() * 0.3 }),

@@ -81,6 +81,12 @@ export const mutants: readonly Mutant[] = [
     to: "last = stampAt(nowMs());",
   },
   {
+    name: "drops the tail",
+    file: "shared/publish/publisher.ts",
+    from: 'if (path === "pulsar") options.tail.add(message);',
+    to: "",
+  },
+  {
     name: "gives a forgotten user its old numbers again",
     file: "shared/publish/numbering.ts",
     from: "generation += 1;",
@@ -89,8 +95,8 @@ export const mutants: readonly Mutant[] = [
   {
     name: "resolves before a path has it",
     file: "shared/publish/publisher.ts",
-    from: "await attempt(",
-    to: "void attempt(",
+    from: "await windows[path].send(",
+    to: "void windows[path].send(",
   },
   {
     name: "never tries the other path",
@@ -101,8 +107,8 @@ export const mutants: readonly Mutant[] = [
   {
     name: "never gives up",
     file: "shared/publish/publisher.ts",
-    from: "if (options.now() + RETRY_REST_MS >= deadlineAtMs) {",
-    to: "if (options.now() > deadlineAtMs + 3_600_000) {",
+    from: "if (now() + RETRY_REST_MS >= deadlineAtMs) {",
+    to: "if (now() > deadlineAtMs + 3_600_000) {",
   },
   {
     name: "sends again under a new number",

@@ -107,6 +107,7 @@ export function startPublisher(
     fallback,
     routing,
     settings: publisherSettings,
+    log,
   });
 
   async function retry(update: Update): Promise<void> {
@@ -157,8 +158,8 @@ export function startPublisher(
 
 /** How long after a fault a client may need to be connected again, and its breaker to close. */
 const SETTLING_MS = 90_000;
-/** The deadline, and the last attempt's own timeout. */
-const MAX_PUBLISH_MS = publisherSettings.publishDeadlineMs + 3_000;
+/** The deadline, and time to say so. */
+const MAX_PUBLISH_MS = publisherSettings.publishDeadlineMs + 50;
 
 const OPENINGS_WINDOW_MS = 60_000;
 const MAX_OPENINGS = 2;

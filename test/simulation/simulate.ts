@@ -4,7 +4,14 @@
  */
 import type { Update } from "../../shared/domain/envelope.ts";
 import { seededOperations } from "../support/seeded-updates.ts";
-import { checkAcknowledgement, checkAudit, checkBounds, checkDeadLetters, checkProfiles } from "./checks.ts";
+import {
+  checkAcknowledgement,
+  checkAudit,
+  checkBounds,
+  checkDeadLetters,
+  checkProfiles,
+  checkVisible,
+} from "./checks.ts";
 import { type Fault, type PlannedFault, planFaults } from "./faults.ts";
 import {
   createProcess,
@@ -54,6 +61,10 @@ const BURST = 10;
 const MAX_STOP_MS = 25_000;
 const MAX_VIOLATIONS = 10;
 const SETTLING_MS = 90_000;
+/** How long a broker takes messages that it does not deliver, before it stops to answer. */
+const SICK_MS = 3_000;
+/** By then the route has moved and the tail is through. */
+const MOVED_WITHIN_MS = 20_000;
 /** Of the messages, the share that can never apply. */
 const POISON_SHARE = 0.01;
 const POISON = ["no JSON", "{}", '{"v":9,"tenant":"sim","userId":"user-1"}'];
@@ -120,6 +131,9 @@ function createScene(world: World, run: Run) {
   let started = 0;
   let overrides = 0;
   let flickering = false;
+  let sickening = false;
+  /** Since when Pulsar has been sick; undefined where something else was wrong then. */
+  let sickSince: number | undefined;
   let poisons = 0;
   let faultsNow = 0;
   let lastFaultMs = 0;
@@ -204,6 +218,12 @@ function createScene(world: World, run: Run) {
           flickering = false;
           servers.pulsar.heal();
         });
+      case "pulsar sickens":
+        return occupy("pulsar", sicken, () => {
+          checkFreshness();
+          sickening = false;
+          servers.pulsar.heal();
+        });
       case "pulsar crashes":
         return occupy("pulsar", servers.pulsar.crash, servers.pulsar.heal);
       case "server down":
@@ -280,12 +300,39 @@ function createScene(world: World, run: Run) {
     turn(true);
   }
 
+  /** It delivers nothing any more, and soon does not answer either. */
+  function sicken(): void {
+    const aloneSince = lastFaultMs;
+    sickening = true;
+    servers.pulsar.holdDeliveries();
+    sickSince = faultsNow === 0 && time.now() - aloneSince > SETTLING_MS ? time.now() : undefined;
+    time.after(SICK_MS, () => {
+      if (sickening) servers.pulsar.stall(true);
+    });
+  }
+
+  /** What Pulsar took shortly before it stopped must have come over SQS by now, when nothing else was wrong. */
+  function checkFreshness(): void {
+    if (sickSince === undefined || faultsNow > 1 || lastFaultMs > sickSince) return;
+    if (time.now() - sickSince < SICK_MS + MOVED_WITHIN_MS) return;
+    checkVisible(world, redis, servers.pulsar.ledger(topics.updates), deadLettered());
+  }
+
   function setLoad(to: number): void {
     if (load > 0) load = to;
   }
 
   function changeServer(name: ServerName, state: Server["state"]): [() => void, () => void] {
     return [() => setServer(world, name, state), () => setServer(world, name, "up")];
+  }
+
+  function slowDown(
+    server: Server,
+    { slowMs, lossRate }: Pick<Server, "slowMs" | "lossRate">,
+  ): [() => void, () => void] {
+    const set = (values: Pick<Server, "slowMs" | "lossRate">) => () =>
+      void Object.assign(server, values, { changedMs: time.now() });
+    return [set({ slowMs, lossRate }), set({ slowMs: 0, lossRate: 0 })];
   }
 
   function occupy(target: string, on: () => void, off: () => void): (() => void) | undefined {
@@ -306,12 +353,13 @@ function createScene(world: World, run: Run) {
       const end = begin(fault);
       if (!end) return;
       faultsNow += 1;
+      if (faultsNow > 1) lastFaultMs = time.now();
       world.trace(() => `FAULT ${JSON.stringify(fault)} for ${(forMs / 1_000).toFixed(1)} s`);
       time.after(forMs, () => {
         world.trace(() => `ENDED ${fault.kind}`);
+        end();
         faultsNow -= 1;
         lastFaultMs = time.now();
-        end();
       });
     },
     endLoad() {
@@ -349,9 +397,4 @@ function createScene(world: World, run: Run) {
 
 function isPoison(payload: string): boolean {
   return POISON.includes(payload.trimEnd());
-}
-
-function slowDown(server: Server, { slowMs, lossRate }: { slowMs: number; lossRate: number }) {
-  const set = (values: Pick<Server, "slowMs" | "lossRate">) => () => void Object.assign(server, values);
-  return [set({ slowMs, lossRate }), set({ slowMs: 0, lossRate: 0 })] as const;
 }

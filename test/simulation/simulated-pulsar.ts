@@ -22,6 +22,8 @@ import {
 export type SimulatedPulsar = {
   connect(process: SimulatedProcess): PrimaryQueue;
   stall(storesLate: boolean): void;
+  /** Takes messages, and delivers none to consumers until it is healed. */
+  holdDeliveries(): void;
   crash(): void;
   heal(): void;
   /** Messages of the topic that the subscription has not acknowledged. */
@@ -54,6 +56,8 @@ export function createSimulatedPulsar(
   const acknowledged = new Map<string, Set<string>>();
   /** Grows with each crash: sessions of before are gone. */
   let incarnation = 0;
+  /** Deliveries that are held back; undefined while none are. */
+  let heldBack: (() => void)[] | undefined;
 
   const ledgerOf = (topic: string) => entry(ledgers, topic, () => []);
   const producerOf = (topic: string) =>
@@ -132,6 +136,7 @@ export function createSimulatedPulsar(
       ended.endedMs = world.time.now();
       queue.retain(({ handle }) => (handle as Handle).session !== ended);
       held = 0;
+      gate.resolve();
       if (session === ended) session = undefined;
       if (!paused) world.time.after(RECONNECT_MS * world.time.random(), reopen, process);
     }
@@ -146,12 +151,15 @@ export function createSimulatedPulsar(
       while (own.endedMs === undefined) {
         while (held >= options.maxPrefetched && own.endedMs === undefined) await gate.promise;
         const batch = await own.inner.receive(options.maxPrefetched - held);
-        if (batch.length === 0) return;
+        if (batch.length === 0 || own.endedMs !== undefined) return;
         held += batch.length;
-        channel.push(() => {
-          if (own.endedMs !== undefined) return;
-          for (const delivery of batch) queue.push({ ...delivery, handle: { session: own, delivery } });
-        });
+        const push = () =>
+          channel.push(() => {
+            if (own.endedMs !== undefined) return;
+            for (const delivery of batch) queue.push({ ...delivery, handle: { session: own, delivery } });
+          });
+        if (heldBack) heldBack.push(push);
+        else push();
       }
     }
 
@@ -226,7 +234,13 @@ export function createSimulatedPulsar(
       setServer(world, "pulsar", "down");
       broker.break({ storesLate: false });
     },
+    holdDeliveries() {
+      heldBack = [];
+    },
     heal() {
+      const pushes = heldBack ?? [];
+      heldBack = undefined;
+      for (const push of pushes) push();
       broker.heal();
       setServer(world, "pulsar", "up");
     },
