@@ -5,9 +5,9 @@ export type ServerName = "pulsar" | "sqs" | "redis";
 
 /**
  * `up`; `cut` refused or reset at once, as by a firewall that rejects; `silent` half-open: nothing arrives on
- * either side and nobody is told.
+ * either side and nobody is told. What was sent meanwhile arrives when it is up again, as TCP sees to.
  */
-export type Link = { state: "up" | "cut" | "silent"; changedMs: number };
+export type Link = { state: "up" | "cut" | "silent"; changedMs: number; waiting: (() => void)[] };
 
 /** True when nothing was wrong between the process and the server since `sinceMs`. */
 export function wasHealthy(
@@ -62,8 +62,14 @@ export function createServer(name: ServerName, nowMs: number): Server {
 }
 
 export function createProcess(world: World, name: string, skewMs: number): SimulatedProcess {
-  const link = (): Link => ({ state: "up", changedMs: world.time.now() });
+  const link = (): Link => ({ state: "up", changedMs: world.time.now(), waiting: [] });
   return { name, alive: true, skewMs, links: { pulsar: link(), sqs: link(), redis: link() } };
+}
+
+export function setLink(world: World, link: Link, state: Link["state"]): void {
+  const waiting = link.waiting;
+  Object.assign(link, { state, changedMs: world.time.now(), waiting: [] });
+  if (state === "up") for (const go of waiting) go();
 }
 
 export function setServer(world: World, name: ServerName, state: Server["state"]): void {
@@ -112,9 +118,13 @@ export function openChannel(world: World, process: SimulatedProcess, name: Serve
   }
 
   function travelThere(arrive: () => void): void {
-    if (link.state === "silent") return;
+    if (link.state === "silent") {
+      link.waiting.push(() => travelThere(arrive));
+      return;
+    }
     lastThereMs = Math.max(lastThereMs, world.time.now() + latencyMs());
     world.time.after(lastThereMs - world.time.now(), () => {
+      if (link.state === "silent") link.waiting.push(() => travelThere(arrive));
       if (link.state !== "up" || server.state === "down") return;
       if (server.state === "stalled") server.waiting.push(arrive);
       else arrive();
@@ -122,10 +132,14 @@ export function openChannel(world: World, process: SimulatedProcess, name: Serve
   }
 
   function travelBack(arrive: () => void): void {
-    if (link.state === "silent") return;
+    if (link.state === "silent") {
+      link.waiting.push(() => travelBack(arrive));
+      return;
+    }
     lastBackMs = Math.max(lastBackMs, world.time.now() + latencyMs());
     const arriveIfUp = () => {
-      if (link.state === "up") arrive();
+      if (link.state === "silent") link.waiting.push(() => travelBack(arrive));
+      else if (link.state === "up") arrive();
     };
     world.time.after(lastBackMs - world.time.now(), arriveIfUp, process);
   }

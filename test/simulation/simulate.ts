@@ -19,6 +19,7 @@ import {
   type Server,
   type ServerName,
   type SimulatedProcess,
+  setLink,
   setServer,
   type World,
 } from "./network.ts";
@@ -241,8 +242,8 @@ function createScene(world: World, run: Run) {
       case "link": {
         const link = oneOf(all(), fault.process)?.links[fault.server];
         if (link?.state !== "up") return undefined;
-        Object.assign(link, { state: fault.state, changedMs: time.now() });
-        return () => Object.assign(link, { state: "up", changedMs: time.now() });
+        setLink(world, link, fault.state);
+        return () => setLink(world, link, "up");
       }
       case "publisher killed": {
         const target = oneOf(publishers, fault.process);
