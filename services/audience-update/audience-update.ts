@@ -68,9 +68,9 @@ export async function startAudienceUpdate(options: AudienceUpdateOptions): Promi
   });
   addHealthRoutes(server, {
     registry,
-    checks: {
-      store: () => problemOf(store.ping()),
-      queues: async () => consumer.queueProblem(),
+    async readiness() {
+      const { pulsar, sqs } = consumer.connected();
+      return { store: await problemOf(store.ping()), pulsar, sqs };
     },
   });
   options.extendServer?.(server);

@@ -5,7 +5,7 @@
 import type { PrimaryQueue } from "../../shared/ports/primary-queue.ts";
 import type { ProfileStore } from "../../shared/ports/profile-store.ts";
 import type { RouteStore } from "../../shared/ports/route-store.ts";
-import type { UpdateQueue } from "../../shared/ports/update-queue.ts";
+import type { Path, UpdateQueue } from "../../shared/ports/update-queue.ts";
 import { type Routing, startRouting } from "../../shared/routing/start-routing.ts";
 import type { connectionSettings } from "../../shared/runtime/connection-settings.ts";
 import { createLifecycle } from "../../shared/runtime/lifecycle.ts";
@@ -48,8 +48,8 @@ export type UpdateConsumerOptions = {
 export type UpdateConsumer = {
   routing: Routing;
   flow: UpdateFlow;
-  /** Why no messages can come, in plain words; undefined when at least one queue is connected. */
-  queueProblem(): string | undefined;
+  /** Whether messages can come over each path now. */
+  connected(): Record<Path, boolean>;
   /**
    * Stops asking for messages, finishes and acknowledges what is in hand, leaves the subscription. What is
    * not finished within the setting's time stays unacknowledged and is delivered to another consumer.
@@ -112,8 +112,7 @@ export function createUpdateConsumer(options: UpdateConsumerOptions): UpdateCons
   return {
     routing,
     flow,
-    queueProblem: () =>
-      primaryConsumer.connected() || fallbackConsumer.connected() ? undefined : "neither queue is connected",
+    connected: () => ({ pulsar: primaryConsumer.connected(), sqs: fallbackConsumer.connected() }),
     async close() {
       const clean = await flow.drain(settings.shutdownTimeoutMs);
       if (clean) log.info("drained: nothing is left in hand");

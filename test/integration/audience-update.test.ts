@@ -307,7 +307,7 @@ describe("the process", () => {
     expect(await call("/livez")).toMatchObject({ status: 200 });
     expect(await call("/readyz")).toMatchObject({
       status: 200,
-      body: { checks: { store: "ok", queues: "ok" } },
+      body: { status: "ready", checks: { store: "ok", pulsar: "ok", sqs: "ok" } },
     });
     expect(await metric('keyline_route{path="pulsar"}')).toBe(1);
     expect((await call("/openapi.json")).body).toMatchObject({

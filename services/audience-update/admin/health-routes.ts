@@ -1,13 +1,19 @@
 import type { FastifyInstance } from "fastify";
 import type { Registry } from "prom-client";
 
-/** One thing that must work for this process to do its job. Resolves with what is wrong, or undefined. */
-export type ReadyCheck = () => Promise<string | undefined>;
+/** What must work for updates to be applied. */
+export type Readiness = {
+  /** Why the store can't save, in plain words; undefined when it can. */
+  store: string | undefined;
+  /** Whether messages can come over this path. */
+  pulsar: boolean;
+  sqs: boolean;
+};
 
-/** GET /livez, /readyz, /metrics. */
+/** GET /livez, /readyz, /metrics. One of the two paths is enough to be ready; both are told of. */
 export function addHealthRoutes(
   server: FastifyInstance,
-  { checks, registry }: { checks: Record<string, ReadyCheck>; registry: Registry },
+  { readiness, registry }: { readiness(): Promise<Readiness>; registry: Registry },
 ): void {
   server.get("/livez", { schema: { summary: "200 while the process runs" } }, () => ({ status: "alive" }));
 
@@ -15,12 +21,16 @@ export function addHealthRoutes(
     "/readyz",
     { schema: { summary: "200 when updates can be applied, else 503" } },
     async (_, reply) => {
-      const entries = Object.entries(checks).map(
-        async ([name, check]) => [name, (await check()) ?? "ok"] as const,
-      );
-      const results = Object.fromEntries(await Promise.all(entries));
-      const ready = Object.values(results).every((result) => result === "ok");
-      return reply.code(ready ? 200 : 503).send({ status: ready ? "ready" : "not ready", checks: results });
+      const { store, pulsar, sqs } = await readiness();
+      const ready = store === undefined && (pulsar || sqs);
+      return reply.code(ready ? 200 : 503).send({
+        status: ready ? "ready" : "not ready",
+        checks: {
+          store: store ?? "ok",
+          pulsar: pulsar ? "ok" : "not connected",
+          sqs: sqs ? "ok" : "not connected",
+        },
+      });
     },
   );
 
