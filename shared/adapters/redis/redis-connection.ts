@@ -10,7 +10,7 @@ export type RedisConnection = {
   description: string;
   /** Where the commands go; one client however many servers. */
   client: { kind: "single"; redis: Redis } | { kind: "cluster"; cluster: Cluster };
-  /** Why the connection failed last, for the message of `store_unavailable`. */
+  /** Why the connection failed last, or what it waits for, for the message of `store_unavailable`. */
   lastError(): Error | undefined;
   /** Ends the connection; commands under way fail. Close the stores on it first. */
   close(): Promise<void>;
@@ -28,6 +28,9 @@ export type RedisConnectionOptions = {
 /** How long a socket that is being closed may wait for a server that hangs. */
 const disconnectTimeoutMs = 200;
 
+/** How often a server that loads its data is asked whether it has; by default ioredis waits up to 10 s. */
+const loadingPollMs = 500;
+
 type CommonOptions = Pick<
   RedisOptions,
   | "connectTimeout"
@@ -35,6 +38,7 @@ type CommonOptions = Pick<
   | "socketTimeout"
   | "maxRetriesPerRequest"
   | "reconnectOnError"
+  | "maxLoadingRetryTime"
   | "username"
   | "password"
   | "tls"
@@ -48,6 +52,7 @@ type CommonOptions = Pick<
 export function openRedis(url: string, options: RedisConnectionOptions = {}): RedisConnection {
   const { stallTimeoutMs = 2_000, connectTimeoutMs = 2_000, maxReconnectDelayMs = 2_000 } = options;
   const target = parseRedisUrl(url);
+  let lastError: Error | undefined;
   const retryStrategy = (attempts: number) => {
     const ceilingMs = Math.min(maxReconnectDelayMs, 50 * 2 ** Math.min(attempts, 10));
     return Math.round(ceilingMs * (0.5 + Math.random() / 2));
@@ -60,16 +65,23 @@ export function openRedis(url: string, options: RedisConnectionOptions = {}): Re
     // `autoResendUnfulfilledCommands: false` instead, ioredis 6 would leave it without an answer for ever.
     maxRetriesPerRequest: 0,
     // A primary that became a replica, behind a name or Sentinel that knows the new one.
-    reconnectOnError: (error) => error.message.includes("READONLY"),
+    reconnectOnError(error) {
+      if (!error.message.includes("READONLY")) return false;
+      lastError = error;
+      return true;
+    },
+    maxLoadingRetryTime: loadingPollMs,
     username: target.username,
     password: target.password,
     tls: target.tls ? {} : undefined,
   };
   const client = connect(target, common, retryStrategy);
   const emitter = client.kind === "single" ? client.redis : client.cluster;
-  let lastError: Error | undefined;
   emitter.on("error", (error: Error) => {
     lastError = error;
+  });
+  emitter.on("connect", () => {
+    lastError = new Error("connected, but not ready: it is loading its data, or hangs");
   });
   return {
     description: `Redis at ${target.description}`,

@@ -1,0 +1,66 @@
+/** What is left to deliver, and what was made of what was delivered, to be compared with the oracle. */
+import { GetQueueAttributesCommand } from "@aws-sdk/client-sqs";
+import { expect } from "vitest";
+import { localSqsClient } from "../../localstack/create-queues.ts";
+import { openStores } from "../../shared/adapters/open.ts";
+import type { Update } from "../../shared/domain/envelope.ts";
+import { attributes } from "../../shared/domain/profile.ts";
+import { decodeProfile } from "../../shared/domain/profile-record.ts";
+import type { ProfileStore } from "../../shared/ports/profile-store.ts";
+import { expectedProfile } from "./oracle.ts";
+import { until } from "./until.ts";
+
+/** Messages of the updates topic that the subscription has not acknowledged. */
+export async function pulsarBacklog(admin: string, namespace = "public/keyline"): Promise<number> {
+  const url = `${admin}/admin/v2/persistent/${namespace}/updates/partitioned-stats?getPreciseBacklog=true`;
+  const response = await fetch(url, { signal: AbortSignal.timeout(5_000) });
+  const { subscriptions } = (await response.json()) as {
+    subscriptions: Record<string, { msgBacklog: number }>;
+  };
+  return subscriptions["audience-update"]!.msgBacklog;
+}
+
+/** Messages of the queue that are not deleted, in hand or not. */
+export async function sqsBacklog(endpoint: string, queueUrl: string): Promise<number> {
+  const sqs = localSqsClient(endpoint);
+  const { Attributes = {} } = await sqs.send(
+    new GetQueueAttributesCommand({
+      QueueUrl: queueUrl,
+      AttributeNames: ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"],
+    }),
+  );
+  sqs.destroy();
+  return Object.values(Attributes).reduce((sum, count) => sum + Number(count), 0);
+}
+
+/** Waits until as many updates are counted as there are distinct ones, and compares each user with the oracle. */
+export async function expectProfiles(
+  { redisUrl, redisKeyPrefix = "kl:" }: { redisUrl: string; redisKeyPrefix?: string },
+  updates: readonly Update[],
+  patienceMs: number,
+): Promise<void> {
+  const byUser = Map.groupBy(updates, ({ userId }) => userId);
+  const { store, connection } = openStores({ redisUrl, redisKeyPrefix, redisCommandTimeoutMs: 5_000 });
+  const stored = async () => Promise.all([...byUser.values()].map(([first]) => storedProfile(store, first!)));
+  try {
+    const counted = async () =>
+      (await stored()).reduce((sum, profile) => sum + (profile?.updates ?? 0), 0) >= updates.length;
+    await until("every update is counted", counted, { patienceMs });
+    for (const [userId, own] of byUser)
+      expect(await storedProfile(store, own[0]!), userId).toEqual(expectedProfile(own));
+  } finally {
+    await store.close();
+    await connection.close();
+  }
+}
+
+async function storedProfile(store: ProfileStore, user: { tenant: string; userId: string }) {
+  const record = await store.load(user);
+  if (!record) return undefined;
+  const { profile } = decodeProfile(record.machinery);
+  return {
+    attributes: attributes(profile),
+    events: Object.fromEntries(profile.events),
+    updates: profile.updates,
+  };
+}
