@@ -2,7 +2,7 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { installLocalStack, startLocalStack } from "../../deploy/local/localstack.ts";
+import { installLocalStack, type LocalStackServer, startLocalStack } from "../../deploy/local/localstack.ts";
 import { freePulsarPorts, type PulsarServer, startPulsar } from "../../deploy/local/pulsar.ts";
 import { installPulsar } from "../../deploy/local/pulsar-installation.ts";
 import { installRedis, startRedis } from "../../deploy/local/redis.ts";
@@ -16,6 +16,7 @@ import { setUpTopics } from "../../shared/adapters/pulsar-admin/set-up.ts";
 
 export type RealStack = {
   pulsar(): PulsarServer;
+  localStack(): LocalStackServer;
   /** Kills the broker as a crash would, and starts it again on its data. */
   crashPulsar(downMs: number): Promise<void>;
   /** Creates a subscription on the updates topic, from its earliest message on. */
@@ -61,6 +62,7 @@ export async function startRealStack(options: {
   sqs.destroy();
   return {
     pulsar: () => pulsar,
+    localStack: () => localStack,
     async crashPulsar(downMs) {
       pulsar.kill("SIGKILL");
       await pulsar.stop();
