@@ -235,6 +235,11 @@ test("the same while Redis fails over by Sentinel, and when the old primary wake
   const oldPrimary = await sentinel.primaryPort();
   const { traffic, service } = subject;
   sentinel.primary.kill("SIGSTOP");
+  await until(
+    "it says that it is not ready",
+    async () => (await get(`${service.adminUrl}/readyz`)).status === 503,
+    patience,
+  );
   await until("the replica is promoted", async () => (await sentinel.primaryPort()) !== oldPrimary, patience);
   await until(
     "it is ready again",

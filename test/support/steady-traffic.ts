@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import type { Publisher, Receipt, Update, UpdateInput } from "../../shared/publish/connect-publisher.ts";
+import type { Publisher, Receipt, Update } from "../../shared/publish/connect-publisher.ts";
 import { seededOperations, seededRandom } from "./seeded-updates.ts";
 
 export type SteadyTraffic = {
@@ -8,8 +8,6 @@ export type SteadyTraffic = {
   receipts: Receipt[];
   /** What publishing rejected with. */
   failures: unknown[];
-  /** The longest time that a publish took. */
-  longestMs(): number;
   pause(): Promise<void>;
   resume(): void;
 };
@@ -24,26 +22,24 @@ export function startSteadyTraffic(
   const receipts: Receipt[] = [];
   const failures: unknown[] = [];
   const underWay = new Set<Promise<void>>();
-  let longestMs = 0;
   let running = false;
   let loop = Promise.resolve();
 
   async function publish(): Promise<void> {
-    const beganMs = Date.now();
-    const input: UpdateInput & { at: number } = {
+    const input = {
       tenant: options.tenant,
       userId: `user-${Math.floor(random() * options.users)}`,
       ops: seededOperations(random),
-      at: beganMs,
+      at: Date.now(),
     };
     try {
       const receipt = await publisher.publish(input);
       receipts.push(receipt);
-      acknowledged.push(envelopeOf(input, receipt));
+      const { src, seq, stamp } = receipt;
+      acknowledged.push({ v: 1, src, seq, stamp, ...input });
     } catch (error) {
       failures.push(error);
     }
-    longestMs = Math.max(longestMs, Date.now() - beganMs);
   }
 
   async function run(): Promise<void> {
@@ -68,16 +64,10 @@ export function startSteadyTraffic(
     acknowledged,
     receipts,
     failures,
-    longestMs: () => longestMs,
     pause() {
       running = false;
       return loop;
     },
     resume,
   };
-}
-
-/** The envelope of an update that was published as `input`. */
-export function envelopeOf(input: UpdateInput & { at: number }, { src, seq, stamp }: Receipt): Update {
-  return { v: 1, src, seq, stamp, ...input } as Update;
 }
