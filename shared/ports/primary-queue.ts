@@ -13,8 +13,13 @@ export type ProducerOptions = {
 
 export type ConsumerOptions = {
   topic: Topic;
-  /** The durable Key_Shared subscription; it starts at the earliest message when it is new. */
+  /** The durable subscription, Key_Shared but for `exclusive`; it starts at the earliest message when it is new. */
   subscription: string;
+  /**
+   * One consumer alone, on one connection, which gets each partition's messages in their order. While another
+   * consumer is on the subscription it is not `connected()` and receives nothing; it comes when that one leaves.
+   */
+  exclusive?: boolean;
   /** Connections to the broker, each a Key_Shared consumer of its own. */
   connections: number;
   /** Messages that the adapter may hold before `receive` takes them, all connections together. */

@@ -68,7 +68,8 @@ export function createMemoryConsumer(
   topic: MemoryTopic,
   options: ConsumerOptions,
 ): Consumer {
-  const count = Math.max(1, Math.min(options.connections, options.maxPrefetched));
+  const { exclusive = false } = options;
+  const count = exclusive ? 1 : Math.max(1, Math.min(options.connections, options.maxPrefetched));
   const room = Math.max(1, Math.floor(options.maxPrefetched / count));
   const subscription = topic.subscription(options.subscription);
   let paused = false;
@@ -79,6 +80,7 @@ export function createMemoryConsumer(
   });
   const connections = Array.from({ length: count }, () => {
     const connection: Connection = {
+      exclusive,
       room,
       deliver: (entry) => queue.push(deliveryOf(entry, connection)),
     };
@@ -105,7 +107,7 @@ export function createMemoryConsumer(
       });
       return Promise.resolve();
     },
-    connected: () => !closed,
+    connected: () => !closed && connections.some(subscription.joined),
     pause,
     close() {
       if (closed) return Promise.resolve();

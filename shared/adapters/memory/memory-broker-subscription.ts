@@ -1,8 +1,9 @@
 import { createFifo, type Fifo } from "./memory-broker-fifo.ts";
 import type { Entry } from "./memory-broker-topic.ts";
 
-/** One Key_Shared consumer: it gets the messages of the keys that hash to it. */
+/** One Key_Shared consumer: it gets the messages of the keys that hash to it. Or an exclusive one: all of them. */
 export type Connection = {
+  exclusive: boolean;
   /** How many more messages it takes now; whoever raises it calls `dispatch`. */
   room: number;
   deliver(entry: Entry): void;
@@ -16,7 +17,9 @@ export type Connection = {
  */
 export type Subscription = {
   add(entry: Entry): void;
+  /** Waits where either of the two is exclusive, until those that are there have left. */
   join(connection: Connection): void;
+  joined(connection: Connection): boolean;
   leave(connection: Connection): void;
   /** Of a connection that has left, nothing is acknowledged. */
   acknowledge(connection: Connection, entry: Entry): void;
@@ -46,6 +49,7 @@ export function createSubscription(
 ): Subscription {
   const keys = new Map<string, KeyState>();
   let connections: Connection[] = [];
+  let waiting: Connection[] = [];
   /** The keys that have messages for a connection, the one whose turn it is first. */
   const turns = new Map<Connection, Fifo<KeyState>>();
 
@@ -65,6 +69,7 @@ export function createSubscription(
   function dispatch(connection: Connection): void {
     const turn = turns.get(connection);
     while (turn !== undefined && connection.room > 0 && !stalled()) {
+      if (connection.exclusive) oldestFirst(turn);
       const state = turn.shift();
       if (state === undefined) return;
       if (state.listedBy !== connection) continue;
@@ -90,6 +95,16 @@ export function createSubscription(
     dispatchAll();
   }
 
+  function admit(connection: Connection): void {
+    const others = connection.exclusive ? connections : connections.filter(({ exclusive }) => exclusive);
+    if (others.length > 0) {
+      waiting.push(connection);
+      return;
+    }
+    connections.push(connection);
+    turns.set(connection, createFifo());
+  }
+
   function dispatchAll(): void {
     for (const connection of connections) dispatch(connection);
   }
@@ -112,13 +127,16 @@ export function createSubscription(
       if (target !== undefined) dispatch(target);
     },
     join(connection) {
-      connections.push(connection);
-      turns.set(connection, createFifo());
+      admit(connection);
       divideAnew();
     },
+    joined: (connection) => connections.includes(connection),
     leave(connection) {
       connections = connections.filter((other) => other !== connection);
       turns.delete(connection);
+      const next = waiting.filter((other) => other !== connection);
+      waiting = [];
+      for (const other of next) admit(other);
       for (const state of keys.values()) {
         if (state.owner !== connection) continue;
         state.pending.putBack([...state.inFlight]);
@@ -143,4 +161,13 @@ export function createSubscription(
     dispatch,
     dispatchAll,
   };
+}
+
+/** As the topic has them; Key_Shared consumers take turns among the keys instead. */
+function oldestFirst(turn: Fifo<KeyState>): void {
+  const states: KeyState[] = [];
+  for (let state = turn.shift(); state !== undefined; state = turn.shift()) states.push(state);
+  const sequenceOf = (state: KeyState) => state.pending.first()?.sequence ?? 0;
+  states.sort((a, b) => sequenceOf(a) - sequenceOf(b));
+  for (const state of states) turn.push(state);
 }

@@ -20,8 +20,8 @@ const MAX_BATCH_MESSAGES = 500;
  * to JavaScript. Each partition's queue holds one message at least.
  */
 export function createNativeConsumer(connection: NativeConnection, options: ConsumerOptions): Consumer {
-  const { topic, subscription, maxPrefetched } = options;
-  const connections = Math.max(1, Math.min(options.connections, maxPrefetched));
+  const { topic, subscription, maxPrefetched, exclusive = false } = options;
+  const connections = exclusive ? 1 : Math.max(1, Math.min(options.connections, maxPrefetched));
   const half = Math.max(1, Math.floor(maxPrefetched / connections / 2));
   let paused = false;
   const sources = new Set<Source>();
@@ -38,7 +38,7 @@ export function createNativeConsumer(connection: NativeConnection, options: Cons
         return client.subscribe({
           topic,
           subscription,
-          subscriptionType: "KeyShared",
+          subscriptionType: exclusive ? "Exclusive" : "KeyShared",
           subscriptionInitialPosition: "Earliest",
           receiverQueueSize: perPartition,
           receiverQueueSizeAcrossPartitions: perPartition * partitions,

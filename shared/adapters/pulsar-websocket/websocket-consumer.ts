@@ -31,7 +31,8 @@ const MAX_RECEIVER_QUEUE = 1_000;
  * as it took. So what is taken slowly comes slowly.
  */
 export function createWebSocketConsumer(endpoint: Endpoint, options: ConsumerOptions): Consumer {
-  const connections = Math.max(1, Math.min(options.connections, options.maxPrefetched));
+  const { exclusive = false } = options;
+  const connections = exclusive ? 1 : Math.max(1, Math.min(options.connections, options.maxPrefetched));
   const share = Math.max(1, Math.floor(options.maxPrefetched / connections));
   // Fewer and larger permits: one when half of the share was taken.
   const permitAt = Math.max(1, Math.floor(share / 2));
@@ -63,7 +64,7 @@ export function createWebSocketConsumer(endpoint: Endpoint, options: ConsumerOpt
       "consumer",
       topic,
       {
-        subscriptionType: "Key_Shared",
+        subscriptionType: exclusive ? "Exclusive" : "Key_Shared",
         subscriptionInitialPosition: "Earliest",
         pullMode: "true",
         receiverQueueSize: MAX_RECEIVER_QUEUE,
