@@ -1,27 +1,8 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Refusal } from "../../shared/domain/refusal.ts";
+import type { DeadLetter } from "../../shared/ports/dead-letter.ts";
 import type { Delivery, Producer } from "../../shared/ports/update-queue.ts";
 import type { Intake } from "./intake.ts";
-
-/** What the dead-letter topic holds: the message as it came, and why it can never apply. */
-export type DeadLetter = {
-  v: 1;
-  reason: Refusal["code"];
-  /** Where the offending value stands in the payload, and the value itself. */
-  path: string;
-  value: string;
-  message: string;
-  stack?: string;
-  /** The path it came over. */
-  via: Delivery["path"];
-  key: string;
-  /** Verbatim, but cut when it is longer than what a message may hold; the ledger keeps the whole. */
-  payload: string;
-  payloadBytes: number;
-  publishTimeMs: number;
-  position?: Delivery["position"];
-  parkedAtMs: number;
-};
 
 export type DeadLetterOffice = {
   /**
@@ -34,8 +15,17 @@ export type DeadLetterOffice = {
   close(): void;
 };
 
-/** Leaves room for the rest of the letter in a message that Pulsar takes; JSON may double a text's length. */
-const MAX_PAYLOAD_LENGTH = 65_536;
+/**
+ * Longest letter, in UTF-8 bytes as JSON. In base64 it fits the 1,048,576 bytes of a frame to Pulsar's WebSocket
+ * API, key included. JSON can double the length of what is JSON itself, so that every payload within the largest
+ * `MAX_UPDATE_BYTES` (200,000) is kept whole: a longer one can never apply, whatever the settings.
+ */
+const MAX_LETTER_BYTES = 700_000;
+/** What is left of the texts of a message that does not fit; JSON writes a control character in six bytes. */
+const CUT_PAYLOAD_LENGTH = 65_536;
+const CUT_KEY_LENGTH = 1_024;
+/** Of a path (which is made of names in the payload), a message and a stack. */
+const MAX_TEXT_LENGTH = 4_096;
 const GIVE_BACK_MS = 30_000;
 
 export function createDeadLetterOffice(options: {
@@ -48,9 +38,8 @@ export function createDeadLetterOffice(options: {
 }): DeadLetterOffice {
   const stopping = new AbortController();
 
-  async function send(letter: DeadLetter): Promise<boolean> {
+  async function send(letter: DeadLetter, payload: string): Promise<boolean> {
     try {
-      const payload = JSON.stringify(letter);
       await options.producer.send({ key: letter.key, payload, deduplicationId: "" });
       return true;
     } catch (error) {
@@ -61,8 +50,8 @@ export function createDeadLetterOffice(options: {
 
   return {
     async park(delivery, intake, refusal, stack) {
-      const letter = letterOf(delivery, refusal, stack, options.now());
-      for (let failures = 1; !(await send(letter)); failures += 1) {
+      const { letter, payload } = fitting(letterOf(delivery, refusal, stack, options.now()));
+      for (let failures = 1; !(await send(letter, payload)); failures += 1) {
         if (intake.giveBack(delivery, GIVE_BACK_MS)) return;
         await sleep(options.restMs(failures), undefined, { signal: stopping.signal }).catch(() => {});
         if (stopping.signal.aborted) return;
@@ -84,18 +73,33 @@ function letterOf(
   return {
     v: 1,
     reason: refusal.code,
-    path: refusal.path,
+    path: refusal.path.slice(0, MAX_TEXT_LENGTH),
     value: refusal.value,
-    message: refusal.message,
-    ...(stack === undefined ? {} : { stack }),
+    message: refusal.message.slice(0, MAX_TEXT_LENGTH),
+    ...(stack === undefined ? {} : { stack: stack.slice(0, MAX_TEXT_LENGTH) }),
     via: delivery.path,
     key: delivery.key,
-    payload: delivery.payload.slice(0, MAX_PAYLOAD_LENGTH),
+    payload: delivery.payload,
     payloadBytes: delivery.sizeBytes,
     publishTimeMs: delivery.publishTimeMs,
     ...(position === undefined ? {} : { position }),
     parkedAtMs: nowMs,
   };
+}
+
+/** The letter as it is sent: whole, or cut and marked so. */
+function fitting(letter: DeadLetter): { letter: DeadLetter; payload: string } {
+  const payload = JSON.stringify(letter);
+  // The key travels beside the letter too.
+  const bytes = Buffer.byteLength(payload) + Buffer.byteLength(JSON.stringify(letter.key));
+  if (bytes <= MAX_LETTER_BYTES) return { letter, payload };
+  const cut: DeadLetter = {
+    ...letter,
+    key: letter.key.slice(0, CUT_KEY_LENGTH),
+    payload: letter.payload.slice(0, CUT_PAYLOAD_LENGTH),
+    cut: true,
+  };
+  return { letter: cut, payload: JSON.stringify(cut) };
 }
 
 /** Undefined also for a message id that can't be read: a letter must never fail. */

@@ -1,6 +1,6 @@
 import { Counter, Gauge, Histogram, type Registry } from "prom-client";
+import type { DeadLetter } from "../../shared/ports/dead-letter.ts";
 import type { Path } from "../../shared/ports/update-queue.ts";
-import type { DeadLetter } from "./dead-letter.ts";
 
 /** What the update flow counts, for Prometheus. */
 export type UpdateMetrics = {
