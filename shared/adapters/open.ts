@@ -9,6 +9,7 @@ import { KeylineError, toError } from "../runtime/errors.ts";
 import { errorFields, type Log, logRepeated } from "../runtime/log.ts";
 import type { Values } from "../runtime/settings.ts";
 import { healthNamespaceOf } from "../runtime/topics.ts";
+import { authorization } from "./pulsar-admin/pulsar-admin.ts";
 import { setUpTopics } from "./pulsar-admin/set-up.ts";
 import { createPulsarNative } from "./pulsar-native/pulsar-native.ts";
 import { createPulsarWebSocket } from "./pulsar-websocket/pulsar-websocket.ts";
@@ -19,15 +20,23 @@ import { createSqs } from "./sqs/sqs.ts";
 
 type Connection = Values<typeof connectionSettings>;
 
-/** Pulsar by the client that the URL's scheme names. */
-export async function openPrimaryQueue(
-  { pulsarUrl, pulsarToken }: Pick<Connection, "pulsarUrl" | "pulsarToken">,
+/** As `openPulsar`, with its connection problems in the log. */
+export function openPrimaryQueue(
+  settings: Pick<Connection, "pulsarUrl" | "pulsarToken">,
   log: Log,
+): Promise<PrimaryQueue> {
+  return openPulsar(settings, logRepeated(log, "warn", "Pulsar"));
+}
+
+/** Pulsar by the client that the URL's scheme names. */
+export async function openPulsar(
+  { pulsarUrl, pulsarToken }: Pick<Connection, "pulsarUrl" | "pulsarToken">,
+  onConnectionProblem: (problem: KeylineError) => void,
 ): Promise<PrimaryQueue> {
   const config = {
     url: pulsarUrl,
     token: pulsarToken === "" ? undefined : pulsarToken,
-    onConnectionProblem: logRepeated(log, "warn", "Pulsar"),
+    onConnectionProblem,
   };
   return /^wss?:/.test(pulsarUrl) ? createPulsarWebSocket(config) : createPulsarNative(config);
 }
@@ -105,7 +114,7 @@ export function setUpPulsar(
           healthNamespace: healthNamespaceOf(settings.pulsarNamespace),
           partitions: settings.pulsarPartitions,
           subscription: settings.pulsarSubscription,
-          ...(settings.pulsarToken === "" ? {} : { token: settings.pulsarToken }),
+          headers: authorization(settings.pulsarToken),
         });
         log.info({ namespace: settings.pulsarNamespace }, "Pulsar's topics are set up");
         return;

@@ -10,6 +10,9 @@ export type Topics = {
   canary: Topic;
 };
 
+/** The durable subscription on the dead-letter topic: what it has not acknowledged is outstanding. */
+export const DEAD_LETTER_SUBSCRIPTION = "dead-letters";
+
 export function topicsOf(namespace: string): Topics {
   return {
     updates: `persistent://${namespace}/updates`,

@@ -17,6 +17,11 @@ export type PulsarAdminOptions = {
   headers?: Readonly<Record<string, string>>;
 };
 
+/** The headers for a token of Pulsar's authentication; none where it is empty. */
+export function authorization(token: string): Record<string, string> {
+  return token === "" ? {} : { authorization: `Bearer ${token}` };
+}
+
 /**
  * Every function rejects with a KeylineError: `pulsar_admin_unavailable` when no answer comes or the cluster
  * says 5xx (retryable), `pulsar_admin_refused` for any other answer that is no success, with status and body.

@@ -8,6 +8,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { Topic } from "../../ports/primary-queue.ts";
 import { KeylineError } from "../../runtime/errors.ts";
+import { DEAD_LETTER_SUBSCRIPTION } from "../../runtime/topics.ts";
 import { createPulsarAdmin, type PulsarAdmin, type PulsarAdminOptions } from "./pulsar-admin.ts";
 
 export type TopicSetUpOptions = PulsarAdminOptions & {
@@ -39,8 +40,8 @@ const busyAttempts = 50;
 const busyRetryMs = 100;
 
 /**
- * Makes namespaces, topics and the subscription, as far as they are missing, and sets the namespaces' policies.
- * The subscription starts at the earliest message, so that nothing published before the first consumer is lost
+ * Makes namespaces, topics and the subscriptions, as far as they are missing, and sets the namespaces' policies.
+ * A subscription starts at the earliest message, so that nothing published before the first consumer is lost
  * from its view. May be called any number of times and by several processes at once.
  *
  * An `updates` topic that exists keeps its number of partitions: another number would move users to other
@@ -61,6 +62,7 @@ export async function setUpTopics(adminUrl: string, options: TopicSetUpOptions =
   await admin.create(`persistent/${namespace}/dead-letter`);
   await admin.create(`persistent/${healthNamespace}/canary`);
   await ensureSubscription(admin, `${namespace}/updates`, subscription);
+  await ensureSubscription(admin, `${namespace}/dead-letter`, DEAD_LETTER_SUBSCRIPTION);
   return {
     updates: `persistent://${namespace}/updates`,
     deadLetter: `persistent://${namespace}/dead-letter`,
