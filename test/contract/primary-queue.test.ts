@@ -5,6 +5,7 @@ import { createMemoryBroker } from "../../shared/adapters/memory/memory-broker.t
 import { createPulsarNative } from "../../shared/adapters/pulsar-native/pulsar-native.ts";
 import { createPulsarWebSocket } from "../../shared/adapters/pulsar-websocket/pulsar-websocket.ts";
 import type { PrimaryQueue, Topic } from "../../shared/ports/primary-queue.ts";
+import { nativeIsInstalled } from "../support/native-client.ts";
 import { partitions } from "../support/pulsar-partitions.ts";
 import { startTcpProxy } from "../support/tcp-proxy.ts";
 import { describePrimaryQueue } from "./primary-queue.contract.ts";
@@ -81,17 +82,6 @@ const openWebSocket = () =>
   openOverNetwork(inject("servers").pulsarWebSocketUrl, (url) => createPulsarWebSocket({ url }));
 
 const openNative = () => openOverNetwork(inject("servers").pulsarUrl, (url) => createPulsarNative({ url }));
-
-/** The native part of pulsar-client is not on every machine. */
-async function nativeIsInstalled(): Promise<boolean> {
-  try {
-    const queue = await createPulsarNative({ url: "pulsar://127.0.0.1:1" });
-    await queue.close();
-    return true;
-  } catch {
-    return false;
-  }
-}
 
 describePrimaryQueue("memory broker", openMemory);
 describePrimaryQueue("pulsar websocket api", openWebSocket);
