@@ -106,11 +106,13 @@ export const MAX_DEPTH = 64;
 /**
  * The first value that JSON can't carry as it is, such as undefined, NaN, a Date or a class instance, or
  * undefined when there is none. For values that were not read from JSON.
+ *
+ * @param depth levels of the update around the value.
  */
-export function refuseNonJson(value: unknown, path: string, depth = 0): Refusal | undefined {
+export function refuseNonJson(value: unknown, path: string, depth: number): Refusal | undefined {
   if (value === null || typeof value === "string" || typeof value === "boolean") return undefined;
   if (typeof value === "number" && Number.isFinite(value)) return undefined;
-  if (depth > MAX_DEPTH)
+  if (depth >= MAX_DEPTH)
     return refuse("invalid_update", path, undefined, `nested deeper than ${MAX_DEPTH} levels, or circular`);
   if (Array.isArray(value)) return firstRefusal(value.entries(), path, depth);
   if (typeof value === "object" && isPlain(value)) return firstRefusal(Object.entries(value), path, depth);

@@ -38,7 +38,7 @@ export function envelopeOf(input: UpdateInput, nowMs: number): Update {
     ops,
     ...(trace === undefined ? {} : { trace }),
   };
-  assertAccepted(refuseNonJson(ops, "ops") ?? refuseEnvelope(update));
+  assertAccepted(refuseNonJson(ops, "ops", 1) ?? refuseEnvelope(update));
   return update;
 }
 

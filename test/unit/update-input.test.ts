@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import { decode } from "../../shared/domain/decode.ts";
 import type { Operation } from "../../shared/domain/envelope.ts";
 import { envelopeOf, type UpdateInput } from "../../shared/publish/update-input.ts";
 
@@ -24,4 +25,19 @@ test.each<[string, object, string]>([
   const refused = expect(() => envelopeOf({ ...valid, ...wrong } as UpdateInput, 7));
   refused.toThrow(expect.objectContaining({ code: "invalid_update" }));
   refused.toThrow(path);
+});
+
+test.each([
+  [64, true],
+  [65, false],
+])("an update of %i levels is taken by publisher and consumer alike: %s", (levels, taken) => {
+  // The first four are the update, its operations, one of them, and its body.
+  const deep: unknown = JSON.parse("[".repeat(levels - 4) + "]".repeat(levels - 4));
+  const published = () => envelopeOf({ ...valid, ops: setting(deep) }, 7);
+  const wrong = expect.objectContaining({ code: "invalid_update" });
+  taken ? expect(published).not.toThrow() : expect(published).toThrow(wrong);
+  const payload = JSON.stringify({ ...envelopeOf(valid, 7), ops: setting(deep) });
+  const provenance = { key: "shop:42", sizeBytes: payload.length, publishTimeMs: 7 };
+  const decoded = decode(payload, provenance, { maxUpdateBytes: 10_000, maxClockSkewMs: 0 }, 7);
+  expect("update" in decoded).toBe(taken);
 });
