@@ -23,7 +23,7 @@ export function addDecimal(a: Decimal, b: Decimal): Decimal {
   const text = sum.toFixed();
   const asNumber = Number(text);
   const exact = Number.isSafeInteger(asNumber) || !Number.isNaN(toMicros(asNumber));
-  return exact && new Big(asNumber).eq(sum) ? asNumber + 0 : text;
+  return exact && new Big(asNumber).eq(sum) ? asNumber : text;
 }
 
 /** Exactly a million times the value; NaN where it has more decimals or digits than a number takes. */

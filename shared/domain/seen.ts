@@ -31,26 +31,26 @@ export function sight(source: SeenSource, seq: number): Sighting {
   return "new";
 }
 
-/** The source with `seq` seen as well. */
+/** The source with `seq`, which is new to it, seen as well. */
 export function addSeen(name: string, source: SeenSource, seq: number, stamp: number): SeenSource {
-  const { intervals } = source;
-  const lastStamp = Math.max(source.lastStamp, stamp);
-  const end = intervals.length - 1;
-  if (end > 0 && seq === intervals[end]! + 1)
-    return { intervals: intervals.with(end, seq), lastStamp, blurredTo: source.blurredTo };
-  return bound(name, { intervals: insert(intervals, seq), lastStamp, blurredTo: source.blurredTo });
+  const { intervals, lastStamp, blurredTo } = source;
+  return bound(name, {
+    intervals: insert(intervals, seq),
+    lastStamp: Math.max(lastStamp, stamp),
+    blurredTo,
+  });
 }
 
+/** Searches from the end, where new numbers almost always belong. */
 function insert(intervals: readonly number[], seq: number): number[] {
-  let at = 0;
-  while (at < intervals.length && intervals[at + 1]! < seq - 1) at += 2;
-  if (at === intervals.length) return [...intervals, seq, seq];
-  const [from, to] = [intervals[at]!, intervals[at + 1]!];
-  if (seq < from - 1) return intervals.toSpliced(at, 0, seq, seq);
-  if (seq === from - 1) return intervals.with(at, seq);
-  if (seq <= to) return [...intervals];
-  const joinsNext = intervals[at + 2] === seq + 1;
-  return joinsNext ? intervals.toSpliced(at + 1, 2) : intervals.with(at + 1, seq);
+  let at = intervals.length;
+  while (at > 0 && intervals[at - 2]! > seq) at -= 2;
+  const joinsPrevious = at > 0 && intervals[at - 1] === seq - 1;
+  const joinsNext = intervals[at] === seq + 1;
+  if (joinsPrevious && joinsNext) return intervals.toSpliced(at - 1, 2);
+  if (joinsPrevious) return intervals.with(at - 1, seq);
+  if (joinsNext) return intervals.with(at, seq);
+  return intervals.toSpliced(at, 0, seq, seq);
 }
 
 /**

@@ -37,3 +37,13 @@ test("an everyday price stays a number, and keeps its digits", () => {
   expect(addDecimal(999_999_999.999999, 0.000001)).toBe(1_000_000_000);
   expect(addDecimal(1e15, 0.5)).toBe("1000000000000000.5");
 });
+
+test("zero has one form, whatever its sign and however it was reached", () => {
+  for (const zero of [
+    addDecimal(-0, -0),
+    addDecimal(-0.3, 0.3),
+    addDecimal(-1e-12, 1e-12),
+    addDecimal("-0.5", 0.5),
+  ])
+    expect(zero).toBe(0);
+});
