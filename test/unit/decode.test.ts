@@ -90,12 +90,25 @@ describe("a minimal message of another program", () => {
     ]);
   });
 
-  test("is refused where there is no ledger to identify it", () => {
+  test("has as much room in its number as a ledger and a batch may take", () => {
+    const position = { ...place, entryId: 2 ** 29 - 1, batchIndex: 2 ** 12 - 1 };
     const decoded = read(
-      { tenantId: "t", userId: "u", event: { name: "e" } },
-      { key: "", sizeBytes: 1, publishTimeMs: 0 },
+      { tenantId: "shop", userId: "42", event: { name: "e" } },
+      { ...provenance, position },
     );
-    expect(decoded).toMatchObject({ refusal: { code: "invalid_update", path: "src" } });
+    expect(decoded).toMatchObject({ update: { seq: 5 * 2 ** 41 } });
+  });
+
+  test.each<[string, object | undefined]>([
+    ["there is no ledger", undefined],
+    ["a ledger has too many entries", { ...place, entryId: 2 ** 29 }],
+    ["a batch has too many messages", { ...place, batchIndex: 2 ** 12 }],
+  ])("is refused where %s to identify it", (_, position) => {
+    const from = { ...provenance, position } as typeof provenance;
+    const decoded = read({ tenantId: "t", userId: "u", event: { name: "e" } }, from);
+    expect(decoded).toMatchObject({
+      refusal: { code: "invalid_update", path: "src", message: expect.stringContaining("Pulsar topic") },
+    });
   });
 });
 
@@ -176,9 +189,14 @@ describe("a refusal names code, path and value", () => {
       });
   });
 
-  test("a source that is kept for the ledger", () => {
-    expect(read({ ...envelope, src: "ledger:0.0" })).toMatchObject({ refusal: { path: "src" } });
-  });
+  test.each(["ledger:0.0", "ledger:userId:0.0", "unordered-ledger:0.0"])(
+    "source %s, kept for the ledger",
+    (src) => {
+      expect(read({ ...envelope, src })).toMatchObject({
+        refusal: { code: "invalid_update", path: "src", message: "is kept for places in the ledger" },
+      });
+    },
+  );
 
   test("too large, by the size the broker delivered", () => {
     expect(read(envelope, { ...provenance, sizeBytes: 10_001 })).toMatchObject({
