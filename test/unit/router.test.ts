@@ -1,7 +1,8 @@
-import { expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import type { FleetState, RouteStore } from "../../shared/ports/route-store.ts";
+import type { Path } from "../../shared/ports/update-queue.ts";
 import type { Breaker } from "../../shared/routing/breaker.ts";
-import { startRouter } from "../../shared/routing/router.ts";
+import { type Route, startRouter } from "../../shared/routing/router.ts";
 
 const VOTE_TTL_MS = 3_000;
 
@@ -69,3 +70,135 @@ test.each([-7_200_000, 0, 7_200_000])(
     await router.close();
   },
 );
+
+describe("beside a fleet", () => {
+  const vote = (voter: string, route: Path) => ({ voter, route, reason: "", expiresAtMs: 0 });
+  const onPulsar: FleetState = { route: "pulsar", sinceMs: 0, override: undefined, votes: [] };
+
+  /** A router whose store says what `hears` gives, and whose own breaker is open when `verdict` says sqs. */
+  function start(hears: () => FleetState, { withStore = true, voteEveryMs = 1_000_000 } = {}) {
+    const local = { verdict: "pulsar" as Path, nowMs: 1_000_000, changed: () => {} };
+    const changes: Route[] = [];
+    const store = { vote: vi.fn(async () => hears()), withdraw: vi.fn(async () => {}) };
+    const router = startRouter({
+      breaker: {
+        verdict: () => ({ route: local.verdict, reason: `breaker says ${local.verdict}` }),
+        onChange(listener: () => void) {
+          local.changed = listener;
+        },
+      } as Partial<Breaker> as Breaker,
+      routeStore: withStore ? (store as Partial<RouteStore> as RouteStore) : undefined,
+      voter: "one",
+      voteEveryMs,
+      voteTtlMs: VOTE_TTL_MS,
+      now: () => local.nowMs,
+      onChange: (route) => changes.push(route),
+    });
+    return { router, store, local, changes };
+  }
+
+  test("it goes by the fleet, and votes with its own breaker's verdict", async () => {
+    const votes = [vote("one", "pulsar"), vote("two", "sqs"), vote("three", "sqs")];
+    const { router, store } = start(() => ({ ...onPulsar, route: "sqs", votes }));
+    await router.refresh();
+    expect(router.route()).toEqual({ path: "sqs", by: "fleet", why: "2 of 3 processes vote for sqs" });
+    expect(router.fleet()).toEqual({ state: { ...onPulsar, route: "sqs", votes }, error: undefined });
+    const own = { voter: "one", route: "pulsar", reason: "breaker says pulsar" };
+    expect(store.vote).toHaveBeenLastCalledWith(own, VOTE_TTL_MS);
+    await router.close();
+  });
+
+  test("it votes again and again, and at once when its breaker changes", async () => {
+    const often = start(() => onPulsar, { voteEveryMs: 5 });
+    await vi.waitFor(() => expect(often.store.vote.mock.calls.length).toBeGreaterThan(2));
+    await often.router.close();
+    const { router, store, local } = start(() => onPulsar);
+    expect(store.vote).toHaveBeenCalledTimes(1);
+    local.verdict = "sqs";
+    local.changed();
+    expect(store.vote).toHaveBeenCalledTimes(2);
+    expect(store.vote).toHaveBeenLastCalledWith(expect.objectContaining({ route: "sqs" }), VOTE_TTL_MS);
+    await router.close();
+  });
+
+  test("it goes by its own breaker while the store is away, and says why", async () => {
+    let away = false;
+    const { router, local } = start(() => {
+      if (away) throw new Error("connection refused");
+      return onPulsar;
+    });
+    await router.refresh();
+    away = true;
+    local.verdict = "sqs";
+    expect(router.route()).toMatchObject({ path: "pulsar", by: "fleet" });
+    await router.refresh();
+    expect(router.route()).toEqual({ path: "sqs", by: "local", why: "breaker says sqs" });
+    expect(router.fleet()).toEqual({ state: onPulsar, error: "connection refused" });
+    away = false;
+    await router.refresh();
+    expect(router.route()).toMatchObject({ path: "pulsar", by: "fleet" });
+    expect(router.fleet().error).toBeUndefined();
+    await router.close();
+  });
+
+  test("an override whose end it can't tell does not outlive the store", async () => {
+    let away = false;
+    const override = {
+      route: "sqs" as const,
+      reason: "drill",
+      name: "ann",
+      setAtMs: 0,
+      expiresAtMs: 9_000_000,
+    };
+    const { router } = start(() => {
+      if (away) throw new Error("connection refused");
+      return { ...onPulsar, override, votes: [vote("two", "pulsar")] };
+    });
+    await router.refresh();
+    expect(router.route()).toEqual({ path: "sqs", by: "override", why: "ann: drill" });
+    away = true;
+    await router.refresh();
+    expect(router.route()).toMatchObject({ path: "pulsar", by: "local" });
+    await router.close();
+  });
+
+  test("each change of the route is told once, with the time of it", async () => {
+    let heard = onPulsar;
+    const { router, local, changes } = start(() => heard);
+    await router.refresh();
+    local.nowMs += 1_000;
+    await router.refresh();
+    expect(changes).toEqual([router.route()]);
+    expect(router.sinceMs()).toBe(1_000_000);
+    heard = { ...onPulsar, route: "sqs" };
+    await router.refresh();
+    local.nowMs += 1_000;
+    await router.refresh();
+    expect(changes.map(({ path, by }) => [path, by])).toEqual([
+      ["pulsar", "fleet"],
+      ["sqs", "fleet"],
+    ]);
+    expect(router.sinceMs()).toBe(1_001_000);
+    await router.close();
+  });
+
+  test("at its end it stops voting, and withdraws its vote", async () => {
+    const { router, store } = start(() => onPulsar, { voteEveryMs: 5 });
+    await router.refresh();
+    await router.close();
+    expect(store.withdraw).toHaveBeenCalledExactlyOnceWith("one");
+    const votes = store.vote.mock.calls.length;
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    expect(store.vote).toHaveBeenCalledTimes(votes);
+  });
+
+  test("without a store it goes by its own breaker alone", async () => {
+    const { router, local, changes } = start(() => onPulsar, { withStore: false });
+    expect(router.route()).toEqual({ path: "pulsar", by: "local", why: "breaker says pulsar" });
+    local.verdict = "sqs";
+    local.changed();
+    expect(changes.map(({ path }) => path)).toEqual(["pulsar", "sqs"]);
+    expect(router.fleet()).toEqual({ state: undefined, error: undefined });
+    await router.close();
+  });
+});
