@@ -100,3 +100,102 @@ test("at any steady error rate it opens at most twice in any 60 s", async () => 
     breaker.close();
   }
 });
+
+describe("what it tells", () => {
+  test("its state, since when and why, through an opening and a closing", async () => {
+    const breaker = createBreaker(options);
+    const startMs = Date.now();
+    const told: ReturnType<Breaker["state"]>[] = [];
+    breaker.onChange((state) => told.push(state));
+    const none = { openings: 0, calls: 0, failures: 0, refused: 0, goodSamplesInRow: 0 };
+    expect(breaker.state()).toEqual({
+      state: "closed",
+      sinceMs: startMs,
+      reason: "no failures yet",
+      ...none,
+    });
+    expect(breaker.verdict()).toEqual({ route: "pulsar", reason: "no failures yet" });
+
+    await samples(breaker, 1, good);
+    await samples(breaker, 2, bad);
+    const why = "2 of 3 calls to Pulsar failed in 2000 ms, the last: timed out";
+    const opened = {
+      state: "open",
+      sinceMs: startMs + 1_000,
+      reason: why,
+      openings: 1,
+      calls: 3,
+      failures: 2,
+    };
+    expect(told).toEqual([{ ...opened, refused: 0, goodSamplesInRow: 0 }]);
+    expect(breaker.verdict()).toEqual({ route: "sqs", reason: why });
+
+    await samples(breaker, 11, good);
+    const closedAtMs = startMs + 1_000 + options.minOpenMs;
+    expect(told[1]).toMatchObject({
+      state: "closed",
+      sinceMs: closedAtMs,
+      reason: "10 good samples in a row",
+    });
+    expect(breaker.verdict().route).toBe("pulsar");
+    breaker.close();
+  });
+
+  test("of a call its result or its error, of a sample its error only", async () => {
+    const breaker = createBreaker(options);
+    expect(await breaker.guard(async () => 7)).toBe(7);
+    await expect(breaker.guard(bad)).rejects.toThrow("timed out");
+    expect(await breaker.sample(good)).toBeUndefined();
+    expect(await breaker.sample(bad)).toEqual(new Error("timed out"));
+    await expect(breaker.guard(bad)).rejects.toThrow("timed out");
+    expect(breaker.state()).toMatchObject({ state: "open", calls: 5, failures: 3 });
+    expect([await breaker.sample(good), await breaker.sample(bad)]).toEqual([
+      undefined,
+      new Error("timed out"),
+    ]);
+    await expect(breaker.guard(good)).rejects.toThrow("the breaker is open: 3 of 5 calls");
+    breaker.close();
+  });
+});
+
+describe("at the bounds", () => {
+  test("half of the calls may fail, and those before the window do not count", async () => {
+    const breaker = createBreaker(options);
+    for (const call of [good, good, good, bad, bad, bad]) await breaker.sample(call);
+    expect(breaker.state().state).toBe("closed");
+    await vi.advanceTimersByTimeAsync(options.windowMs + 200);
+    await samples(breaker, 2, bad);
+    expect(breaker.state()).toMatchObject({ state: "closed", calls: 2, failures: 2 });
+    await samples(breaker, 1, bad);
+    expect(breaker.state().state).toBe("open");
+    breaker.close();
+  });
+
+  test.each(["queue_send_refused", "queue_closed"])("%s is no failure, another code is", async (code) => {
+    const breaker = createBreaker(options);
+    const failing = (other: string) => async () => Promise.reject(new KeylineError(other, "no"));
+    await samples(breaker, 4, failing(code));
+    expect(breaker.state()).toMatchObject({ state: "closed", failures: 0 });
+    await samples(breaker, 4, failing("queue_send_failed"));
+    expect(breaker.state().state).toBe("open");
+    breaker.close();
+  });
+
+  test("after a second opening it stays open until the first is 60 s ago", async () => {
+    const breaker = createBreaker({ ...options, minOpenMs: 0, goodSamplesToClose: 1 });
+    const openedAtMs: number[] = [];
+    breaker.onChange(({ state, sinceMs }) => state === "open" && openedAtMs.push(sinceMs));
+    await samples(breaker, 3, bad);
+    await samples(breaker, 1, good);
+    expect(breaker.state().state).toBe("closed");
+    await samples(breaker, 8, bad);
+    expect(openedAtMs).toHaveLength(2);
+    await vi.advanceTimersByTimeAsync(openedAtMs[0]! + 60_000 - 1 - Date.now());
+    await breaker.sample(good);
+    expect(breaker.state().state).toBe("open");
+    await vi.advanceTimersByTimeAsync(1);
+    await breaker.sample(good);
+    expect(breaker.state()).toMatchObject({ state: "closed", openings: 2 });
+    breaker.close();
+  });
+});
