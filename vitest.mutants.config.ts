@@ -18,6 +18,8 @@ export default defineConfig({
   test: {
     include: ["test/{unit,property}/**/*.test.ts"],
     exclude: [`test/unit/${elsewhere}.test.ts`],
+    // One worker for all suites of a mutant.
+    isolate: false,
     testTimeout: 30_000,
     setupFiles: ["test/support/mutants-setup.ts"],
     sequence: { sequencer: QuickFirst },

@@ -26,7 +26,10 @@ const updates: Update[] = [
   },
 ];
 const lastUpdate = { id: "b-7", at: 40, path: "pulsar", appliedAtMs: 50, lagMs: 2 };
-const profile = { ...apply(EMPTY_PROFILE, updates, limits, 50).profile, mark: 3, prunedAtMs: 45 };
+const profileOf = (counted: Update[]) => ({
+  ...apply(EMPTY_PROFILE, counted, limits, 50).profile,
+  ...{ mark: 3, prunedAtMs: 45 },
+});
 
 /** What stores hold of this format: a build that can't read it, or writes it otherwise, needs another number. */
 const format1 = JSON.stringify([
@@ -50,6 +53,7 @@ const format1 = JSON.stringify([
 ]);
 
 test("format 1 is written and read as it always was", () => {
+  const profile = profileOf(updates);
   expect(encodeProfile(profile, lastUpdate)).toBe(format1);
   expect(decodeProfile(format1)).toEqual({ profile, lastUpdate });
 });

@@ -21,9 +21,8 @@ const sources = (profile: Profile) => [...profile.seen.keys()].sort();
 const HORIZON_MS = START_MS + limits.horizonMs;
 
 describe("a profile is looked through", () => {
-  const profile = profileOf(update("a", START_MS));
-
   test("once a day", () => {
+    const profile = profileOf(update("a", START_MS));
     expect(prune(profile, limits, START_MS + DAY_MS - 1)).toBe(profile);
     expect(prune(profile, limits, START_MS + DAY_MS)).toEqual({ ...profile, prunedAtMs: START_MS + DAY_MS });
   });
@@ -91,18 +90,17 @@ describe("beyond the horizon", () => {
 });
 
 describe("beyond the number of sources", () => {
-  const heard = ["c", "a", "e", "b", "d"].map((src, i) => update(src, START_MS + i * MINUTE_MS));
-  const profile = profileOf(...heard.toReversed());
+  const heard = () => ["c", "a", "e", "b", "d"].map((src, i) => update(src, START_MS + i * MINUTE_MS));
   const lastHeardMs = START_MS + 4 * MINUTE_MS;
 
   test("those are forgotten that were heard from longest ago, and the mark stands above them", () => {
-    const pruned = prune(profile, limits, lastHeardMs + 20 * MINUTE_MS);
+    const pruned = prune(profileOf(...heard().toReversed()), limits, lastHeardMs + 20 * MINUTE_MS);
     expect(sources(pruned)).toEqual(["b", "d", "e"]);
     expect(pruned.mark).toBe(stampAt(START_MS + MINUTE_MS));
   });
 
   test("those stay that were heard from in the last 15 minutes", () => {
-    const pruned = prune(profile, limits, START_MS + 16 * MINUTE_MS);
+    const pruned = prune(profileOf(...heard().toReversed()), limits, START_MS + 16 * MINUTE_MS);
     expect(sources(pruned)).toEqual(["a", "b", "d", "e"]);
     expect(pruned.mark).toBe(stampAt(START_MS));
   });
