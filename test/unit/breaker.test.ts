@@ -181,6 +181,17 @@ describe("at the bounds", () => {
     breaker.close();
   });
 
+  test("however long it was open, one good sample does not close it", async () => {
+    const breaker = createBreaker(options);
+    await samples(breaker, 3, bad);
+    await vi.advanceTimersByTimeAsync(10 * options.minOpenMs);
+    await samples(breaker, 2, good);
+    expect(breaker.state()).toMatchObject({ state: "open", goodSamplesInRow: 2 });
+    await samples(breaker, 1, good);
+    expect(breaker.state().state).toBe("closed");
+    breaker.close();
+  });
+
   test("after a second opening it stays open until the first is 60 s ago", async () => {
     const breaker = createBreaker({ ...options, minOpenMs: 0, goodSamplesToClose: 1 });
     const openedAtMs: number[] = [];
