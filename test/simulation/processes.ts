@@ -36,6 +36,7 @@ const environment = {
   MAX_ROUNDS: "2",
   MAX_CACHE_BYTES: "1000000",
   MAX_NUMBERED_USERS: "20",
+  TAIL_MS: "15000",
 };
 
 export const consumerLimits = { maxInFlightMessages: Number(environment.MAX_IN_FLIGHT_MESSAGES) };
