@@ -1,21 +1,16 @@
-import { type ChildProcess, spawn } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { createInterface } from "node:readline";
-import { GetQueueAttributesCommand } from "@aws-sdk/client-sqs";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { localSqsClient } from "../../localstack/create-queues.ts";
-import { openStores } from "../../shared/adapters/open.ts";
 import type { Update } from "../../shared/domain/envelope.ts";
-import { attributes } from "../../shared/domain/profile.ts";
-import { decodeProfile } from "../../shared/domain/profile-record.ts";
-import type { ProfileStore } from "../../shared/ports/profile-store.ts";
+import { getJson } from "../support/get-json.ts";
 import { expectedProfile } from "../support/oracle.ts";
-import type { PublisherTask } from "../support/publisher-process.ts";
 import { type RealStack, startRealStack } from "../support/real-stack.ts";
-import { exitOf, type ServiceProcess, startService } from "../support/service-process.ts";
+import { type ServiceProcess, startService } from "../support/service-process.ts";
+import { type PublisherProcess, startPublisher } from "../support/start-publisher.ts";
+import { undelivered } from "../support/undelivered.ts";
 import { until as untilWithin } from "../support/until.ts";
+import { openProfileReader, type ProfileReader, visible } from "../support/visible-profiles.ts";
 
 const SEED = Number(process.env.SEED ?? 20261121);
 const UPDATES = 50_000;
@@ -33,7 +28,7 @@ const until = (what: string, condition: () => boolean | Promise<boolean>) =>
 describe(`failover with seed ${SEED}`, () => {
   const directory = mkdtempSync(join(tmpdir(), "keyline-failover-"));
   const services: ServiceProcess[] = [];
-  const publishers: ChildProcess[] = [];
+  const publishers: PublisherProcess[] = [];
   let stack: RealStack;
 
   beforeAll(async () => {
@@ -56,7 +51,7 @@ describe(`failover with seed ${SEED}`, () => {
 
   test("nothing is lost, doubled or reordered while brokers and consumers break", async () => {
     const [first] = [await startConsumer(), await startConsumer()];
-    const fleet = Array.from({ length: PUBLISHERS }, (_, index) => startPublisher(index));
+    const fleet = Array.from({ length: PUBLISHERS }, (_, index) => publisherOf(index));
     const sent = () => fleet.reduce((sum, publisher) => sum + publisher.sent(), 0);
 
     await until("an eighth is sent", () => sent() >= UPDATES / 8);
@@ -76,10 +71,10 @@ describe(`failover with seed ${SEED}`, () => {
     expect(acknowledged).toHaveLength(UPDATES);
 
     // First every copy is delivered, so that one that counts twice is seen.
-    await until("nothing is left undelivered", async () => (await undelivered()) === 0);
+    await until("nothing is left undelivered", async () => (await undelivered(stack)) === 0);
     await expectProfiles(acknowledged);
 
-    const { lines } = (await get(`${replacement.adminUrl}/admin/audit`)) as {
+    const { lines } = (await getJson(`${replacement.adminUrl}/admin/audit`)) as {
       lines: { action: string; route: string }[];
     };
     const routes = lines.filter(({ action }) => action === "fleet").map(({ route }) => route);
@@ -89,93 +84,52 @@ describe(`failover with seed ${SEED}`, () => {
     expect(await Promise.all(services.slice(1).map(({ exited }) => exited))).toEqual([0, 0]);
   }, 420_000);
 
-  function startPublisher(index: number) {
+  function publisherOf(index: number) {
     const outputFile = join(directory, `acknowledged-${index}.ndjson`);
-    const task: PublisherTask = {
-      seed: SEED + index,
-      updates: UPDATES / PUBLISHERS,
-      users: USERS,
-      perSecond: PER_SECOND / PUBLISHERS,
-      outputFile,
-    };
-    const child = spawn(process.execPath, ["test/support/publisher-process.ts", JSON.stringify(task)], {
-      env: { ...process.env, ...stack.environment, LOG_LEVEL: "fatal" },
-      stdio: ["ignore", "pipe", "inherit"],
-    });
-    publishers.push(child);
-    let sent = 0;
-    createInterface(child.stdout).on("line", (line) => {
-      const progress = JSON.parse(line) as { sent?: number; done?: true };
-      if (progress.sent !== undefined) sent = progress.sent;
-      if (progress.done) console.log(`publisher ${index}: ${line}`);
-    });
-    const done = exitOf(child).then((code) => {
+    const publisher = startPublisher(
+      {
+        seed: SEED + index,
+        updates: UPDATES / PUBLISHERS,
+        users: USERS,
+        perSecond: PER_SECOND / PUBLISHERS,
+        outputFile,
+      },
+      stack.environment,
+    );
+    publishers.push(publisher);
+    const done = publisher.exited.then((code) => {
       if (code !== 0) throw new Error(`publisher ${index} ended with ${code}`);
+      console.log(`publisher ${index}: ${JSON.stringify(publisher.summary())}`);
       const lines = readFileSync(outputFile, "utf8").trim().split("\n");
       return lines.map((line) => JSON.parse(line) as Update);
     });
-    return { sent: () => sent, done };
+    return { sent: publisher.sent, done };
   }
 
   async function expectProfiles(updates: Update[]): Promise<void> {
     const byUser = Map.groupBy(updates, ({ userId }) => userId);
-    const { store, connection } = openStores({
-      redisUrl: stack.urls.redis,
-      redisKeyPrefix: "kl:",
-      redisCommandTimeoutMs: 5_000,
-    });
+    const reader = openProfileReader(stack.urls.redis);
     try {
       const expectedCount = updates.length;
       await until(
         "every update is counted",
-        async () => (await countedBy(store, byUser.keys())) >= expectedCount,
+        async () => (await countedBy(reader, byUser.keys())) >= expectedCount,
       );
-      for (const [userId, own] of byUser)
-        expect(await visible(store, userId), userId).toEqual(expectedProfile(own));
+      for (const [userId, own] of byUser) {
+        const profile = await reader.read(userId);
+        expect(profile && visible(profile), userId).toEqual(expectedProfile(own));
+      }
     } finally {
-      await store.close();
-      await connection.close();
+      await reader.close();
     }
-  }
-
-  async function undelivered(): Promise<number> {
-    const statistics = (await get(
-      `${stack.urls.admin}/admin/v2/persistent/public/keyline/updates/partitioned-stats`,
-    )) as { subscriptions: Record<string, { msgBacklog: number }> };
-    const sqs = localSqsClient(stack.urls.sqs);
-    const { Attributes = {} } = await sqs.send(
-      new GetQueueAttributesCommand({
-        QueueUrl: stack.environment.SQS_QUEUE_URL,
-        AttributeNames: ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"],
-      }),
-    );
-    sqs.destroy();
-    const queued = Object.values(Attributes).reduce((sum, count) => sum + Number(count), 0);
-    return statistics.subscriptions["audience-update"]!.msgBacklog + queued;
   }
 });
 
-async function visible(store: ProfileStore, userId: string) {
-  const record = await store.load({ tenant: "chaos", userId });
-  if (!record) return undefined;
-  const { profile } = decodeProfile(record.machinery);
-  return {
-    attributes: attributes(profile),
-    events: Object.fromEntries(profile.events),
-    updates: profile.updates,
-  };
-}
-
-async function countedBy(store: ProfileStore, users: Iterable<string>): Promise<number> {
-  const profiles = await Promise.all(Array.from(users, (userId) => visible(store, userId)));
+async function countedBy(reader: ProfileReader, users: Iterable<string>): Promise<number> {
+  const profiles = await Promise.all(Array.from(users, (userId) => reader.read(userId)));
   return profiles.reduce((sum, profile) => sum + (profile?.updates ?? 0), 0);
 }
 
 async function breaker(service: ServiceProcess): Promise<{ route: string }> {
-  return (await get(`${service.adminUrl}/admin/breaker`)) as { route: string };
-}
-
-async function get(url: string): Promise<unknown> {
-  const response = await fetch(url, { signal: AbortSignal.timeout(5_000) });
-  return response.json();
+  return (await getJson(`${service.adminUrl}/admin/breaker`)) as { route: string };
 }

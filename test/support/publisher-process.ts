@@ -1,12 +1,17 @@
 /**
  * A publisher as a process of its own: publishes seeded updates at a steady rate and writes each one that was
  * acknowledged, as the envelope that was sent, to a file. Arguments as JSON; progress on standard output.
+ * SIGTERM ends it early, once all that it has begun is acknowledged.
  */
 
-import { once } from "node:events";
-import { createWriteStream } from "node:fs";
+import { openSync, writeSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
-import { connectPublisher, PublishError, type Update } from "../../shared/publish/connect-publisher.ts";
+import {
+  connectPublisher,
+  PublishError,
+  type Receipt,
+  type Update,
+} from "../../shared/publish/connect-publisher.ts";
 import { seededOperations, seededRandom } from "./seeded-updates.ts";
 
 export type PublisherTask = {
@@ -16,21 +21,44 @@ export type PublisherTask = {
   perSecond: number;
   /** NDJSON of acknowledged updates. */
   outputFile: string;
+  /** When given, each update is marked, and what happens to it before its acknowledgement is written too. */
+  journal?: {
+    /** NDJSON of JournalLines. */
+    file: string;
+    /** Starts the marks of this incarnation; no other has the same. */
+    name: string;
+  };
 };
+
+/**
+ * `intent`: written before the update is sent, so that of a publisher that is killed it is known what may have
+ * been sent. `failed`: neither path took it in time, so it may have happened; it is sent again.
+ */
+export type JournalLine = { intent: Intent } | { failed: string };
+
+/** An update before it has an identity. Its mark is a member of the set `marks`, and so stands in the profile. */
+export type Intent = Pick<Update, "userId" | "at" | "ops"> & { mark: string };
 
 const MAX_UNDER_WAY = 2_000;
 
 const task = JSON.parse(process.argv[2]!) as PublisherTask;
 const random = seededRandom(task.seed);
+let ending = false;
+process.on("SIGTERM", () => {
+  ending = true;
+});
 const publisher = await connectPublisher();
-const output = createWriteStream(task.outputFile);
+// Written at once, not by a stream: a SIGKILL loses nothing of it.
+const output = openSync(task.outputFile, "a");
+const journal = task.journal && { ...task.journal, descriptor: openSync(task.journal.file, "a") };
 const startedAtMs = Date.now();
+const startedMs = performance.now();
 const underWay = new Set<Promise<void>>();
 const latenciesMs: number[] = [];
 
-for (let sent = 0; sent < task.updates; sent += 1) {
-  const dueMs = startedAtMs + (sent * 1000) / task.perSecond;
-  await sleep(Math.max(0, dueMs - Date.now()));
+for (let sent = 0; sent < task.updates && !ending; sent += 1) {
+  const dueMs = startedMs + (sent * 1000) / task.perSecond;
+  await sleep(Math.max(0, dueMs - performance.now()));
   while (underWay.size >= MAX_UNDER_WAY) await Promise.race(underWay);
   const publishing = publish(sent);
   underWay.add(publishing);
@@ -38,8 +66,6 @@ for (let sent = 0; sent < task.updates; sent += 1) {
   if (sent % 500 === 0) console.log(JSON.stringify({ sent }));
 }
 await Promise.all(underWay);
-output.end();
-await once(output, "finish");
 const { published } = publisher.counts();
 await publisher.close();
 latenciesMs.sort((a, b) => a - b);
@@ -47,20 +73,26 @@ const p99 = latenciesMs[Math.floor(latenciesMs.length * 0.99)];
 console.log(JSON.stringify({ done: true, published, p99Ms: p99, longestMs: latenciesMs.at(-1) }));
 
 async function publish(number: number): Promise<void> {
-  const input = {
-    tenant: "chaos",
-    userId: `user-${Math.floor(random() * task.users)}`,
-    ops: seededOperations(random),
-    at: startedAtMs + number,
-  };
-  const beganMs = Date.now();
-  const { src, seq, stamp } = await publisher.publish(input).catch(resendUntilTaken);
-  latenciesMs.push(Date.now() - beganMs);
+  const userId = `user-${Math.floor(random() * task.users)}`;
+  const input = { tenant: "chaos", userId, ops: seededOperations(random), at: startedAtMs + number };
+  const mark = `${journal?.name}-${number}`;
+  if (journal) {
+    input.ops.push({ kind: "add", body: { marks: [mark] } });
+    note({ intent: { mark, userId, at: input.at, ops: input.ops } });
+  }
+  const beganMs = performance.now();
+  const { src, seq, stamp } = await publisher.publish(input).catch((error) => resendUntilTaken(error, mark));
+  latenciesMs.push(performance.now() - beganMs);
   const update: Update = { v: 1, src, seq, stamp, ...input };
-  output.write(`${JSON.stringify(update)}\n`);
+  writeSync(output, `${JSON.stringify(update)}\n`);
 }
 
-async function resendUntilTaken(error: unknown): Promise<{ src: string; seq: number; stamp: number }> {
+async function resendUntilTaken(error: unknown, mark: string): Promise<Receipt> {
   if (!(error instanceof PublishError)) throw error;
-  return publisher.resend(error.update).catch(resendUntilTaken);
+  note({ failed: mark });
+  return publisher.resend(error.update).catch((again) => resendUntilTaken(again, mark));
+}
+
+function note(line: JournalLine): void {
+  if (journal) writeSync(journal.descriptor, `${JSON.stringify(line)}\n`);
 }

@@ -2,21 +2,25 @@ import { connect, createServer, type Socket } from "node:net";
 
 /**
  * A TCP proxy on 127.0.0.1 between a client and a server, to break the line between them:
- * working -> cut (connections are reset, new ones too) or stalled (half-open: connections stay, no byte
- * passes, also none of new ones) -> working.
+ * working -> cut (connections are reset, new ones too), stalled (half-open: connections stay, no byte passes,
+ * also none of new ones) or slow (each byte comes late, and few in a second) -> working.
  */
 export type TcpProxy = {
   /** `127.0.0.1:port` */
   address: string;
   cut(): void;
   stall(): void;
+  slow(by: Slowness): void;
   /** Stalled connections stay dead; those that the client has left meanwhile end at the server too. */
   restore(): void;
   bytesToClient(): number;
   close(): Promise<void>;
 };
 
-type Line = { kind: "working" } | { kind: "cut" } | { kind: "stalled" };
+/** Of each direction of each connection. */
+export type Slowness = { delayMs: number; bytesPerSecond: number };
+
+type Line = { kind: "working" } | { kind: "cut" } | { kind: "stalled" } | ({ kind: "slow" } & Slowness);
 
 /**
  * @param target `host:port`. The server's answers that name it name the proxy instead (Pulsar's lookup tells
@@ -49,14 +53,17 @@ export async function startTcpProxy(target: string): Promise<TcpProxy> {
       socket.on("error", () => {});
       socket.on("close", end);
     }
-    client.on("data", (chunk) => {
+    const slowness = () => (line.kind === "slow" ? line : undefined);
+    const toServer = createLane(slowness, (chunk) => {
       if (!pair.stalled) server.write(chunk);
     });
-    server.on("data", (chunk) => {
+    const toClient = createLane(slowness, (chunk) => {
       if (pair.stalled) return;
       bytesToClient += chunk.length;
       client.write(renamed(chunk, target, address));
     });
+    client.on("data", toServer);
+    server.on("data", toClient);
   });
 
   const chosen = await listen(listener, port.length);
@@ -76,6 +83,9 @@ export async function startTcpProxy(target: string): Promise<TcpProxy> {
       line = { kind: "stalled" };
       for (const pair of pairs) pair.stalled = true;
     },
+    slow(by) {
+      line = { kind: "slow", ...by };
+    },
     restore() {
       line = { kind: "working" };
       for (const pair of pairs) {
@@ -94,6 +104,24 @@ export async function startTcpProxy(target: string): Promise<TcpProxy> {
       pairs.clear();
       return new Promise((resolve) => listener.close(() => resolve()));
     },
+  };
+}
+
+/** Passes chunks on in their order, each when it is due; after a slow time what waits still comes first. */
+function createLane(slowness: () => Slowness | undefined, pass: (chunk: Buffer) => void) {
+  const waiting: Buffer[] = [];
+  let freeAtMs = 0;
+  return (chunk: Buffer) => {
+    const slow = slowness();
+    if (slow === undefined && waiting.length === 0) {
+      pass(chunk);
+      return;
+    }
+    const { delayMs, bytesPerSecond } = slow ?? { delayMs: 0, bytesPerSecond: Number.POSITIVE_INFINITY };
+    const nowMs = performance.now();
+    freeAtMs = Math.max(freeAtMs, nowMs) + (chunk.length / bytesPerSecond) * 1000;
+    waiting.push(chunk);
+    setTimeout(() => pass(waiting.shift()!), freeAtMs + delayMs - nowMs);
   };
 }
 

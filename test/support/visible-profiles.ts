@@ -1,0 +1,38 @@
+import { openStores } from "../../shared/adapters/open.ts";
+import { attributes, type Profile } from "../../shared/domain/profile.ts";
+import { decodeProfile } from "../../shared/domain/profile-record.ts";
+import type { ExpectedProfile } from "./oracle.ts";
+
+export type ProfileReader = {
+  /** Undefined where the store has no such user. */
+  read(userId: string): Promise<Profile | undefined>;
+  close(): Promise<void>;
+};
+
+/** Reads profiles of the tenant `chaos`, past every service. */
+export function openProfileReader(redisUrl: string): ProfileReader {
+  const { store, connection } = openStores({
+    redisUrl,
+    redisKeyPrefix: "kl:",
+    redisCommandTimeoutMs: 5_000,
+  });
+  return {
+    async read(userId) {
+      const record = await store.load({ tenant: "chaos", userId });
+      return record && decodeProfile(record.machinery).profile;
+    },
+    async close() {
+      await store.close();
+      await connection.close();
+    },
+  };
+}
+
+/** What the oracle speaks of. */
+export function visible(profile: Profile): ExpectedProfile {
+  return {
+    attributes: attributes(profile),
+    events: Object.fromEntries(profile.events),
+    updates: profile.updates,
+  };
+}
