@@ -1,11 +1,17 @@
 /** Real servers of one test's own, to be frozen and killed: Pulsar, LocalStack and Redis as host processes. */
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { freePort } from "../../deploy/local/free-ports.ts";
 import { installLocalStack, type LocalStackServer, startLocalStack } from "../../deploy/local/localstack.ts";
 import { freePulsarPorts, type PulsarServer, startPulsar } from "../../deploy/local/pulsar.ts";
 import { installPulsar } from "../../deploy/local/pulsar-installation.ts";
-import { installRedis, startRedis } from "../../deploy/local/redis.ts";
+import {
+  installRedis,
+  type RedisInstallation,
+  type RedisServer,
+  startRedis,
+} from "../../deploy/local/redis.ts";
 import {
   createQueues,
   localAwsEnvironment,
@@ -17,11 +23,16 @@ import { setUpTopics } from "../../shared/adapters/pulsar-admin/set-up.ts";
 export type RealStack = {
   pulsar(): PulsarServer;
   localStack(): LocalStackServer;
+  redis(): RedisServer;
   /** Kills the broker as a crash would, and starts it again on its data. */
   crashPulsar(downMs: number): Promise<void>;
+  /** The same with Redis. */
+  crashRedis(downMs: number): Promise<void>;
   /** Creates a subscription on the updates topic, from its earliest message on. */
   subscribe(subscription: string): Promise<void>;
   urls: { admin: string; sqs: string; redis: string };
+  /** Where Redis has its append-only file. */
+  redisDirectory: string;
   /** What a service needs in its environment. */
   environment: Record<string, string>;
   close(): Promise<void>;
@@ -32,6 +43,8 @@ export async function startRealStack(options: {
   tuning: "quick" | "full";
   /** Settings of Pulsar's standalone.conf that replace the stack's own. */
   settings?: Record<string, string>;
+  /** Settings of Redis beside the project's own. */
+  redisSettings?: Record<string, string>;
   report: (line: string) => void;
 }): Promise<RealStack> {
   const directory = mkdtempSync(join(tmpdir(), "keyline-stack-"));
@@ -49,13 +62,22 @@ export async function startRealStack(options: {
       tuning: options.tuning,
       settings: options.settings ?? {},
     });
+  const redisDirectory = join(directory, "redis");
+  const redisPort = await freePort();
+  const redisProgram = survivingFileSizeLimits(redisInstallation, directory);
+  const startStore = () =>
+    startRedis(redisProgram, {
+      directory: redisDirectory,
+      port: redisPort,
+      settings: options.redisSettings ?? {},
+    });
   const started = await Promise.all([
     startBroker(),
     startLocalStack(localStackInstallation, { directory: join(directory, "localstack") }),
-    startRedis(redisInstallation, { directory: join(directory, "redis") }),
+    startStore(),
   ]);
-  let [pulsar] = started;
-  const [, localStack, redis] = started;
+  let [pulsar, , redis] = started;
+  const [, localStack] = started;
   await setUpTopics(pulsar.urls.admin, { partitions: options.partitions });
   const sqs = localSqsClient(localStack.urls.sqs);
   const queues = await createQueues(sqs);
@@ -63,11 +85,19 @@ export async function startRealStack(options: {
   return {
     pulsar: () => pulsar,
     localStack: () => localStack,
+    redis: () => redis,
+    redisDirectory,
     async crashPulsar(downMs) {
       pulsar.kill("SIGKILL");
       await pulsar.stop();
       await new Promise((resume) => setTimeout(resume, downMs));
       pulsar = await startBroker();
+    },
+    async crashRedis(downMs) {
+      redis.kill("SIGKILL");
+      await redis.stop();
+      await new Promise((resume) => setTimeout(resume, downMs));
+      redis = await startStore();
     },
     async subscribe(subscription) {
       await setUpTopics(pulsar.urls.admin, { partitions: options.partitions, subscription });
@@ -84,4 +114,14 @@ export async function startRealStack(options: {
       rmSync(directory, { recursive: true, force: true });
     },
   };
+}
+
+/**
+ * A write past a process's limit on the size of a file fails as on a full disk, but for a signal that ends the
+ * process unless it is ignored; programs inherit that.
+ */
+function survivingFileSizeLimits(installation: RedisInstallation, directory: string): RedisInstallation {
+  const program = join(directory, "redis-server.sh");
+  writeFileSync(program, `#!/bin/sh\ntrap '' XFSZ\nexec '${installation.program}' "$@"\n`, { mode: 0o755 });
+  return { ...installation, program };
 }

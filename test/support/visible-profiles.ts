@@ -1,6 +1,7 @@
 import { openStores } from "../../shared/adapters/open.ts";
 import { attributes, type Profile } from "../../shared/domain/profile.ts";
 import { decodeProfile } from "../../shared/domain/profile-record.ts";
+import type { WriteOrder } from "../../shared/domain/stamp.ts";
 import type { ExpectedProfile } from "./oracle.ts";
 
 export type ProfileReader = {
@@ -35,4 +36,11 @@ export function visible(profile: Profile): ExpectedProfile {
     events: Object.fromEntries(profile.events),
     updates: profile.updates,
   };
+}
+
+/** With the marks of `publisher-process.ts`, and which write put each there. */
+export function observed(profile: Profile): ExpectedProfile & { marks: Map<string, WriteOrder> } {
+  const members = [...(profile.sets.get("marks") ?? [])];
+  const marks = new Map(members.map(([json, { order }]) => [JSON.parse(json) as string, order]));
+  return { ...visible(profile), marks };
 }

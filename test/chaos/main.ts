@@ -1,0 +1,32 @@
+/** `npm run chaos`: breaks real servers and processes by a seeded schedule and checks every promise afterwards. */
+import { writeFileSync } from "node:fs";
+import { Command, InvalidArgumentError } from "commander";
+import { isExact } from "./history.ts";
+import { figuresOf, mostInWindow, printReport } from "./report.ts";
+import { runChaos } from "./run.ts";
+
+const within = (min: number, max: number, form: RegExp) => (text: string) => {
+  const value = Number(text);
+  if (form.test(text) && value >= min && value <= max) return value;
+  throw new InvalidArgumentError(`${text} is not a number from ${min} to ${max}`);
+};
+const options = new Command("npm run chaos --")
+  .description("Breaks real Pulsar, SQS, Redis, publishers and consumers, and checks what is left (Linux).")
+  .option("--minutes <n>", "how long faults come", within(0.2, 1_440, /^\d+(\.\d+)?$/), 5)
+  .option("--seed <n>", "makes the schedule and the updates", within(0, 4_294_967_295, /^\d+$/), 1)
+  .option("--json <file>", "write the figures, the faults and the findings to a file")
+  .parse()
+  .opts<{ minutes: number; seed: number; json?: string }>();
+
+const report = await runChaos({ ...options, report: console.log });
+printReport(report, console.log);
+if (options.json !== undefined)
+  writeFileSync(options.json, `${JSON.stringify({ figures: figuresOf(report), ...report }, undefined, 2)}\n`);
+const kept =
+  isExact(report.history) &&
+  mostInWindow(report.openingsMs) <= 2 &&
+  report.stops.exits.every((code) => code === 0);
+if (!kept) {
+  console.log(`a promise was broken; npm run chaos -- --minutes ${options.minutes} --seed ${options.seed}`);
+  process.exitCode = 1;
+}

@@ -1,0 +1,178 @@
+/** One run: real servers and processes, a schedule of faults, calm, and then the check of every promise. */
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { getJson } from "../support/get-json.ts";
+import { type RealStack, startRealStack } from "../support/real-stack.ts";
+import { undelivered } from "../support/undelivered.ts";
+import { until } from "../support/until.ts";
+import { observed, openProfileReader } from "../support/visible-profiles.ts";
+import { carryOut, stop, type World } from "./faults.ts";
+import { type Fleet, startFleet } from "./fleet.ts";
+import { checkHistory, isExact, type ObservedProfile } from "./history.ts";
+import { watchProgress } from "./progress.ts";
+import { type ChaosReport, faultsDuring, type InjectedFault } from "./report.ts";
+import { createSchedule, type Fault, nameOf, partsOf, type Slot } from "./schedule.ts";
+
+export type ChaosOptions = { minutes: number; seed: number; report(line: string): void };
+
+const SIZE = { publishers: 3, consumers: 3 };
+const LOAD = { users: 1_000, perSecondEach: 80 };
+const PATIENCE = { patienceMs: 180_000, everyMs: 250 };
+const AUDIT_LINES = 1_000;
+
+/** Rejects when the system does not come back by itself after the faults, saying what never came true. */
+export async function runChaos({ minutes, seed, report }: ChaosOptions): Promise<ChaosReport> {
+  const directory = mkdtempSync(join(tmpdir(), "keyline-chaos-"));
+  const stack = await startRealStack({
+    partitions: 4,
+    tuning: "full",
+    // A client that is gone without a word leaves its keys within this time.
+    settings: { webSocketSessionIdleTimeoutMillis: "10000" },
+    redisSettings: { appendfsync: "always" },
+    report,
+  });
+  try {
+    const fleet = await startFleet({ stack, size: SIZE, load: LOAD, seed, directory });
+    try {
+      const result = await breakAndCheck(stack, fleet, { minutes, seed, report });
+      if (isExact(result.history)) rmSync(directory, { recursive: true, force: true });
+      else report(`logs and journals are kept in ${directory}`);
+      return result;
+    } finally {
+      await fleet.close();
+    }
+  } catch (thrown) {
+    report(`logs and journals are kept in ${directory}`);
+    throw thrown;
+  } finally {
+    await stack.close();
+  }
+}
+
+async function breakAndCheck(
+  stack: RealStack,
+  fleet: Fleet,
+  { minutes, seed, report }: ChaosOptions,
+): Promise<ChaosReport> {
+  const exits: (number | null)[] = [];
+  let longestStopMs = 0;
+  const world: World = {
+    stack,
+    fleet,
+    onStopped(_slot, code, tookMs) {
+      exits.push(code);
+      longestStopMs = Math.max(longestStopMs, tookMs);
+    },
+  };
+  const progress = watchProgress(fleet.consumers);
+  try {
+    await until("updates flow", progress.flows, PATIENCE);
+    const beganMs = performance.now();
+    const faults = await injectAll(createSchedule(seed, minutes * 60_000, SIZE), world, report);
+    const calmMs = performance.now();
+    // Publishers go on meanwhile: the route moves for them, and each partition gets its next message.
+    await until("every service's route is pulsar again", () => allOnPulsar(fleet), PATIENCE);
+    const routeMs = performance.now() - calmMs;
+    const gaps = progress.gaps().map(({ fromMs, toMs }) => ({
+      fromMs: fromMs - beganMs,
+      toMs: toMs - beganMs,
+    }));
+    await finishPublishers(fleet);
+    await until("both queues are empty", async () => (await undelivered(stack)) === 0, PATIENCE);
+    const drainedMs = performance.now() - calmMs;
+    progress.stop();
+    const openingsMs = await openings(fleet);
+    const slots = Array.from({ length: SIZE.consumers }, (_, index): Slot => `consumer-${index + 1}`);
+    await Promise.all(slots.map((slot) => stop(slot, world)));
+    const { failedPublishes, ...written } = fleet.written();
+    const users = new Set(written.intents.map(({ userId }) => userId));
+    const profiles = await readProfiles(stack, users);
+    return {
+      ...{ seed, minutes, faults, failedPublishes, openingsMs },
+      history: checkHistory({ ...written, profiles }),
+      gaps: gaps.map((gap) => ({ ...gap, during: faultsDuring(gap, faults) })),
+      recovery: { routeMs, drainedMs },
+      stops: { exits, longestMs: longestStopMs },
+      peakMemoryMb: progress.peakMemoryMb(),
+    };
+  } finally {
+    progress.stop();
+  }
+}
+
+/** Each fault at its time, or as soon as the one before on the same part is over; resolves after the last. */
+async function injectAll(
+  schedule: readonly Fault[],
+  world: World,
+  report: (line: string) => void,
+): Promise<InjectedFault[]> {
+  const beganMs = performance.now();
+  const sinceMs = () => performance.now() - beganMs;
+  const busy = new Map<string, Promise<unknown>>();
+  const running: Promise<InjectedFault>[] = [];
+  for (const { startMs, durationMs, action } of schedule) {
+    await sleep(Math.max(0, startMs - sinceMs()));
+    const parts = partsOf(action);
+    await Promise.all(parts.map((part) => busy.get(part)));
+    report(`${(sinceMs() / 1000).toFixed(1)} s: ${nameOf(action)} for ${durationMs} ms`);
+    const startedMs = sinceMs();
+    const injecting = carryOut(action, durationMs, world).then(() => ({
+      action,
+      startedMs,
+      endedMs: sinceMs(),
+    }));
+    running.push(injecting);
+    // A failure is noticed below; meanwhile it must not count as nobody's.
+    const over = injecting.catch(() => {});
+    for (const part of parts) busy.set(part, over);
+  }
+  return Promise.all(running);
+}
+
+async function allOnPulsar(fleet: Fleet): Promise<boolean> {
+  const states = await Promise.all(
+    fleet.consumers().map(({ adminUrl }) => getJson(`${adminUrl}/admin/breaker`)),
+  );
+  return states.every((state) => (state as { route: string }).route === "pulsar");
+}
+
+/** Ends the publishers once everything that they began is acknowledged. */
+async function finishPublishers(fleet: Fleet): Promise<void> {
+  const publishers = fleet.publishers();
+  for (const publisher of publishers) publisher.kill("SIGTERM");
+  let codes: (number | null)[] | undefined;
+  void Promise.all(publishers.map(({ exited }) => exited)).then((all) => {
+    codes = all;
+  });
+  await until("every publisher has ended", () => codes !== undefined, PATIENCE);
+  if (codes!.some((code) => code !== 0)) throw new Error(`publishers ended with ${codes!.join(", ")}`);
+}
+
+async function openings(fleet: Fleet): Promise<number[]> {
+  const [consumer] = fleet.consumers();
+  const { lines } = (await getJson(`${consumer!.adminUrl}/admin/audit?limit=${AUDIT_LINES}`)) as {
+    lines: { at: string; action: string; route: string }[];
+  };
+  const opened = lines.filter(({ action, route }) => action === "fleet" && route === "sqs");
+  return opened.map(({ at }) => Date.parse(at)).toSorted((a, b) => a - b);
+}
+
+async function readProfiles(stack: RealStack, users: Set<string>): Promise<Map<string, ObservedProfile>> {
+  const reader = openProfileReader(stack.urls.redis);
+  const profiles = new Map<string, ObservedProfile>();
+  try {
+    await until("Redis answers", async () => {
+      await reader.read("anybody");
+      return true;
+    });
+    for (const userId of users) {
+      const profile = await reader.read(userId);
+      if (profile) profiles.set(userId, observed(profile));
+    }
+  } finally {
+    await reader.close();
+  }
+  return profiles;
+}
