@@ -24,6 +24,11 @@ export default defineConfig({
           globalSetup: ["test/support/servers.ts"],
         },
       },
+      {
+        extends: true,
+        // Its servers are its own, and it wants the machine for itself: after the others.
+        test: { name: "chaos", include: ["test/chaos/**/*.test.ts"], sequence: { groupOrder: 1 } },
+      },
     ],
   },
 });

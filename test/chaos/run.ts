@@ -37,7 +37,7 @@ export async function runChaos({ minutes, seed, report }: ChaosOptions): Promise
     const fleet = await startFleet({ stack, size: SIZE, load: LOAD, seed, directory });
     try {
       const result = await breakAndCheck(stack, fleet, { minutes, seed, report });
-      if (isExact(result.history)) rmSync(directory, { recursive: true, force: true });
+      if (isExact(result.history) && !process.env.KEEP) rmSync(directory, { recursive: true, force: true });
       else report(`logs and journals are kept in ${directory}`);
       return result;
     } finally {
