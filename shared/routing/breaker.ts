@@ -111,7 +111,14 @@ export function createBreaker(options: BreakerOptions): Breaker {
     for (const listener of listeners) listener(state());
   }
 
+  /** A wall clock that was stepped back would otherwise hold it open for as long as the step. */
+  function forgetTheFuture(): void {
+    sinceMs = Math.min(sinceMs, now());
+    for (const [index, atMs] of openedAtMs.entries()) openedAtMs[index] = Math.min(atMs, now());
+  }
+
   function mayClose(): boolean {
+    forgetTheFuture();
     while (openedAtMs.length > 0 && openedAtMs[0]! <= now() - OPENINGS_WINDOW_MS) openedAtMs.shift();
     return (
       goodSamplesInRow >= options.goodSamplesToClose &&

@@ -76,6 +76,17 @@ describe("closing", () => {
     breaker.close();
   });
 
+  test("is not put off when the wall clock is stepped back", async () => {
+    const breaker = createBreaker(options);
+    for (let i = 0; i < 2; i += 1) {
+      await samples(breaker, 3, bad);
+      vi.setSystemTime(Date.now() - 300_000);
+      await samples(breaker, i === 0 ? 13 : 140, good);
+      expect(breaker.state()).toMatchObject({ state: "closed", openings: i + 1 });
+    }
+    breaker.close();
+  });
+
   test("does not come by itself, however long it stays open", async () => {
     const breaker = createBreaker(options);
     await samples(breaker, 3, bad);
