@@ -1,4 +1,4 @@
-import type { Verdict } from "./history.ts";
+import { isExact, type Verdict } from "./history.ts";
 import type { Gap } from "./progress.ts";
 import { type Action, nameOf } from "./schedule.ts";
 
@@ -26,6 +26,7 @@ export type ChaosReport = {
 export type Figures = Record<string, { value: number; unit: string }>;
 
 const OPENINGS_WINDOW_MS = 60_000;
+const MAX_OPENINGS = 2;
 const PRINTED_GAPS = 5;
 
 export function figuresOf(report: ChaosReport): Figures {
@@ -69,6 +70,12 @@ export function printReport(report: ChaosReport, print: (line: string) => void):
     print(`nothing applied for ${Math.round(lengthOf(gap))} ms from ${seconds(gap.fromMs)} s on: ${during}`);
   }
   for (const example of report.history.examples) print(example);
+}
+
+/** The history is exact, the breaker does not flap, and services leave cleanly. */
+export function promisesKept({ history, openingsMs, stops }: ChaosReport): boolean {
+  const clean = stops.exits.every((code) => code === 0);
+  return isExact(history) && mostInWindow(openingsMs) <= MAX_OPENINGS && clean;
 }
 
 /** The faults that were there in a gap. */

@@ -10,12 +10,18 @@ import { until } from "../support/until.ts";
 import { observed, openProfileReader } from "../support/visible-profiles.ts";
 import { carryOut, stop, type World } from "./faults.ts";
 import { type Fleet, startFleet } from "./fleet.ts";
-import { checkHistory, isExact, type ObservedProfile } from "./history.ts";
+import { checkHistory, type ObservedProfile } from "./history.ts";
 import { watchProgress } from "./progress.ts";
-import { type ChaosReport, faultsDuring, type InjectedFault } from "./report.ts";
+import { type ChaosReport, faultsDuring, type InjectedFault, promisesKept } from "./report.ts";
 import { createSchedule, type Fault, nameOf, partsOf, type Slot } from "./schedule.ts";
 
-export type ChaosOptions = { minutes: number; seed: number; report(line: string): void };
+export type ChaosOptions = {
+  minutes: number;
+  seed: number;
+  report(line: string): void;
+  /** When it rejects, all is ended, and the run rejects with it. */
+  interrupted?: Promise<never>;
+};
 
 const SIZE = { publishers: 3, consumers: 3 };
 const LOAD = { users: 1_000, perSecondEach: 80 };
@@ -23,7 +29,8 @@ const PATIENCE = { patienceMs: 180_000, everyMs: 250 };
 const AUDIT_LINES = 1_000;
 
 /** Rejects when the system does not come back by itself after the faults, saying what never came true. */
-export async function runChaos({ minutes, seed, report }: ChaosOptions): Promise<ChaosReport> {
+export async function runChaos(options: ChaosOptions): Promise<ChaosReport> {
+  const { seed, report, interrupted = new Promise<never>(() => {}) } = options;
   const directory = mkdtempSync(join(tmpdir(), "keyline-chaos-"));
   const stack = await startRealStack({
     partitions: 4,
@@ -36,8 +43,8 @@ export async function runChaos({ minutes, seed, report }: ChaosOptions): Promise
   try {
     const fleet = await startFleet({ stack, size: SIZE, load: LOAD, seed, directory });
     try {
-      const result = await breakAndCheck(stack, fleet, { minutes, seed, report });
-      if (isExact(result.history) && !process.env.KEEP) rmSync(directory, { recursive: true, force: true });
+      const result = await Promise.race([breakAndCheck(stack, fleet, options), interrupted]);
+      if (promisesKept(result)) rmSync(directory, { recursive: true, force: true });
       else report(`logs and journals are kept in ${directory}`);
       return result;
     } finally {
@@ -128,6 +135,8 @@ async function injectAll(
     const over = injecting.catch(() => {});
     for (const part of parts) busy.set(part, over);
   }
+  // None may start a process after all is ended because another one failed.
+  await Promise.allSettled(running);
   return Promise.all(running);
 }
 
