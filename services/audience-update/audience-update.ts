@@ -25,6 +25,8 @@ type ServiceSettings = ConsumerSettings &
 export type AudienceUpdateOptions = {
   primary: PrimaryQueue;
   fallback: UpdateQueue;
+  /** Where what came over the fallback queue waits for Pulsar. */
+  ledgerQueue: UpdateQueue;
   store: ProfileStore;
   routeStore: RouteStore;
   settings: ServiceSettings;
@@ -60,7 +62,7 @@ export async function startAudienceUpdate(options: AudienceUpdateOptions): Promi
     routing,
     routeStore,
     operators: createOperators(settings.adminToken),
-    counters: () => ({ counted: metrics.counted(), inFlight: flow.counts() }),
+    counters: () => ({ counted: metrics.counted(), ledger: metrics.ledgerCounts(), inFlight: flow.counts() }),
   });
   addProfileRoutes(server, {
     store,

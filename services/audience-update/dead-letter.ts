@@ -56,7 +56,7 @@ export function createDeadLetterOffice(options: {
         await sleep(options.restMs(failures), undefined, { signal: stopping.signal }).catch(() => {});
         if (stopping.signal.aborted) return;
       }
-      intake.acknowledge([delivery]);
+      intake.drop(delivery);
       options.onParked(letter);
     },
     close: () => stopping.abort(),

@@ -5,8 +5,10 @@ import { createInFlight, type InFlight } from "./in-flight.ts";
 export type Intake = {
   /** Receives until stopped, as long as there is room in flight. */
   receive(deliver: (delivery: Delivery) => void): Promise<void>;
-  /** Acknowledges, and makes the room free. */
+  /** Acknowledges what was applied, and makes the room free: at once, or where copies are kept, after that. */
   acknowledge(deliveries: readonly Delivery[]): void;
+  /** Acknowledges what needs no copy: it was parked. */
+  drop(delivery: Delivery): void;
   /**
    * Gives a message back unacknowledged, to come again after about `afterMs`; false where the queue can't.
    */
@@ -19,15 +21,23 @@ export type Intake = {
 /** Messages asked for at once: bounds by how many bytes a bound on bytes can be passed. */
 const MAX_RECEIVE = 500;
 
+/** With `keep`, each applied message is acknowledged only once that has resolved with true. */
 export function createIntake(
   consumer: Consumer | FallbackConsumer,
   limits: { maxMessages: number; maxBytes: number },
+  keep?: (delivery: Delivery) => Promise<boolean>,
 ): Intake {
   const inFlight = createInFlight(limits);
   let stopped = false;
   const free = (deliveries: readonly Delivery[]) => {
     for (const { sizeBytes } of deliveries) inFlight.remove(sizeBytes);
   };
+  function acknowledge(deliveries: readonly Delivery[]): void {
+    void consumer.acknowledge(deliveries).then(() => free(deliveries));
+  }
+  function keepFirst(deliveries: readonly Delivery[]): void {
+    for (const delivery of deliveries) void keep?.(delivery).then((kept) => kept && acknowledge([delivery]));
+  }
   return {
     async receive(deliver) {
       while (!stopped) {
@@ -38,9 +48,8 @@ export function createIntake(
         for (const delivery of deliveries) deliver(delivery);
       }
     },
-    acknowledge(deliveries) {
-      void consumer.acknowledge(deliveries).then(() => free(deliveries));
-    },
+    acknowledge: keep ? keepFirst : acknowledge,
+    drop: (delivery) => acknowledge([delivery]),
     giveBack(delivery, afterMs) {
       if (!("release" in consumer)) return false;
       void consumer.release([delivery], afterMs).then(() => free([delivery]));

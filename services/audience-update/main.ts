@@ -4,12 +4,14 @@
  */
 import { setFlagsFromString } from "node:v8";
 import { openFallbackQueue, openPrimaryQueue, openStores, setUpPulsar } from "../../shared/adapters/open.ts";
+import type { UpdateQueue } from "../../shared/ports/update-queue.ts";
 import { KeylineError } from "../../shared/runtime/errors.ts";
 import { createLifecycle, shutdownSignal } from "../../shared/runtime/lifecycle.ts";
-import { createLog } from "../../shared/runtime/log.ts";
-import { readSettings, settingsHelp } from "../../shared/runtime/settings.ts";
+import { createLog, type Log } from "../../shared/runtime/log.ts";
+import { readSettings, settingsHelp, type Values } from "../../shared/runtime/settings.ts";
 import { startAudienceUpdate } from "./audience-update.ts";
-import { audienceUpdateSettings } from "./settings.ts";
+import { MAX_COMPLETIONS_UNDER_WAY } from "./ledger-completion.ts";
+import { audienceUpdateSettings, ledgerQueueUrl } from "./settings.ts";
 
 // Two habits of V8 that cost this process a quarter of its CPU (NODE_OPTIONS takes neither of them). What outlived
 // a few collections is allocated among the old objects from then on: updates under way look like that, and
@@ -45,10 +47,16 @@ async function run(): Promise<void> {
   const lifecycle = createLifecycle(log);
   const primary = lifecycle.own("primary queue", await openPrimaryQueue(settings, log));
   const fallback = lifecycle.own("fallback queue", await openFallbackQueue(settings, settings, log));
+  const ledgerQueue = lifecycle.own("ledger queue", await openLedgerQueue(settings, log));
   const { store, routeStore, connection } = openStores(settings);
   lifecycle.own("Redis", connection);
   log.info(
-    { primary: primary.description, fallback: fallback.description, store: store.description },
+    {
+      primary: primary.description,
+      fallback: fallback.description,
+      ledgerQueue: ledgerQueue.description,
+      store: store.description,
+    },
     "adapters",
   );
   if (settings.readToken === "")
@@ -56,7 +64,7 @@ async function run(): Promise<void> {
   lifecycle.own("Pulsar set-up", setUpPulsar(settings, log));
   const service = lifecycle.own(
     "audience-update",
-    await startAudienceUpdate({ primary, fallback, store, routeStore, settings, log }),
+    await startAudienceUpdate({ primary, fallback, ledgerQueue, store, routeStore, settings, log }),
   );
   log.info({ adminUrl: service.adminUrl }, "started");
   log.info({ signal: await signal }, "stopping");
@@ -64,4 +72,9 @@ async function run(): Promise<void> {
   log.info("stopped");
   // A look-up of a name or a poll that is under way would keep the process past the grace period of its host.
   process.exit();
+}
+
+function openLedgerQueue(settings: Values<typeof audienceUpdateSettings>, log: Log): Promise<UpdateQueue> {
+  const queue = { ...settings, sqsQueueUrl: ledgerQueueUrl(settings) };
+  return openFallbackQueue(queue, { ...settings, maxInFlightMessages: MAX_COMPLETIONS_UNDER_WAY }, log);
 }

@@ -3,7 +3,8 @@ import {
   connectionSettings,
   sharedSettings,
 } from "../../shared/runtime/connection-settings.ts";
-import { integer, text } from "../../shared/runtime/settings.ts";
+import { KeylineError } from "../../shared/runtime/errors.ts";
+import { integer, text, url, type Values } from "../../shared/runtime/settings.ts";
 import { areTokens } from "./admin/operators.ts";
 
 export const adminSettings = {
@@ -177,8 +178,29 @@ export const consumerSettings = {
 /** Every setting of the audience-update service. */
 export const audienceUpdateSettings = {
   ...connectionSettings,
+  sqsLedgerQueueUrl: url({
+    env: "SQS_LEDGER_QUEUE_URL",
+    schemes: ["http", "https"],
+    default: "",
+    meaning:
+      "the SQS FIFO queue where what came over SQS waits to be written to the Pulsar topic; when empty, `SQS_QUEUE_URL` with `-ledger` before its `.fifo`",
+  }),
   ...adminSettings,
   ...breakerSettings,
   ...consumerSettings,
   ...sharedSettings,
 };
+
+/**
+ * The URL of the ledger queue, given or made from the updates queue's.
+ * @throws KeylineError `bad_settings` when both are one queue: each update would go round in it for ever.
+ */
+export function ledgerQueueUrl(
+  settings: Pick<Values<typeof audienceUpdateSettings>, "sqsQueueUrl" | "sqsLedgerQueueUrl">,
+): string {
+  const { sqsQueueUrl, sqsLedgerQueueUrl } = settings;
+  const ledgerUrl = sqsLedgerQueueUrl || sqsQueueUrl.replace(/\.fifo$/, "-ledger.fifo");
+  if (ledgerUrl !== sqsQueueUrl) return ledgerUrl;
+  const text = `SQS_LEDGER_QUEUE_URL=${JSON.stringify(ledgerUrl)} is the queue of SQS_QUEUE_URL; it must be another one`;
+  throw new KeylineError("bad_settings", text, { path: "SQS_LEDGER_QUEUE_URL", value: ledgerUrl });
+}

@@ -13,6 +13,8 @@ import { type Log, logRepeated } from "../../shared/runtime/log.ts";
 import type { Values } from "../../shared/runtime/settings.ts";
 import { topicsOf } from "../../shared/runtime/topics.ts";
 import { createDeadLetterOffice } from "./dead-letter.ts";
+import { MAX_COMPLETIONS_UNDER_WAY, startLedgerCompletion } from "./ledger-completion.ts";
+import { createLedgerKeeper } from "./ledger-keeper.ts";
 import { restMs } from "./rest.ts";
 import type { audienceUpdateSettings } from "./settings.ts";
 import { createUpdateFlow, type UpdateFlow } from "./update-flow.ts";
@@ -23,6 +25,7 @@ export type ConsumerSettings = Omit<
   Values<typeof audienceUpdateSettings>,
   | keyof Omit<typeof connectionSettings, "pulsarNamespace" | "pulsarSendTimeoutMs">
   | "pulsarPartitions"
+  | "sqsLedgerQueueUrl"
   | "sqsPollers"
   | "sqsLongPollSeconds"
   | "sqsVisibilityTimeoutSeconds"
@@ -36,6 +39,8 @@ export type ConsumerSettings = Omit<
 export type UpdateConsumerOptions = {
   primary: PrimaryQueue;
   fallback: UpdateQueue;
+  /** Where what came over the fallback queue waits for Pulsar. */
+  ledgerQueue: UpdateQueue;
   store: ProfileStore;
   routeStore: RouteStore;
   settings: ConsumerSettings;
@@ -63,7 +68,7 @@ export const MAX_PREFETCHED = 2_000;
 
 /** Connects to both queues. `flow.start` begins to receive. */
 export function createUpdateConsumer(options: UpdateConsumerOptions): UpdateConsumer {
-  const { primary, fallback, store, routeStore, settings, metrics, log, now } = options;
+  const { primary, fallback, ledgerQueue, store, routeStore, settings, metrics, log, now } = options;
   const topics = topicsOf(settings.pulsarNamespace);
   const lifecycle = createLifecycle(log);
   const routing = lifecycle.own(
@@ -99,11 +104,39 @@ export function createUpdateConsumer(options: UpdateConsumerOptions): UpdateCons
     },
     onError: logRepeated(log, "error", "could not write a dead letter, it is tried again"),
   });
+  const keeper = createLedgerKeeper({
+    producer: lifecycle.own("ledger queue producer", ledgerQueue.producer()),
+    restMs,
+    onKept: () => metrics.ledger("kept"),
+    onError: logRepeated(log, "error", "could not keep a copy for the ledger, it is tried again"),
+  });
+  const ledgerProducer = lifecycle.own(
+    "ledger producer",
+    primary.producer({
+      topic: topics.updates,
+      sendTimeoutMs: settings.pulsarSendTimeoutMs,
+      maxPending: MAX_COMPLETIONS_UNDER_WAY,
+    }),
+  );
+  const completionFailed = logRepeated(log, "warn", "could not complete the ledger, it is tried again");
+  const completion = startLedgerCompletion({
+    queue: ledgerQueue,
+    producer: ledgerProducer,
+    breaker: routing.breaker,
+    route: routing.router.route,
+    restMs,
+    onCompleted: () => metrics.ledger("completed"),
+    onFailed(error) {
+      metrics.ledger("failed");
+      completionFailed(error);
+    },
+  });
   const flow = createUpdateFlow({
     primary: primaryConsumer,
     fallback: fallbackConsumer,
     store,
     deadLetters,
+    keeper,
     limits: flowLimits(settings),
     metrics,
     now,
@@ -114,7 +147,7 @@ export function createUpdateConsumer(options: UpdateConsumerOptions): UpdateCons
     flow,
     connected: () => ({ pulsar: primaryConsumer.connected(), sqs: fallbackConsumer.connected() }),
     async close() {
-      const clean = await flow.drain(settings.shutdownTimeoutMs);
+      const [clean] = await Promise.all([flow.drain(settings.shutdownTimeoutMs), completion.close()]);
       if (clean) log.info("drained: nothing is left in hand");
       else log.warn(flow.counts(), "not drained in time; what is in hand is delivered to another consumer");
       await lifecycle.close();

@@ -7,7 +7,8 @@
  *               program; what can't be read is parked, and what is another user's moves to that mailbox
  *   fold        all of it on the profile as this process knows it
  *   save        by compare-and-set, the turns of many users in one round
- *   settle      after the store's reply: acknowledge, or park what can never apply and then acknowledge
+ *   settle      after the store's reply: acknowledge, or park what can never apply and then acknowledge; what came
+ *               over the fallback queue is kept for the ledger before that
  *
  * Nothing is acknowledged before its effect is in the store or its dead letter is durable. A failed save is
  * tried again in place and holds up its user only.
@@ -22,6 +23,7 @@ import { toError } from "../../shared/runtime/errors.ts";
 import type { DeadLetterOffice } from "./dead-letter.ts";
 import type { Fate, FoldLimits } from "./fold-turn.ts";
 import { createIntake, type Intake } from "./intake.ts";
+import type { LedgerKeeper } from "./ledger-keeper.ts";
 import { createMailboxes } from "./mailboxes.ts";
 import { createProfileCache } from "./profile-cache.ts";
 import { restMs } from "./rest.ts";
@@ -44,6 +46,7 @@ export type FlowOptions = {
   fallback: FallbackConsumer;
   store: ProfileStore;
   deadLetters: DeadLetterOffice;
+  keeper: LedgerKeeper;
   limits: FlowLimits;
   metrics: UpdateMetrics;
   now(): number;
@@ -63,10 +66,13 @@ export type UpdateFlow = {
 };
 
 export function createUpdateFlow(options: FlowOptions): UpdateFlow {
-  const { limits, metrics, store, deadLetters, now } = options;
+  const { limits, metrics, store, deadLetters, keeper, now } = options;
   const cache = createProfileCache({ maxBytes: limits.maxCacheBytes });
   const inFlightLimits = { maxMessages: limits.maxInFlightMessages, maxBytes: limits.maxInFlightBytes };
-  const intakes = [options.primary, options.fallback].map((queue) => createIntake(queue, inFlightLimits));
+  const intakes = [
+    createIntake(options.primary, inFlightLimits),
+    createIntake(options.fallback, inFlightLimits, keeper.keep),
+  ];
   const toAcknowledge = new Map<Intake, Delivery[]>();
   const mailboxes = createMailboxes<Item>({
     maxItemsPerTurn: limits.maxUpdatesPerTurn,
@@ -155,6 +161,7 @@ export function createUpdateFlow(options: FlowOptions): UpdateFlow {
       clearTimeout(timer);
       for (const { inFlight } of intakes) inFlight.close();
       deadLetters.close();
+      keeper.close();
       mailboxes.close();
       return clean;
     },

@@ -8,9 +8,15 @@ export type UpdateMetrics = {
   parked(letter: DeadLetter): void;
   conflict(): void;
   storeFailure(): void;
+  /** A copy is durable in the ledger queue, is in the ledger, could not be published. */
+  ledger(what: keyof LedgerCounts): void;
+  ledgerCounts(): LedgerCounts;
   /** Distinct updates counted since this process started, by path. */
   counted(): Record<Path, number>;
 };
+
+/** Since this process started. */
+export type LedgerCounts = { kept: number; completed: number; failed: number };
 
 const LAG_BUCKETS_SECONDS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60, 300];
 
@@ -58,6 +64,24 @@ export function createUpdateMetrics(
       },
     });
   }
+  const ledgerCounts: LedgerCounts = { kept: 0, completed: 0, failed: 0 };
+  const ledger = {
+    kept: new Counter({
+      name: "keyline_ledger_kept_total",
+      help: "Copies of what came over SQS that became durable in the ledger queue",
+      registers,
+    }),
+    completed: new Counter({
+      name: "keyline_ledger_completed_total",
+      help: "Copies from the ledger queue that were published to their Pulsar topic",
+      registers,
+    }),
+    failed: new Counter({
+      name: "keyline_ledger_failed_total",
+      help: "Copies from the ledger queue that could not be published; they are tried again",
+      registers,
+    }),
+  };
   const total: Record<Path, number> = { pulsar: 0, sqs: 0 };
   // Labels are looked up once, not once an update.
   const children = {
@@ -82,6 +106,11 @@ export function createUpdateMetrics(
     parked: ({ reason, via }) => deadLetters.inc({ reason, path: via }),
     conflict: () => conflicts.inc(),
     storeFailure: () => failures.inc(),
+    ledger(what) {
+      ledgerCounts[what] += 1;
+      ledger[what].inc();
+    },
+    ledgerCounts: () => ({ ...ledgerCounts }),
     counted: () => ({ ...total }),
   };
 }

@@ -99,6 +99,7 @@ async function start(options: Parameters<typeof startEmbedded>[0], lifecycle: Li
     await startAudienceUpdate({
       primary: broker,
       fallback: sqs.queue,
+      ledgerQueue: sqs.ledgerQueue,
       store: watched.store,
       routeStore,
       settings: { ...settings, readToken: "" },

@@ -4,7 +4,7 @@ import { createQueue, localAwsEnvironment, localSqsClient } from "../../localsta
 import { setUpTopics } from "../../shared/adapters/pulsar-admin/set-up.ts";
 import { healthNamespaceOf } from "../../shared/runtime/topics.ts";
 
-/** One installation of Keyline on the test run's servers: a namespace, a queue and a key prefix of its own. */
+/** One installation of Keyline on the test run's servers: a namespace, queues and a key prefix of its own. */
 export type Installation = {
   namespace: string;
   redisKeyPrefix: string;
@@ -18,6 +18,7 @@ export async function createInstallation(): Promise<Installation> {
   const namespace = `public/${name}`;
   const sqs = localSqsClient(servers.sqsEndpoint);
   const queueUrl = await createQueue(sqs, `${name}.fifo`);
+  await createQueue(sqs, `${name}-ledger.fifo`);
   sqs.destroy();
   await setUpTopics(servers.pulsarAdminUrl, {
     namespace,

@@ -56,10 +56,11 @@ function start(store: ProfileStore, messages: readonly { key: string; payload: u
     deadLetters: {
       async park(delivery, intake, { code }) {
         parked.push(`${delivery.key} ${code}`);
-        intake.acknowledge([delivery]);
+        intake.drop(delivery);
       },
       close() {},
     },
+    keeper: { keep: async () => true, close() {} },
     limits,
     metrics,
     now: () => NOW_MS,

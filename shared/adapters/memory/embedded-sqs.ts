@@ -1,4 +1,4 @@
-/** The fallback queue of the embedded mode: an SQS server inside this process, the real adapter on top of it. */
+/** The queues of the embedded mode: an SQS server inside this process, the real adapter on top of it. */
 import { CreateQueueCommand, SQSClient, type SQSClientConfig } from "@aws-sdk/client-sqs";
 import { buildApp } from "fauxqs";
 import type { UpdateQueue } from "../../ports/update-queue.ts";
@@ -22,20 +22,25 @@ const defaults = {
 /** Listens on a free port of 127.0.0.1; everything is lost at `close`. Remembers the last 10,000 deduplication ids. */
 export async function startEmbeddedSqs(
   options: EmbeddedSqsOptions = {},
-): Promise<{ queue: UpdateQueue; close: () => Promise<void> }> {
+): Promise<{ queue: UpdateQueue; ledgerQueue: UpdateQueue; close: () => Promise<void> }> {
   const server = buildApp({ logger: false });
   const endpoint = await server.listen({ port: 0, host: "127.0.0.1" });
   const access = {
     region: "us-east-1",
     credentials: { accessKeyId: "embedded", secretAccessKey: "embedded" },
   };
-  await createQueue("updates.fifo", { endpoint, ...access });
-  const queueUrl = `${endpoint}/000000000000/updates.fifo`;
-  const queue = createSqs({ ...defaults, ...options, ...access, queueUrl });
+  const open = async (name: string): Promise<UpdateQueue> => {
+    await createQueue(name, { endpoint, ...access });
+    const queueUrl = `${endpoint}/000000000000/${name}`;
+    const queue = createSqs({ ...defaults, ...options, ...access, queueUrl });
+    return { ...queue, description: `embedded SQS FIFO ${name} at ${endpoint}` };
+  };
+  const [queue, ledgerQueue] = [await open("updates.fifo"), await open("updates-ledger.fifo")];
   return {
-    queue: { ...queue, description: `embedded SQS FIFO at ${endpoint}` },
+    queue,
+    ledgerQueue,
     async close() {
-      await queue.close();
+      await Promise.all([queue.close(), ledgerQueue.close()]);
       await server.close();
     },
   };

@@ -1,0 +1,52 @@
+/**
+ * Keeps what came over the fallback queue for the ledger. A message that was applied is not acknowledged before a
+ * copy of it is durable in the ledger queue, from which `ledger-completion.ts` publishes it to its Pulsar topic. A
+ * crash in between delivers the message again, and it is kept again; the ledger may then hold it twice, under one
+ * identity.
+ */
+import { setTimeout as sleep } from "node:timers/promises";
+import pLimit from "p-limit";
+import type { Delivery, OutgoingMessage, Producer } from "../../shared/ports/update-queue.ts";
+
+export type LedgerKeeper = {
+  /** Tries until a copy of the message is durable, then resolves with true; with false only after `close`. */
+  keep(delivery: Delivery): Promise<boolean>;
+  /** Gives up what is not kept yet. */
+  close(): void;
+};
+
+/** Copies sent and not answered at once; the others wait, so that a burst is not taken for a sick queue. */
+const MAX_UNDER_WAY = 200;
+
+export function createLedgerKeeper(options: {
+  /** To the ledger queue. */
+  producer: Producer;
+  restMs(failures: number): number;
+  onKept(): void;
+  onError(error: unknown): void;
+}): LedgerKeeper {
+  const stopping = new AbortController();
+  const { signal } = stopping;
+  const window = pLimit(MAX_UNDER_WAY);
+
+  async function keepNow(delivery: Delivery): Promise<boolean> {
+    for (let failures = 1; !signal.aborted; failures += 1) {
+      try {
+        await options.producer.send(copyOf(delivery));
+        options.onKept();
+        return true;
+      } catch (error) {
+        options.onError(error);
+      }
+      await sleep(options.restMs(failures), undefined, { signal }).catch(() => {});
+    }
+    return false;
+  }
+
+  return { keep: (delivery) => window(keepNow, delivery), close: () => stopping.abort() };
+}
+
+/** The same message for another queue. The same update always has the same payload, so key and payload name it. */
+export function copyOf({ key, payload }: Delivery): OutgoingMessage {
+  return { key, payload, deduplicationId: `${key} ${payload}` };
+}
