@@ -31,6 +31,8 @@ export type AudienceUpdateOptions = {
   routeStore: RouteStore;
   settings: ServiceSettings;
   log: Log;
+  /** How many messages wait in the ledger queue; absent where nobody asks. */
+  ledgerWaiting?: () => Promise<number>;
   /** Adds routes of the caller's own before the server listens. */
   extendServer?: (server: FastifyInstance) => void;
 };
@@ -58,6 +60,7 @@ export async function startAudienceUpdate(options: AudienceUpdateOptions): Promi
   const { routing, flow } = consumer;
 
   addRouteMetrics(registry, routing);
+  if (options.ledgerWaiting) addLedgerGauge(registry, options.ledgerWaiting);
   addBreakerRoutes(server, {
     routing,
     routeStore,
@@ -143,4 +146,21 @@ function addRouteMetrics(registry: Registry, { router, breaker, sampler }: Routi
     registers,
   });
   breaker.onChange(({ state }) => state === "open" && openings.inc());
+}
+
+/** What waits is asked for when the metrics are, and so that SQS is asked twice a minute at most. */
+const COUNT_EVERY_MS = 30_000;
+
+function addLedgerGauge(registry: Registry, ledgerWaiting: () => Promise<number>): void {
+  let askedAtMs = Number.NEGATIVE_INFINITY;
+  new Gauge({
+    name: "keyline_ledger_waiting",
+    help: "Updates in the ledger queue that wait for Pulsar, about; NaN when SQS does not say",
+    registers: [registry],
+    async collect() {
+      if (performance.now() - askedAtMs < COUNT_EVERY_MS) return;
+      askedAtMs = performance.now();
+      this.set(await ledgerWaiting().catch(() => Number.NaN));
+    },
+  });
 }

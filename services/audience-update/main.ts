@@ -4,7 +4,7 @@
  */
 import { setFlagsFromString } from "node:v8";
 import { openFallbackQueue, openPrimaryQueue, openStores, setUpPulsar } from "../../shared/adapters/open.ts";
-import type { UpdateQueue } from "../../shared/ports/update-queue.ts";
+import type { SqsQueue } from "../../shared/adapters/sqs/sqs.ts";
 import { KeylineError } from "../../shared/runtime/errors.ts";
 import { createLifecycle, shutdownSignal } from "../../shared/runtime/lifecycle.ts";
 import { createLog, type Log } from "../../shared/runtime/log.ts";
@@ -64,7 +64,16 @@ async function run(): Promise<void> {
   lifecycle.own("Pulsar set-up", setUpPulsar(settings, log));
   const service = lifecycle.own(
     "audience-update",
-    await startAudienceUpdate({ primary, fallback, ledgerQueue, store, routeStore, settings, log }),
+    await startAudienceUpdate({
+      primary,
+      fallback,
+      ledgerQueue,
+      store,
+      routeStore,
+      settings,
+      log,
+      ledgerWaiting: ledgerQueue.waiting,
+    }),
   );
   log.info({ adminUrl: service.adminUrl }, "started");
   log.info({ signal: await signal }, "stopping");
@@ -74,7 +83,11 @@ async function run(): Promise<void> {
   process.exit();
 }
 
-function openLedgerQueue(settings: Values<typeof audienceUpdateSettings>, log: Log): Promise<UpdateQueue> {
-  const queue = { ...settings, sqsQueueUrl: ledgerQueueUrl(settings) };
-  return openFallbackQueue(queue, { ...settings, maxInFlightMessages: MAX_COMPLETIONS_UNDER_WAY }, log);
+/** Refused at start where it is missing: nothing that comes over SQS could be acknowledged. */
+async function openLedgerQueue(settings: Values<typeof audienceUpdateSettings>, log: Log): Promise<SqsQueue> {
+  const connection = { ...settings, sqsQueueUrl: ledgerQueueUrl(settings) };
+  const consuming = { ...settings, maxInFlightMessages: MAX_COMPLETIONS_UNDER_WAY };
+  const queue = await openFallbackQueue(connection, consuming, log);
+  await queue.checkExists();
+  return queue;
 }

@@ -55,7 +55,7 @@ const MAX_REPLAYED_UNDER_WAY = 2_000;
 /** Few, so that messages gather into batches: client and server share one thread here. */
 const SQS_REQUESTS_AT_ONCE = 2;
 /** A pass whose profiles are not exact by then is judged as it is. */
-const JUDGE_TIMEOUT_MS = 10_000;
+const JUDGE_TIMEOUT_MS = 30_000;
 const LOOK_AGAIN_MS = 100;
 
 export async function startEmbedded(options: {

@@ -3,7 +3,6 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { PrimaryQueue } from "../ports/primary-queue.ts";
 import type { ProfileStore } from "../ports/profile-store.ts";
 import type { RouteStore } from "../ports/route-store.ts";
-import type { UpdateQueue } from "../ports/update-queue.ts";
 import type { connectionSettings } from "../runtime/connection-settings.ts";
 import { KeylineError, toError } from "../runtime/errors.ts";
 import { errorFields, type Log, logRepeated } from "../runtime/log.ts";
@@ -16,7 +15,7 @@ import { createPulsarWebSocket } from "./pulsar-websocket/pulsar-websocket.ts";
 import { openRedis, type RedisConnection } from "./redis/redis-connection.ts";
 import { createRedisProfileStore } from "./redis/redis-profile-store.ts";
 import { createRedisRouteStore } from "./redis/redis-route-store.ts";
-import { createSqs } from "./sqs/sqs.ts";
+import { createSqs, type SqsQueue } from "./sqs/sqs.ts";
 
 type Connection = Values<typeof connectionSettings>;
 
@@ -55,7 +54,7 @@ export async function openFallbackQueue(
     maxInFlightMessages: number;
   },
   log: Log,
-): Promise<UpdateQueue> {
+): Promise<SqsQueue> {
   const queue = createSqs({
     queueUrl: settings.sqsQueueUrl,
     sendTimeoutMs: settings.sqsSendTimeoutMs,

@@ -32,7 +32,9 @@ test("`npm start` keeps every customer's profile exact through an outage of Puls
   await until("traffic flows over SQS", async () => (await countedBy(url)).sqs > sqs);
   await post(`${url}/demo/heal`);
   await until("the route is pulsar", async () => (await routeOf(url)) === "pulsar");
-  await until("the replay has ended", async () => (await statusOf(url)).replay.stage === "ended");
+  await until("the replay has ended", async () => (await statusOf(url)).replay.stage === "ended", {
+    patienceMs: 60_000,
+  });
 
   expect(await differences(url)).toEqual([]);
   const status = await statusOf(url);

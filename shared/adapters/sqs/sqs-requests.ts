@@ -2,6 +2,7 @@
 import {
   ChangeMessageVisibilityBatchCommand,
   DeleteMessageBatchCommand,
+  GetQueueAttributesCommand,
   type Message,
   ReceiveMessageCommand,
   SendMessageBatchCommand,
@@ -81,6 +82,17 @@ export function createSqsRequests(client: SQSClient, queueUrl: string, requestTi
       const abortSignal = ask.signal === undefined ? deadline : AbortSignal.any([ask.signal, deadline]);
       const output = await request(() => client.send(command, { abortSignal }));
       return output.Messages ?? [];
+    },
+
+    /** Messages in the queue, those that somebody has received included; about, as SQS says itself. */
+    async count(): Promise<number> {
+      const command = new GetQueueAttributesCommand({
+        QueueUrl: queueUrl,
+        AttributeNames: ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"],
+      });
+      const abortSignal = AbortSignal.timeout(requestTimeoutMs);
+      const { Attributes = {} } = await request(() => client.send(command, { abortSignal }));
+      return Object.values(Attributes).reduce((sum, count) => sum + Number(count), 0);
     },
   };
 }

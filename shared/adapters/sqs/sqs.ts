@@ -1,5 +1,5 @@
 /** The fallback queue by SQS FIFO: AWS itself, LocalStack, ElasticMQ, or anything that speaks its protocol. */
-import { SQSClient, type SQSClientConfig } from "@aws-sdk/client-sqs";
+import { QueueDoesNotExist, SQSClient, type SQSClientConfig } from "@aws-sdk/client-sqs";
 import type { FallbackConsumer, Producer, UpdateQueue } from "../../ports/update-queue.ts";
 import { KeylineError } from "../../runtime/errors.ts";
 import { createSqsConsumer } from "./sqs-consumer.ts";
@@ -43,6 +43,16 @@ export type SqsQueue = UpdateQueue & {
    * Rejects with KeylineError `no_aws_region` or `no_aws_credentials`.
    */
   checkIdentity(): Promise<void>;
+  /**
+   * Rejects with KeylineError `sqs_queue_missing` when SQS says that there is no such queue; what else keeps SQS
+   * from answering is no reason.
+   */
+  checkExists(): Promise<void>;
+  /**
+   * How many messages are in the queue, those that somebody has received included; about, as SQS counts them.
+   * Rejects as `Producer.send`.
+   */
+  waiting(): Promise<number>;
 };
 
 /**
@@ -88,6 +98,14 @@ export function createSqs(options: SqsOptions): SqsQueue {
         throw new KeylineError("no_aws_credentials", text, { cause });
       });
     },
+    async checkExists() {
+      await requests.count().catch((thrown: KeylineError) => {
+        if (!(thrown.cause instanceof QueueDoesNotExist)) return;
+        const text = `there is no queue ${queueUrl}: create it, a FIFO queue as the one for updates`;
+        throw new KeylineError("sqs_queue_missing", text, { value: queueUrl, cause: thrown });
+      });
+    },
+    waiting: requests.count,
     async close() {
       await Promise.all([...open].map((part) => part.close()));
       client.destroy();
