@@ -71,18 +71,22 @@ export function startLedgerCompletion(options: LedgerCompletionOptions): LedgerC
     const consumer = options.queue.consumer();
     const limits = { maxMessages: MAX_COMPLETIONS_UNDER_WAY, maxBytes: MAX_BYTES_UNDER_WAY };
     const intake = createIntake(consumer, limits);
-    const failed = new AbortController();
+    const leaving = new AbortController();
+    let failed = false;
     const receiving = intake.receive(async (delivery) => {
-      if (!(await complete(delivery, intake))) failed.abort();
+      if (!mayComplete()) intake.giveBack(delivery, 0);
+      else if (await complete(delivery, intake)) return;
+      else failed = true;
+      leaving.abort();
     });
-    const ends = AbortSignal.any([stopping.signal, failed.signal]);
+    const ends = AbortSignal.any([stopping.signal, leaving.signal]);
     ends.addEventListener("abort", intake.stop, { once: true });
-    while (!failed.signal.aborted && mayComplete()) await rest(LOOK_EVERY_MS, ends);
+    while (!leaving.signal.aborted && mayComplete()) await rest(LOOK_EVERY_MS, ends);
     intake.stop();
     await receiving;
     await intake.inFlight.drained();
     await consumer.close();
-    if (failed.signal.aborted) failures += 1;
+    if (failed) failures += 1;
   }
 
   async function complete(delivery: Delivery, intake: Intake): Promise<boolean> {

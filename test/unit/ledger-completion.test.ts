@@ -141,6 +141,20 @@ test("leaves the queue when the route becomes sqs, and comes back", async () => 
   await until("the other is completed too", () => queue.deleted.length === 2);
 });
 
+test("publishes nothing of what it received before the route became sqs", async () => {
+  const sent: string[] = [];
+  const { queue, world } = start({
+    payloads,
+    async send({ payload }) {
+      sent.push(payload);
+      world.route = "sqs";
+    },
+  });
+  await until("it has left", () => sent.length > 0 && queue.consumers === 0);
+  expect(sent.length).toBeLessThanOrEqual(10);
+  expect([...queue.deleted, ...queue.waiting].toSorted()).toEqual(payloads.toSorted());
+});
+
 test("gives back what Pulsar does not take, and completes it later", async () => {
   const refused = new Set(payloads.filter((_, index) => index % 97 === 0));
   const { queue, breaker, counts } = start({

@@ -1,5 +1,6 @@
 import { Registry } from "prom-client";
 import { expect, test } from "vitest";
+import { createDeadLetterOffice } from "../../services/audience-update/dead-letter.ts";
 import { createLedgerKeeper } from "../../services/audience-update/ledger-keeper.ts";
 import { ledgerQueueUrl } from "../../services/audience-update/settings.ts";
 import { createUpdateFlow } from "../../services/audience-update/update-flow.ts";
@@ -63,13 +64,13 @@ function start(
     primary: queue("pulsar"),
     fallback: queue("sqs"),
     store,
-    deadLetters: {
-      async park(delivery, intake, { code }) {
-        parked.push(code);
-        intake.drop(delivery);
-      },
-      close() {},
-    },
+    deadLetters: createDeadLetterOffice({
+      producer: { async send() {}, connected: () => true, async close() {} },
+      now: () => NOW_MS,
+      restMs: () => 1,
+      onParked: ({ reason }) => void parked.push(reason),
+      onError() {},
+    }),
     keeper: createLedgerKeeper({
       producer: { send, connected: () => true, async close() {} },
       restMs: () => 1,
