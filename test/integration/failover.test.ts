@@ -2,9 +2,12 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { createPulsarWebSocket } from "../../shared/adapters/pulsar-websocket/pulsar-websocket.ts";
 import type { Update } from "../../shared/domain/envelope.ts";
+import { topicsOf } from "../../shared/runtime/topics.ts";
 import { getJson } from "../support/get-json.ts";
 import { expectedProfile } from "../support/oracle.ts";
+import { compareLedger, identityOf } from "../support/read-ledger.ts";
 import { type RealStack, startRealStack } from "../support/real-stack.ts";
 import { type ServiceProcess, startService } from "../support/service-process.ts";
 import { type PublisherProcess, startPublisher } from "../support/start-publisher.ts";
@@ -23,7 +26,8 @@ const until = (what: string, condition: () => boolean | Promise<boolean>) =>
 
 /**
  * The promise that Keyline is about, on real servers: while updates flow, the broker is frozen for 20 s, then
- * killed and started again, and a consumer is killed and replaced. Every profile must equal the oracle.
+ * killed and started again, and a consumer is killed and replaced. Every profile must equal the oracle, and the
+ * ledger must end with every update.
  */
 describe(`failover with seed ${SEED}`, () => {
   const directory = mkdtempSync(join(tmpdir(), "keyline-failover-"));
@@ -73,6 +77,7 @@ describe(`failover with seed ${SEED}`, () => {
     // First every copy is delivered, so that one that counts twice is seen.
     await until("nothing is left undelivered", async () => (await undelivered(stack)) === 0);
     await expectProfiles(acknowledged);
+    await expectLedger(acknowledged);
 
     const { lines } = (await getJson(`${replacement.adminUrl}/admin/audit`)) as {
       lines: { action: string; route: string }[];
@@ -122,6 +127,15 @@ describe(`failover with seed ${SEED}`, () => {
     } finally {
       await reader.close();
     }
+  }
+
+  async function expectLedger(updates: Update[]): Promise<void> {
+    const queue = createPulsarWebSocket({ url: stack.environment.PULSAR_URL! });
+    const { updates: topic } = topicsOf("public/keyline");
+    const compared = await compareLedger(queue, topic, new Set(updates.map(identityOf)));
+    await queue.close();
+    console.log(`the ledger holds ${compared.messages} messages of ${updates.length} updates`);
+    expect(compared).toMatchObject({ missing: [], unexpected: [] });
   }
 });
 

@@ -1,21 +1,18 @@
-import { GetQueueAttributesCommand } from "@aws-sdk/client-sqs";
-import { localSqsClient } from "../../localstack/create-queues.ts";
+import { ledgerQueueUrl } from "../../services/audience-update/settings.ts";
 import { getJson } from "./get-json.ts";
+import { messagesIn } from "./queue-depth.ts";
 import type { RealStack } from "./real-stack.ts";
 
-/** Updates that neither queue has had acknowledged yet. */
+/**
+ * Updates that a queue still holds, the ledger queue included. Asked for in the direction that messages move, so that
+ * none is missed between two answers.
+ */
 export async function undelivered({ urls, environment }: RealStack): Promise<number> {
-  const statistics = (await getJson(
+  const sqsQueueUrl = environment.SQS_QUEUE_URL!;
+  const overSqs = await messagesIn(sqsQueueUrl);
+  const forLedger = await messagesIn(ledgerQueueUrl({ sqsQueueUrl, sqsLedgerQueueUrl: "" }));
+  const { subscriptions } = (await getJson(
     `${urls.admin}/admin/v2/persistent/public/keyline/updates/partitioned-stats`,
   )) as { subscriptions: Record<string, { msgBacklog: number }> };
-  const sqs = localSqsClient(urls.sqs);
-  const { Attributes = {} } = await sqs.send(
-    new GetQueueAttributesCommand({
-      QueueUrl: environment.SQS_QUEUE_URL,
-      AttributeNames: ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"],
-    }),
-  );
-  sqs.destroy();
-  const queued = Object.values(Attributes).reduce((sum, count) => sum + Number(count), 0);
-  return statistics.subscriptions["audience-update"]!.msgBacklog + queued;
+  return overSqs + forLedger + subscriptions["audience-update"]!.msgBacklog;
 }
