@@ -4,6 +4,7 @@ import type { Update } from "../../shared/domain/envelope.ts";
 import { attributes } from "../../shared/domain/profile.ts";
 import { decodeProfile } from "../../shared/domain/profile-record.ts";
 import { sight, UNSEEN } from "../../shared/domain/seen.ts";
+import type { OutgoingMessage } from "../../shared/ports/update-queue.ts";
 import { expectedProfile } from "../support/oracle.ts";
 import type { World } from "./network.ts";
 import { consumerLimits, type RunningConsumer, type RunningPublisher } from "./processes.ts";
@@ -100,6 +101,18 @@ export function checkProfiles(
     const promise = found && found.updates > expected.updates ? "I2" : "I1/I3";
     world.violate(promise, text);
   }
+}
+
+/** The ledger ends with everything that a path took, under the same key, verbatim. */
+export function checkLedger(
+  world: World,
+  accepted: readonly OutgoingMessage[],
+  ledger: readonly OutgoingMessage[],
+): void {
+  const name = ({ key, payload }: OutgoingMessage) => `${key} ${payload}`;
+  const written = new Set(ledger.map(name));
+  for (const message of accepted)
+    if (!written.has(name(message))) world.violate("ledger", `the ledger lacks ${name(message)}`);
 }
 
 /** A publisher's updates of one user are ordered as it sent them, whatever its clock does. */

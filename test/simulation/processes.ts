@@ -18,7 +18,12 @@ import type { SimulatedPulsar } from "./simulated-pulsar.ts";
 import type { SimulatedRedis } from "./simulated-redis.ts";
 import type { SimulatedQueue } from "./simulated-sqs.ts";
 
-export type Servers = { pulsar: SimulatedPulsar; updates: SimulatedQueue; redis: SimulatedRedis };
+export type Servers = {
+  pulsar: SimulatedPulsar;
+  updates: SimulatedQueue;
+  ledgerQueue: SimulatedQueue;
+  redis: SimulatedRedis;
+};
 
 /** Rarer canaries and votes than by default: a simulated minute costs less. */
 const environment = {
@@ -58,6 +63,7 @@ export function startConsumer(world: World, servers: Servers, process: Simulated
   const consumer: UpdateConsumer = createUpdateConsumer({
     primary: servers.pulsar.connect(process),
     fallback: servers.updates.connect(process),
+    ledgerQueue: servers.ledgerQueue.connect(process),
     store,
     routeStore,
     settings: consumerSettings,

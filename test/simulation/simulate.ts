@@ -9,6 +9,7 @@ import {
   checkAudit,
   checkBounds,
   checkDeadLetters,
+  checkLedger,
   checkProfiles,
   checkVisible,
 } from "./checks.ts";
@@ -122,6 +123,7 @@ function createScene(world: World, run: Run) {
   const servers: Servers = {
     pulsar: createSimulatedPulsar(world, onAcknowledge),
     updates: createSimulatedQueue(world, { maxPrefetched: 50, onAcknowledge }),
+    ledgerQueue: createSimulatedQueue(world, { maxPrefetched: 50 }),
     redis,
   };
   const acknowledged: Update[] = [];
@@ -373,6 +375,8 @@ function createScene(world: World, run: Run) {
       const backlog = servers.pulsar.backlog(topics.updates);
       if (backlog > 0) return `${backlog} messages wait in Pulsar`;
       if (servers.updates.size() > 0) return `${servers.updates.size()} messages wait in SQS`;
+      if (servers.ledgerQueue.size() > 0)
+        return `${servers.ledgerQueue.size()} messages wait to be written to the ledger`;
       for (const { process, routing } of [...publishers, ...consumers]) {
         const { path, by, why } = routing.router.route();
         if (path !== "pulsar") return `${process.name} is on ${path} by ${by}: ${why}`;
@@ -385,6 +389,7 @@ function createScene(world: World, run: Run) {
       const taken = [...servers.pulsar.ledger(topics.updates), ...servers.updates.taken()];
       checkDeadLetters(world, taken.map(({ payload }) => payload).filter(isPoison), deadLettered());
       const accepted = taken.filter(({ payload }) => !isPoison(payload));
+      checkLedger(world, accepted, servers.pulsar.ledger(topics.updates));
       checkProfiles(
         world,
         redis,

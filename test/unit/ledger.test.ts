@@ -58,7 +58,13 @@ test("after an outage the ledger holds every update, and each counts once", asyn
     }),
   );
   const { routing } = consumer;
-  const { publisher } = openPublisher(lifecycle, { primary: broker, fallback: queue, routing, settings });
+  const { publisher } = openPublisher(lifecycle, {
+    primary: broker,
+    fallback: queue,
+    routing,
+    settings,
+    log,
+  });
   consumer.flow.start();
 
   const acknowledged = new Set<string>();

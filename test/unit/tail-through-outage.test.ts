@@ -65,6 +65,7 @@ async function start() {
       createUpdateConsumer({
         primary: broker,
         fallback: sqs.queue,
+        ledgerQueue: sqs.ledgerQueue,
         store,
         routeStore,
         settings,
