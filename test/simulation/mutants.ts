@@ -153,6 +153,12 @@ export const mutants: readonly Mutant[] = [
     to: "",
   },
   {
+    name: "keeps no copy for the ledger",
+    file: "services/audience-update/ledger-keeper.ts",
+    from: "await options.producer.send(copyOf(delivery));",
+    to: "",
+  },
+  {
     name: "leaves without waiting",
     file: "services/audience-update/update-flow.ts",
     from: "const clean = await Promise.race([drained, timedOut.promise]);",
