@@ -20,9 +20,10 @@ export type MemoryBroker = PrimaryQueue & {
   /**
    * From now on the broker is as one that was stopped (SIGSTOP): connections stay, nothing is delivered,
    * sends get no answer and time out. With `storesLate`, what was sent meanwhile is in the topic after all
-   * once the broker is healed, also what timed out; without, it is lost.
+   * once the broker is healed, also what timed out; without, it is lost. With `topic`, only that topic is so,
+   * such as one partition whose broker is gone.
    */
-  break(options?: { storesLate?: boolean }): void;
+  break(options?: { storesLate?: boolean; topic?: Topic }): void;
   /** Acknowledgements, joins and leaves of the meantime take effect now, in their order. */
   heal(): void;
 };
@@ -36,36 +37,42 @@ export function createMemoryBroker(config: MemoryBrokerConfig = {}): MemoryBroke
   };
   const topics = new Map<Topic, MemoryTopic>();
   const open = createOpenResources();
-  let state: { kind: "working" } | { kind: "broken"; storesLate: boolean } = { kind: "working" };
+  let state: { kind: "working" } | { kind: "broken"; storesLate: boolean; topic: Topic | undefined } = {
+    kind: "working",
+  };
   /** What the broker was told while it was broken. */
   let waiting: (() => void)[] = [];
   let waitingSends = 0;
 
-  const broken = () => state.kind === "broken";
-
-  function tell(command: () => void): void {
-    if (broken()) waiting.push(command);
-    else command();
+  function isBroken(topic: Topic): boolean {
+    return state.kind === "broken" && (state.topic === undefined || state.topic === topic);
   }
 
-  const side: BrokerSide = {
-    scheduler: config.scheduler ?? systemScheduler,
-    maxMessageBytes: config.maxMessageBytes ?? 5 * 1_048_576,
-    broken,
-    tell,
-    tellSend(command) {
-      if (state.kind === "broken") {
-        if (!state.storesLate || waitingSends >= topicOptions.maxBacklogMessages) return;
-        waitingSends += 1;
-      }
-      tell(command);
-    },
-  };
+  function sideOf(topic: Topic): BrokerSide {
+    const broken = () => isBroken(topic);
+    function tell(command: () => void): void {
+      if (broken()) waiting.push(command);
+      else command();
+    }
+    return {
+      scheduler: config.scheduler ?? systemScheduler,
+      maxMessageBytes: config.maxMessageBytes ?? 5 * 1_048_576,
+      broken,
+      tell,
+      tellSend(command) {
+        if (state.kind === "broken" && broken()) {
+          if (!state.storesLate || waitingSends >= topicOptions.maxBacklogMessages) return;
+          waitingSends += 1;
+        }
+        tell(command);
+      },
+    };
+  }
 
   function topicOf(name: Topic): MemoryTopic {
     let topic = topics.get(name);
     if (topic === undefined) {
-      topic = createMemoryTopic(topicOptions, broken);
+      topic = createMemoryTopic(topicOptions, () => isBroken(name));
       topics.set(name, topic);
     }
     return topic;
@@ -73,11 +80,13 @@ export function createMemoryBroker(config: MemoryBrokerConfig = {}): MemoryBroke
 
   return {
     description: "an embedded broker in this process's memory",
-    producer: (options) => open.track(createMemoryProducer(side, topicOf(options.topic), options)),
-    consumer: (options) => open.track(createMemoryConsumer(side, topicOf(options.topic), options)),
+    producer: (options) =>
+      open.track(createMemoryProducer(sideOf(options.topic), topicOf(options.topic), options)),
+    consumer: (options) =>
+      open.track(createMemoryConsumer(sideOf(options.topic), topicOf(options.topic), options)),
     reader: (topic) => open.track(createMemoryReader(topicOf(topic))),
     break(options = {}) {
-      state = { kind: "broken", storesLate: options.storesLate ?? false };
+      state = { kind: "broken", storesLate: options.storesLate ?? false, topic: options.topic };
     },
     heal() {
       state = { kind: "working" };
