@@ -3,6 +3,7 @@ import { Counter, collectDefaultMetrics, Gauge, Registry } from "prom-client";
 import type { PrimaryQueue } from "../../shared/ports/primary-queue.ts";
 import type { ProfileStore } from "../../shared/ports/profile-store.ts";
 import type { RouteStore } from "../../shared/ports/route-store.ts";
+import type { ReadSubscription } from "../../shared/ports/subscription-stats.ts";
 import type { UpdateQueue } from "../../shared/ports/update-queue.ts";
 import type { Routing } from "../../shared/routing/start-routing.ts";
 import { KeylineError, toError } from "../../shared/runtime/errors.ts";
@@ -29,6 +30,7 @@ export type AudienceUpdateOptions = {
   ledgerQueue: UpdateQueue;
   store: ProfileStore;
   routeStore: RouteStore;
+  readSubscription?: ReadSubscription | undefined;
   settings: ServiceSettings;
   log: Log;
   /** How many messages wait in the ledger queue; absent where nobody asks. */

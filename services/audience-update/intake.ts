@@ -13,6 +13,8 @@ export type Intake = {
    * Gives a message back unacknowledged, to come again after about `afterMs`; false where the queue can't.
    */
   giveBack(delivery: Delivery, afterMs: number): boolean;
+  /** Messages received since the start. */
+  received(): number;
   /** Stops asking. */
   stop(): void;
   inFlight: Pick<InFlight, "messages" | "bytes" | "drained" | "close">;
@@ -29,6 +31,7 @@ export function createIntake(
 ): Intake {
   const inFlight = createInFlight(limits);
   let stopped = false;
+  let received = 0;
   const free = (deliveries: readonly Delivery[]) => {
     for (const { sizeBytes } of deliveries) inFlight.remove(sizeBytes);
   };
@@ -44,10 +47,12 @@ export function createIntake(
         const room = await inFlight.room();
         if (stopped) return;
         const deliveries = await consumer.receive(Math.min(room, MAX_RECEIVE));
+        received += deliveries.length;
         for (const { sizeBytes } of deliveries) inFlight.add(sizeBytes);
         for (const delivery of deliveries) deliver(delivery);
       }
     },
+    received: () => received,
     acknowledge: keep ? keepFirst : acknowledge,
     drop: (delivery) => acknowledge([delivery]),
     giveBack(delivery, afterMs) {

@@ -3,7 +3,13 @@
  * the service, and on SIGTERM drains and leaves.
  */
 import { setFlagsFromString } from "node:v8";
-import { openFallbackQueue, openPrimaryQueue, openStores, setUpPulsar } from "../../shared/adapters/open.ts";
+import {
+  openFallbackQueue,
+  openPrimaryQueue,
+  openStores,
+  openSubscriptionReader,
+  setUpPulsar,
+} from "../../shared/adapters/open.ts";
 import type { SqsQueue } from "../../shared/adapters/sqs/sqs.ts";
 import { KeylineError } from "../../shared/runtime/errors.ts";
 import { createLifecycle, shutdownSignal } from "../../shared/runtime/lifecycle.ts";
@@ -70,6 +76,7 @@ async function run(): Promise<void> {
       ledgerQueue,
       store,
       routeStore,
+      readSubscription: openSubscriptionReader(settings),
       settings,
       log,
       ledgerWaiting: ledgerQueue.waiting,

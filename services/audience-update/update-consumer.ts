@@ -5,8 +5,9 @@
 import type { PrimaryQueue } from "../../shared/ports/primary-queue.ts";
 import type { ProfileStore } from "../../shared/ports/profile-store.ts";
 import type { RouteStore } from "../../shared/ports/route-store.ts";
+import type { ReadSubscription } from "../../shared/ports/subscription-stats.ts";
 import type { Path, UpdateQueue } from "../../shared/ports/update-queue.ts";
-import { type Routing, startRouting } from "../../shared/routing/start-routing.ts";
+import { createVoterName, type Routing, startRouting } from "../../shared/routing/start-routing.ts";
 import type { connectionSettings } from "../../shared/runtime/connection-settings.ts";
 import { createLifecycle } from "../../shared/runtime/lifecycle.ts";
 import { type Log, logRepeated } from "../../shared/runtime/log.ts";
@@ -43,6 +44,8 @@ export type UpdateConsumerOptions = {
   ledgerQueue: UpdateQueue;
   store: ProfileStore;
   routeStore: RouteStore;
+  /** Absent where no admin API is known: two of the health signals are unknown then. */
+  readSubscription?: ReadSubscription | undefined;
   settings: ConsumerSettings;
   metrics: UpdateMetrics;
   log: Log;
@@ -71,9 +74,27 @@ export function createUpdateConsumer(options: UpdateConsumerOptions): UpdateCons
   const { primary, fallback, ledgerQueue, store, routeStore, settings, metrics, log, now } = options;
   const topics = topicsOf(settings.pulsarNamespace);
   const lifecycle = createLifecycle(log);
+  const voter = createVoterName();
   const routing = lifecycle.own(
     "routing",
-    startRouting({ primary, canaryTopic: topics.canary, routeStore, settings, log, now }),
+    startRouting({
+      primary,
+      canaryTopic: topics.canary,
+      routeStore,
+      settings,
+      log,
+      now,
+      voter,
+      subscription: {
+        read: options.readSubscription,
+        workers: () => flow.fromPulsar(),
+        limits: {
+          maxUnacknowledgedAgeMs: settings.maxUnacknowledgedAgeMs,
+          stallMs: settings.subscriptionStallMs,
+        },
+        intervalMs: settings.brokerStatsIntervalMs,
+      },
+    }),
   );
   const deadLetterProducer = lifecycle.own(
     "dead-letter producer",
@@ -89,6 +110,7 @@ export function createUpdateConsumer(options: UpdateConsumerOptions): UpdateCons
       topic: topics.updates,
       subscription: settings.pulsarSubscription,
       connections: settings.pulsarConnections,
+      name: voter,
       maxPrefetched: Math.min(settings.maxInFlightMessages, MAX_PREFETCHED),
     }),
   );

@@ -63,6 +63,8 @@ export type UpdateFlow = {
   drain(timeoutMs: number): Promise<boolean>;
   /** Keys with messages in hand, those that rest after a failure, and messages in flight. */
   counts(): { users: number; resting: number; messages: number; bytes: number; cachedProfiles: number };
+  /** Messages from Pulsar: in hand now, and received since the start. */
+  fromPulsar(): { inHand: number; received: number };
 };
 
 export function createUpdateFlow(options: FlowOptions): UpdateFlow {
@@ -165,6 +167,7 @@ export function createUpdateFlow(options: FlowOptions): UpdateFlow {
       mailboxes.close();
       return clean;
     },
+    fromPulsar: () => ({ inHand: intakes[0]!.inFlight.messages(), received: intakes[0]!.received() }),
     counts: () => ({
       ...mailboxes.counts(),
       messages: intakes.reduce((sum, { inFlight }) => sum + inFlight.messages(), 0),

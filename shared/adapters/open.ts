@@ -3,13 +3,15 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { PrimaryQueue } from "../ports/primary-queue.ts";
 import type { ProfileStore } from "../ports/profile-store.ts";
 import type { RouteStore } from "../ports/route-store.ts";
+import type { ReadSubscription } from "../ports/subscription-stats.ts";
 import type { connectionSettings } from "../runtime/connection-settings.ts";
 import { KeylineError, toError } from "../runtime/errors.ts";
 import { errorFields, type Log, logRepeated } from "../runtime/log.ts";
 import type { Values } from "../runtime/settings.ts";
-import { healthNamespaceOf } from "../runtime/topics.ts";
+import { healthNamespaceOf, topicsOf } from "../runtime/topics.ts";
 import { authorization } from "./pulsar-admin/pulsar-admin.ts";
 import { setUpTopics } from "./pulsar-admin/set-up.ts";
+import { createSubscriptionReader } from "./pulsar-admin/subscription-stats.ts";
 import { createPulsarNative } from "./pulsar-native/pulsar-native.ts";
 import { createPulsarWebSocket } from "./pulsar-websocket/pulsar-websocket.ts";
 import { openRedis, type RedisConnection } from "./redis/redis-connection.ts";
@@ -89,6 +91,23 @@ export function openStores(
   };
 }
 
+/** The figures of the consumer's subscription by the admin API; undefined when no admin URL is given. */
+export function openSubscriptionReader(
+  settings: Pick<
+    Connection & { pulsarSubscription: string },
+    "pulsarAdminUrl" | "pulsarNamespace" | "pulsarToken" | "pulsarSubscription"
+  >,
+): ReadSubscription | undefined {
+  if (settings.pulsarAdminUrl === "") return undefined;
+  return createSubscriptionReader(settings.pulsarAdminUrl, {
+    topic: topicsOf(settings.pulsarNamespace).updates,
+    subscription: settings.pulsarSubscription,
+    timeoutMs: STATS_TIMEOUT_MS,
+    headers: authorization(settings.pulsarToken),
+  });
+}
+
+const STATS_TIMEOUT_MS = 2_000;
 const SET_UP_RETRY_MS = 2_000;
 
 /**
@@ -98,6 +117,7 @@ const SET_UP_RETRY_MS = 2_000;
 export function setUpPulsar(
   settings: Pick<Connection, "pulsarAdminUrl" | "pulsarNamespace" | "pulsarToken"> & {
     pulsarPartitions: number;
+    canaryPartitions: number;
     pulsarSubscription: string;
   },
   log: Log,
@@ -112,6 +132,7 @@ export function setUpPulsar(
           namespace: settings.pulsarNamespace,
           healthNamespace: healthNamespaceOf(settings.pulsarNamespace),
           partitions: settings.pulsarPartitions,
+          canaryPartitions: settings.canaryPartitions,
           subscription: settings.pulsarSubscription,
           headers: authorization(settings.pulsarToken),
         });

@@ -22,6 +22,8 @@ export type ConsumerOptions = {
   exclusive?: boolean;
   /** Connections to the broker, each a Key_Shared consumer of its own. */
   connections: number;
+  /** Starts the names by which the broker's figures list these consumers; by default the broker makes some up. */
+  name?: string;
   /** Messages that the adapter may hold before `receive` takes them, all connections together. */
   maxPrefetched: number;
 };

@@ -1,6 +1,7 @@
 import CircuitBreaker from "opossum";
 import type { Path } from "../ports/update-queue.ts";
 import { KeylineError, toError } from "../runtime/errors.ts";
+import type { Signal } from "./signal.ts";
 
 export type BreakerOptions = {
   /** Calls of the last so many milliseconds are judged. */
@@ -13,6 +14,10 @@ export type BreakerOptions = {
   minOpenMs: number;
   /** It closes after this many good samples in a row. */
   goodSamplesToClose: number;
+  /** Called with how long each successful call took. */
+  onLatency?(latencyMs: number): void;
+  /** True while something else is bad enough for it to stay open. */
+  mustStayOpen?(openForMs: number): boolean;
   now(): number;
 };
 
@@ -42,6 +47,8 @@ export type Breaker = {
    * are what closes it. Never rejects; the result is the error, if there was one.
    */
   sample(call: () => Promise<void>): Promise<Error | undefined>;
+  /** Opens it for a reason that opossum does not see; does nothing while it is open. */
+  trip(reason: string): void;
   /** Where this process would send by what it sees itself. */
   verdict(): { route: Path; reason: string };
   state(): BreakerState;
@@ -57,6 +64,26 @@ const MAX_OPENINGS_IN_WINDOW = 2;
 
 /** Errors that say nothing about Pulsar's health: this process holds too much, or the message is at fault. */
 const NEUTRAL_CODES = new Set(["queue_send_refused", "queue_closed"]);
+
+/**
+ * Failed calls within the window as a signal, by what opossum counted. Pure.
+ * @param options of the breaker that counted.
+ */
+export function judgeSendFailures(
+  { calls, failures }: Pick<BreakerState, "calls" | "failures">,
+  { windowMs, errorPercent, minCalls }: Pick<BreakerOptions, "windowMs" | "errorPercent" | "minCalls">,
+): Signal {
+  const value = calls === 0 ? null : Math.round((failures / calls) * 1000) / 10;
+  const enough = calls >= minCalls;
+  return {
+    name: "send_failures",
+    value,
+    unit: "%",
+    limit: errorPercent,
+    verdict: enough ? (failures / calls > errorPercent / 100 ? "bad" : "good") : "unknown",
+    why: `${failures} of ${calls} calls failed in ${windowMs} ms${enough ? "" : `, fewer than ${minCalls} calls`}`,
+  };
+}
 
 /**
  * The circuit breaker of one process around its calls to Pulsar. opossum counts and opens. Closing is
@@ -86,6 +113,7 @@ export function createBreaker(options: BreakerOptions): Breaker {
   let sinceMs = now();
   let reason = "no failures yet";
   let lastError = "";
+  let tripReason: string | undefined;
 
   circuit.on("failure", (error: unknown) => {
     lastError = toError(error).message;
@@ -100,7 +128,8 @@ export function createBreaker(options: BreakerOptions): Breaker {
     openedAtMs.push(now());
     const { failures, fires } = circuit.stats;
     change(
-      `${failures} of ${fires} calls to Pulsar failed in ${options.windowMs} ms, the last: ${lastError}`,
+      tripReason ??
+        `${failures} of ${fires} calls to Pulsar failed in ${options.windowMs} ms, the last: ${lastError}`,
     );
   });
   circuit.on("close", () => change(`${goodSamplesInRow} good samples in a row`));
@@ -123,7 +152,8 @@ export function createBreaker(options: BreakerOptions): Breaker {
     return (
       goodSamplesInRow >= options.goodSamplesToClose &&
       now() - sinceMs >= options.minOpenMs &&
-      openedAtMs.length < MAX_OPENINGS_IN_WINDOW
+      openedAtMs.length < MAX_OPENINGS_IN_WINDOW &&
+      !options.mustStayOpen?.(now() - sinceMs)
     );
   }
 
@@ -155,7 +185,12 @@ export function createBreaker(options: BreakerOptions): Breaker {
 
   return {
     async guard<T>(call: () => Promise<T>): Promise<T> {
-      if (!circuit.opened) return (await circuit.fire(call)) as T;
+      if (!circuit.opened) {
+        const startedAtMs = now();
+        const result = (await circuit.fire(call)) as T;
+        options.onLatency?.(now() - startedAtMs);
+        return result;
+      }
       refused += 1;
       throw new KeylineError("breaker_open", `the breaker is open: ${reason}`, { retryable: true });
     },
@@ -165,6 +200,11 @@ export function createBreaker(options: BreakerOptions): Breaker {
         () => undefined,
         (error: unknown) => toError(error),
       );
+    },
+    trip(why) {
+      tripReason = why;
+      circuit.open();
+      tripReason = undefined;
     },
     verdict: () => ({ route: circuit.opened ? "sqs" : "pulsar", reason }),
     state,

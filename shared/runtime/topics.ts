@@ -6,7 +6,7 @@ export type Topics = {
   updates: Topic;
   /** What can never apply, with its reason. */
   deadLetter: Topic;
-  /** Canaries of the health sample; nothing is kept. */
+  /** Canaries of the health sample, partitioned; nothing is kept. */
   canary: Topic;
 };
 
@@ -17,7 +17,7 @@ export function topicsOf(namespace: string): Topics {
   return {
     updates: `persistent://${namespace}/updates`,
     deadLetter: `persistent://${namespace}/dead-letter`,
-    canary: `persistent://${healthNamespaceOf(namespace)}/canary`,
+    canary: `persistent://${healthNamespaceOf(namespace)}/canaries`,
   };
 }
 

@@ -61,7 +61,54 @@ describe("opening", () => {
   });
 });
 
+describe("a trip", () => {
+  test("opens it once, for its reason", async () => {
+    const breaker = createBreaker(options);
+    await samples(breaker, 5, good);
+    breaker.trip("the canary died");
+    breaker.trip("and died again");
+    expect(breaker.state()).toMatchObject({ state: "open", reason: "the canary died", openings: 1 });
+    await samples(breaker, 12, good);
+    expect(breaker.state().state).toBe("closed");
+    await samples(breaker, 8, bad);
+    expect(breaker.state()).toMatchObject({ openings: 2, reason: expect.stringContaining("timed out") });
+    breaker.close();
+  });
+
+  test("however often it comes, opens at most twice in any 60 s", async () => {
+    const breaker = createBreaker({ ...options, minOpenMs: 0, goodSamplesToClose: 1 });
+    const openings: number[] = [];
+    breaker.onChange(({ state }) => state === "open" && openings.push(Date.now()));
+    for (let i = 0; i < 1_200; i += 1) {
+      if (i % 3 === 0) breaker.trip("sick");
+      await samples(breaker, 1, good);
+    }
+    expect(openings.length).toBeGreaterThan(10);
+    for (const at of openings)
+      expect(openings.filter((other) => other >= at && other < at + 60_000).length).toBeLessThanOrEqual(2);
+    breaker.close();
+  });
+});
+
 describe("closing", () => {
+  test("waits while something else is bad", async () => {
+    let sick = true;
+    const openForMs: number[] = [];
+    const mustStayOpen = (ms: number) => {
+      openForMs.push(ms);
+      return sick;
+    };
+    const breaker = createBreaker({ ...options, mustStayOpen });
+    await samples(breaker, 3, bad);
+    await samples(breaker, 30, good);
+    expect(breaker.state().state).toBe("open");
+    expect(openForMs[0]).toBeGreaterThanOrEqual(options.minOpenMs);
+    sick = false;
+    await samples(breaker, 1, good);
+    expect(breaker.state().state).toBe("closed");
+    breaker.close();
+  });
+
   test("needs good samples in a row and the dwell", async () => {
     const breaker = createBreaker(options);
     await samples(breaker, 3, bad);

@@ -30,7 +30,15 @@ async function parked(key: string, payload: string, why = refusal): Promise<Outg
   const inFlight = { messages: () => 0, bytes: () => 0, drained: async () => {}, close() {} };
   await office.park(
     delivery,
-    { async receive() {}, acknowledge() {}, drop() {}, giveBack: () => false, stop() {}, inFlight },
+    {
+      async receive() {},
+      acknowledge() {},
+      received: () => 0,
+      drop() {},
+      giveBack: () => false,
+      stop() {},
+      inFlight,
+    },
     why,
   );
   return sent[0]!;

@@ -17,6 +17,7 @@ test.each([
     pulsarNamespace: "public/keyline",
     pulsarToken,
     pulsarPartitions: 1,
+    canaryPartitions: 1,
     pulsarSubscription: "s",
   };
   const setUp = setUpPulsar(settings, createLog("test", "fatal"));

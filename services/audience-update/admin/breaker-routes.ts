@@ -4,6 +4,7 @@ import Type from "typebox";
 import type { RouteStore } from "../../../shared/ports/route-store.ts";
 import type { Routing } from "../../../shared/routing/start-routing.ts";
 import { KeylineError } from "../../../shared/runtime/errors.ts";
+import { BreakerStatus } from "./breaker-schema.ts";
 import { isoTime } from "./iso-time.ts";
 import type { Operators } from "./operators.ts";
 
@@ -78,12 +79,22 @@ export function addBreakerRoutes(server: FastifyInstance, options: BreakerRouteO
       },
       fleetError: error ?? null,
       local: { ...breaker.state(), sinceMs: undefined, since: isoTime(breaker.state().sinceMs) },
+      signals: routing.signals(),
       canary: canary ? inIsoTime(canary) : null,
       counters: options.counters(),
     };
   }
 
-  routes.get("/admin/breaker", { schema: { summary: "The route, why, votes, counters, since when" } }, show);
+  routes.get(
+    "/admin/breaker",
+    {
+      schema: {
+        summary: "The route, why, health signals, votes, counters, since when",
+        response: { 200: BreakerStatus },
+      },
+    },
+    show,
+  );
 
   routes.put(
     "/admin/breaker",

@@ -1,5 +1,5 @@
 /**
- * What Keyline needs of a Pulsar cluster: the ledger's namespace and topics, and the topic of the canary.
+ * What Keyline needs of a Pulsar cluster: the ledger's namespace and topics, and the topic of the canaries.
  *
  * Limits of unacknowledged messages stay the broker's own. Key_Shared stops reading ahead at 2,000 messages a
  * consumer (20,000 a subscription) that wait for their key, long before the 50,000 unacknowledged a consumer
@@ -14,10 +14,12 @@ import { createPulsarAdmin, type PulsarAdmin, type PulsarAdminOptions } from "./
 export type TopicSetUpOptions = PulsarAdminOptions & {
   /** `tenant/namespace` of the ledger; kept for good. */
   namespace?: string;
-  /** `tenant/namespace` of the canary; nothing is kept. */
+  /** `tenant/namespace` of the canaries; nothing is kept. */
   healthNamespace?: string;
   /** Of `updates`, when it is new. */
   partitions?: number;
+  /** Of the topic of canaries, which gets more when it has fewer. */
+  canaryPartitions?: number;
   /** The durable subscription on `updates`. */
   subscription?: string;
 };
@@ -60,13 +62,13 @@ export async function setUpTopics(adminUrl: string, options: TopicSetUpOptions =
   await keepNothing(admin, healthNamespace);
   const partitions = await ensurePartitionedTopic(admin, `${namespace}/updates`, options.partitions ?? 4);
   await admin.create(`persistent/${namespace}/dead-letter`);
-  await admin.create(`persistent/${healthNamespace}/canary`);
+  await ensureAtLeast(admin, `${healthNamespace}/canaries`, options.canaryPartitions ?? 4);
   await ensureSubscription(admin, `${namespace}/updates`, subscription);
   await ensureSubscription(admin, `${namespace}/dead-letter`, DEAD_LETTER_SUBSCRIPTION);
   return {
     updates: `persistent://${namespace}/updates`,
     deadLetter: `persistent://${namespace}/dead-letter`,
-    canary: `persistent://${healthNamespace}/canary`,
+    canary: `persistent://${healthNamespace}/canaries`,
     subscription,
     partitions,
   };
@@ -116,6 +118,12 @@ async function ensurePartitionedTopic(
   await admin.create(`persistent/${topic}/partitions`, partitions);
   const existing = await admin.get<{ partitions: number }>(`persistent/${topic}/partitions`);
   return existing.partitions;
+}
+
+/** Several processes may do so at once: to give a topic as many as it has is no error. */
+async function ensureAtLeast(admin: PulsarAdmin, topic: string, partitions: number): Promise<void> {
+  if ((await ensurePartitionedTopic(admin, topic, partitions)) >= partitions) return;
+  await admin.set(`persistent/${topic}/partitions`, partitions);
 }
 
 /** While another process makes the same subscription, the broker says that it is busy. */

@@ -20,7 +20,7 @@ const MAX_BATCH_MESSAGES = 500;
  * to JavaScript. Each partition's queue holds one message at least.
  */
 export function createNativeConsumer(connection: NativeConnection, options: ConsumerOptions): Consumer {
-  const { topic, subscription, maxPrefetched, exclusive = false } = options;
+  const { topic, subscription, name, maxPrefetched, exclusive = false } = options;
   const connections = exclusive ? 1 : Math.max(1, Math.min(options.connections, maxPrefetched));
   const half = Math.max(1, Math.floor(maxPrefetched / connections / 2));
   let paused = false;
@@ -29,7 +29,7 @@ export function createNativeConsumer(connection: NativeConnection, options: Cons
     for (const { handle } of deliveries) release((handle as Handle).source, 1);
   });
 
-  const kept = Array.from({ length: connections }, () => {
+  const kept = Array.from({ length: connections }, (_, index) => {
     let source: Source | undefined;
     return connection.keepOpen<NativeConsumer>(topic, {
       async open(client) {
@@ -38,6 +38,7 @@ export function createNativeConsumer(connection: NativeConnection, options: Cons
         return client.subscribe({
           topic,
           subscription,
+          ...(name === undefined ? {} : { consumerName: `${name}-${index}` }),
           subscriptionType: exclusive ? "Exclusive" : "KeyShared",
           subscriptionInitialPosition: "Earliest",
           receiverQueueSize: perPartition,

@@ -57,7 +57,7 @@ export function createWebSocketConsumer(endpoint: Endpoint, options: ConsumerOpt
     });
   });
 
-  function openConnection(topic: Topic): Connection {
+  function openConnection(topic: Topic, index: number): Connection {
     let permits: Permits | undefined;
     const url = sessionUrl(
       endpoint,
@@ -68,6 +68,7 @@ export function createWebSocketConsumer(endpoint: Endpoint, options: ConsumerOpt
         subscriptionInitialPosition: "Earliest",
         pullMode: "true",
         receiverQueueSize: MAX_RECEIVER_QUEUE,
+        ...(options.name === undefined ? {} : { consumerName: `${options.name}-${index}` }),
       },
       options.subscription,
     );
