@@ -113,7 +113,7 @@ async function problemOf(check: Promise<void>): Promise<string | undefined> {
   }
 }
 
-function addRouteMetrics(registry: Registry, { router, breaker, sampler }: Routing): void {
+function addRouteMetrics(registry: Registry, { router, breaker, sampler, signals }: Routing): void {
   const registers = [registry];
   new Gauge({
     name: "keyline_route",
@@ -140,6 +140,16 @@ function addRouteMetrics(registry: Registry, { router, breaker, sampler }: Routi
     registers,
     collect() {
       this.set((sampler.lastCanary()?.latencyMs ?? Number.NaN) / 1000);
+    },
+  });
+  new Gauge({
+    name: "keyline_signal_bad",
+    help: "1 while a health signal is bad, 0 while it is good, NaN while it is unknown",
+    labelNames: ["signal", "partition"],
+    registers,
+    collect() {
+      for (const { name, partition = "", verdict } of signals())
+        this.set({ signal: name, partition }, verdict === "unknown" ? Number.NaN : Number(verdict === "bad"));
     },
   });
   const openings = new Counter({

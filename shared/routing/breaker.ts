@@ -1,7 +1,6 @@
 import CircuitBreaker from "opossum";
 import type { Path } from "../ports/update-queue.ts";
 import { KeylineError, toError } from "../runtime/errors.ts";
-import type { Signal } from "./signal.ts";
 
 export type BreakerOptions = {
   /** Calls of the last so many milliseconds are judged. */
@@ -64,26 +63,6 @@ const MAX_OPENINGS_IN_WINDOW = 2;
 
 /** Errors that say nothing about Pulsar's health: this process holds too much, or the message is at fault. */
 const NEUTRAL_CODES = new Set(["queue_send_refused", "queue_closed"]);
-
-/**
- * Failed calls within the window as a signal, by what opossum counted. Pure.
- * @param options of the breaker that counted.
- */
-export function judgeSendFailures(
-  { calls, failures }: Pick<BreakerState, "calls" | "failures">,
-  { windowMs, errorPercent, minCalls }: Pick<BreakerOptions, "windowMs" | "errorPercent" | "minCalls">,
-): Signal {
-  const value = calls === 0 ? null : Math.round((failures / calls) * 1000) / 10;
-  const enough = calls >= minCalls;
-  return {
-    name: "send_failures",
-    value,
-    unit: "%",
-    limit: errorPercent,
-    verdict: enough ? (failures / calls > errorPercent / 100 ? "bad" : "good") : "unknown",
-    why: `${failures} of ${calls} calls failed in ${windowMs} ms${enough ? "" : `, fewer than ${minCalls} calls`}`,
-  };
-}
 
 /**
  * The circuit breaker of one process around its calls to Pulsar. opossum counts and opens. Closing is

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { judgeSendFailures } from "../../shared/routing/breaker.ts";
+import { judgeSendFailures } from "../../shared/routing/send-failures.ts";
 import { holdsOpen, probeAfterMs, type Signal, type Verdict } from "../../shared/routing/signal.ts";
 import { createSignalBoard } from "../../shared/routing/signal-board.ts";
 
