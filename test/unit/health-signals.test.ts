@@ -81,6 +81,20 @@ describe("the canaries", () => {
     expect(openingsMs).toEqual([]);
   });
 
+  test("that come back every other time do not close it", async () => {
+    await start();
+    broker.break();
+    await advance(5_000);
+    broker.heal();
+    for (let n = 0; n < 60; n += 1) {
+      broker.break({ topic: `${canaryTopic}-partition-1` });
+      await advance(settings.canaryIntervalMs);
+      broker.heal();
+      await advance(settings.canaryIntervalMs);
+    }
+    expect(state()).toMatchObject({ state: "open", openings: 1 });
+  });
+
   test("of a partition that comes and goes open it at most twice in any 60 s", async () => {
     await start();
     for (let n = 0; n < 100; n += 1) {
@@ -118,6 +132,17 @@ describe("the latency of sends", () => {
     await sendFor(15_000, 600);
     expect(openingsMs).toHaveLength(1);
     expect(state().reason).toMatch(/^send_latency_p99: \d+ ms, limit \d+ ms: p99 of \d+ sends/);
+  });
+
+  test("is known to an idle process by its canaries", async () => {
+    await start();
+    await advance(4 * settings.sendLatencyWindowMs);
+    expect(signal("send_latency_p99")).toMatchObject({
+      value: 0,
+      limit: 250,
+      verdict: "good",
+      why: "p99 of 40 sends; usual is 0.0 ms",
+    });
   });
 
   test("under the floor is good whatever is usual", async () => {
@@ -170,9 +195,16 @@ describe("the subscription", () => {
       state: "open",
       reason: expect.stringMatching(/^(subscription_stalled|oldest_unacknowledged): \d+ ms, limit \d+ ms/),
     });
+    const closingsMs: number[] = [];
+    routing.breaker.onChange(({ state }) => state === "closed" && closingsMs.push(Date.now()));
     await advance(600_000);
     expect(openingsMs.length).toBeGreaterThan(5);
     expect(openingsMs.length).toBeLessThanOrEqual(10);
+    // Each try lasts for as many readings as it took to open.
+    for (const closedMs of closingsMs) {
+      const next = openingsMs.find((openedMs) => openedMs > closedMs);
+      if (next !== undefined) expect(next - closedMs).toBeGreaterThan(2 * watched.intervalMs);
+    }
     stats = idle;
     await advance(70_000);
     expect(state().state).toBe("closed");
