@@ -26,8 +26,13 @@ export default defineConfig({
       },
       {
         extends: true,
+        // All cores are its own.
+        test: { name: "simulation", include: ["test/simulation/**/*.test.ts"], sequence: { groupOrder: 1 } },
+      },
+      {
+        extends: true,
         // Its servers are its own, and it wants the machine for itself: after the others.
-        test: { name: "chaos", include: ["test/chaos/**/*.test.ts"], sequence: { groupOrder: 1 } },
+        test: { name: "chaos", include: ["test/chaos/**/*.test.ts"], sequence: { groupOrder: 2 } },
       },
     ],
   },

@@ -57,7 +57,7 @@ export function openPublisher(
       maxBytes: settings.maxTailBytes,
       closeWithinMs: settings.publishDeadlineMs,
       log,
-      now: Date.now,
+      now: () => performance.now(),
     }),
   );
   const publisher = lifecycle.own(

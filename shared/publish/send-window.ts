@@ -7,7 +7,7 @@ export type SendWindow = {
   /**
    * Calls `send` when there is room, and settles with it, but never later than the deadline. Rejects with the
    * send's own error, with `publish_late` when its turn has not come by `turnByMs`, or with
-   * `queue_send_timeout` when there is no answer by `deadlineAtMs`. Both are milliseconds since the epoch.
+   * `queue_send_timeout` when there is no answer by `deadlineAtMs`. Both by `performance.now`.
    */
   send(send: () => Promise<void>, turnByMs: number, deadlineAtMs: number): Promise<void>;
   /** Sends that are not over though nobody waits for them any more. Those under way keep their room. */
@@ -19,15 +19,7 @@ export type SendWindow = {
  *
  * @param maxPending sends without an answer at once.
  */
-export function createSendWindow({
-  path,
-  maxPending,
-  now,
-}: {
-  path: Path;
-  maxPending: number;
-  now(): number;
-}): SendWindow {
+export function createSendWindow({ path, maxPending }: { path: Path; maxPending: number }): SendWindow {
   const room = pLimit(maxPending);
   let abandoned = 0;
 
@@ -54,11 +46,11 @@ export function createSendWindow({
       }
       let timer = setTimeout(() => {
         if (stage === "waiting") abandon(late());
-        else timer = setTimeout(() => abandon(unanswered()), Math.max(0, deadlineAtMs - now()));
-      }, turnByMs - now());
+        else timer = setTimeout(() => abandon(unanswered()), Math.max(0, deadlineAtMs - performance.now()));
+      }, turnByMs - performance.now());
 
       void room(async () => {
-        if (stage === "abandoned" || now() > turnByMs) throw late();
+        if (stage === "abandoned" || performance.now() > turnByMs) throw late();
         stage = "sent";
         await send();
       }).then(

@@ -31,6 +31,7 @@ export type TailOptions = {
   /** How long `close` waits. */
   closeWithinMs: number;
   log: Log;
+  /** For ages, so a clock that never steps. */
   now(): number;
 };
 

@@ -31,17 +31,18 @@ const environment = {
   SQS_QUEUE_URL: "http://simulated/updates.fifo",
   REDIS_URL: "redis://simulated",
   ADMIN_TOKEN: "simulated-token",
-  CANARY_INTERVAL_MS: "2000",
-  VOTE_INTERVAL_MS: "2000",
-  VOTE_TTL_MS: "6000",
-  BREAKER_WINDOW_MS: "6000",
+  CANARY_INTERVAL_MS: "4000",
+  CANARY_PARTITIONS: "1",
+  VOTE_INTERVAL_MS: "3000",
+  VOTE_TTL_MS: "9000",
+  BREAKER_WINDOW_MS: "12000",
   MAX_IN_FLIGHT_MESSAGES: "100",
   MAX_UPDATES_PER_TURN: "20",
   MAX_USERS_PER_ROUND: "8",
   MAX_ROUNDS: "2",
   MAX_CACHE_BYTES: "1000000",
   MAX_NUMBERED_USERS: "20",
-  TAIL_MS: "15000",
+  TAIL_MS: "30000",
 };
 
 export const consumerLimits = { maxInFlightMessages: Number(environment.MAX_IN_FLIGHT_MESSAGES) };

@@ -55,9 +55,9 @@ const FAULTS_SHARE = 0.5;
 const LOAD_SHARE = 0.6;
 const PUBLISHERS = 3;
 const CONSUMERS = 2;
-const USERS = 40;
+const USERS = 25;
 /** Mean time between two updates of a publisher. */
-const EVERY_MS = 1_500;
+const EVERY_MS = 4_000;
 const BURST = 10;
 /** The longest that a process may take to leave after SIGTERM. */
 const MAX_STOP_MS = 25_000;
@@ -66,7 +66,7 @@ const SETTLING_MS = 90_000;
 /** How long a broker takes messages that it does not deliver, before it stops to answer. */
 const SICK_MS = 3_000;
 /** By then the route has moved and the tail is through. */
-const MOVED_WITHIN_MS = 20_000;
+const MOVED_WITHIN_MS = 40_000;
 /** Of the messages, the share that can never apply. */
 const POISON_SHARE = 0.01;
 const POISON = ["no JSON", "{}", '{"v":9,"tenant":"sim","userId":"user-1"}'];

@@ -21,7 +21,7 @@ type Message = OutgoingMessage & { sentMs: number; visibleMs: number; receipt: n
 
 const DEDUPLICATION_MS = 300_000;
 const VISIBILITY_MS = 30_000;
-const POLL_MS = 1_000;
+const POLL_MS = 2_000;
 const SEND_TIMEOUT_MS = 2_000;
 const MAX_BATCH = 10;
 

@@ -23,8 +23,8 @@ export type VirtualTime = {
   random(): number;
   /** An event of the world, or of the owner that is named. */
   after(delayMs: number, run: () => void, owner?: Owner): void;
-  /** Runs event after event until `untilMs`, or until `done` says so. */
-  run(untilMs: number, done?: () => boolean): Promise<void>;
+  /** Runs event after event until `untilMs`. */
+  run(untilMs: number): Promise<void>;
   events(): number;
 };
 
@@ -41,7 +41,14 @@ type Timer = {
   unref(): Timer;
 };
 
-const settlePromises = setImmediate;
+const afterThisTurn = setImmediate;
+/**
+ * Node's own end of a turn: runs everything that `process.nextTick` and settled promises have waiting. A turn of the
+ * event loop for each event would cost as much as the event.
+ */
+const { _tickCallback: settlePromises } = process as unknown as { _tickCallback(): void };
+/** Events in one turn of the real event loop. */
+const EVENTS_A_TURN = 1_000;
 
 export function installVirtualTime(): VirtualTime {
   let now = START_MS;
@@ -69,6 +76,26 @@ export function installVirtualTime(): VirtualTime {
   const cancel = (timer: Timer | undefined) => {
     if (timer) timer.run = undefined;
   };
+
+  /** Runs the next event and all that follows from it; false when there is none until then. */
+  function step(untilMs: number): boolean {
+    const timer = queue.peek();
+    if (timer === undefined || timer.atMs > untilMs) return false;
+    queue.pop();
+    if (timer.run === undefined || timer.owner?.alive === false) return true;
+    now = timer.atMs;
+    current = timer.owner;
+    events += 1;
+    timer.run();
+    if (timer.everyMs !== undefined && timer.run !== undefined) {
+      timer.atMs = now + timer.everyMs;
+      timer.order = ++order;
+      queue.push(timer);
+    }
+    settlePromises();
+    current = undefined;
+    return true;
+  }
 
   function sleep<T>(delayMs?: number, value?: T, options?: { signal?: AbortSignal }): Promise<T> {
     return new Promise((resolve, reject) => {
@@ -128,24 +155,18 @@ export function installVirtualTime(): VirtualTime {
       schedule(Math.max(0, delayMs), run);
       current = before;
     },
-    async run(untilMs, done = () => false) {
-      for (;;) {
-        const timer = queue.peek();
-        if (timer === undefined || timer.atMs > untilMs || done()) return;
-        queue.pop();
-        if (timer.run === undefined || timer.owner?.alive === false) continue;
-        now = timer.atMs;
-        current = timer.owner;
-        events += 1;
-        timer.run();
-        if (timer.everyMs !== undefined && timer.run !== undefined) {
-          timer.atMs = now + timer.everyMs;
-          timer.order = ++order;
-          queue.push(timer);
-        }
-        await new Promise<void>((resume) => settlePromises(resume));
-        current = undefined;
-      }
+    run(untilMs) {
+      return new Promise((resolve, reject) => {
+        const turn = () => {
+          try {
+            for (let count = 0; count < EVENTS_A_TURN; count += 1) if (!step(untilMs)) return resolve();
+            afterThisTurn(turn);
+          } catch (error) {
+            reject(error);
+          }
+        };
+        afterThisTurn(turn);
+      });
     },
     events: () => events,
   };

@@ -63,6 +63,22 @@ test("a path that recovers within the deadline gets its turn again, under the sa
   expect(new Set([...pulsar.sent, ...sqs.sent].map(({ deduplicationId }) => deduplicationId)).size).toBe(1);
 });
 
+/** Seed 81 of the simulation, 2026-11-21: a publish took 51 s. */
+test("a wall clock that steps back by an hour does not put off the deadline", async () => {
+  const slow = createProducer(() => -50).producer;
+  const startedMs = performance.now();
+  let calls = 0;
+  const publish = open({
+    primary: slow,
+    fallback: slow,
+    maxPending: { pulsar: 10, sqs: 10 },
+    now: () => Date.now() - 3_600_000 * (calls++ > 2 ? 1 : 0),
+  });
+  await expect(publish("1")).rejects.toMatchObject({ code: "publish_failed" });
+  await expect(publish("1")).rejects.toMatchObject({ code: "publish_failed" });
+  expect(performance.now() - startedMs).toBeLessThan(3 * DEADLINE_MS);
+});
+
 const ok = () => Promise.resolve();
 const hangs = () => new Promise<void>(() => {});
 const fails = (code: string) => () => Promise.reject(new KeylineError(code, code, { retryable: true }));
