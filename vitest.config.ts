@@ -29,11 +29,6 @@ export default defineConfig({
         // All cores are its own.
         test: { name: "simulation", include: ["test/simulation/**/*.test.ts"], sequence: { groupOrder: 1 } },
       },
-      {
-        extends: true,
-        // Its servers are its own, and it wants the machine for itself: after the others.
-        test: { name: "chaos", include: ["test/chaos/**/*.test.ts"], sequence: { groupOrder: 2 } },
-      },
     ],
   },
 });

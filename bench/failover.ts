@@ -22,7 +22,7 @@ export async function measureFailover(
 ): Promise<void> {
   const latenciesMs: number[] = [];
   let frozenAtMs = Number.POSITIVE_INFINITY;
-  const load = atRate(PER_SECOND, BEFORE_MS + FROZEN_MS, async (number) => {
+  const load = atRate(PER_SECOND, sleep(BEFORE_MS + FROZEN_MS), async (number) => {
     const startedAtMs = performance.now();
     await publisher.publish({
       tenant: "failover",

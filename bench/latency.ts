@@ -9,64 +9,81 @@ const WARM_UP_MS = 5_000;
 const MEASURED_MS = 15_000;
 const PROBE_EVERY_MS = 20;
 
-/**
- * From the call of `publish` until a reader of Redis sees the update, at a steady rate. Every 20 ms one update
- * of the stream is of a user of its own, for whom Redis is asked once a millisecond.
- */
-export async function measureLatency(
-  stack: RealStack,
-  publisher: ConnectedPublisher,
-  perSecond: number,
-  figures: Figures,
-): Promise<void> {
+export type Probes = {
+  /**
+   * Publishes at a steady rate until `ends`, and measures from the call of `publish` until a reader of Redis sees the
+   * update: every 20 ms one of the updates is of a user of its own, for whom Redis is asked once a millisecond.
+   * @returns the latencies in milliseconds.
+   */
+  run(perSecond: number, ends: Promise<unknown>): Promise<number[]>;
+  close(): Promise<void>;
+};
+
+export async function openProbes(stack: RealStack, publisher: ConnectedPublisher): Promise<Probes> {
   const { store, connection } = openStores({
     redisUrl: stack.urls.redis,
     redisKeyPrefix: "kl:",
     redisCommandTimeoutMs: 5_000,
   });
   while ((await store.ping().catch(() => "away")) === "away") await sleep(20);
-  const latenciesMs: number[] = [];
+  let probes = 0;
   const probe = async (userId: string) => {
     const startedAtMs = performance.now();
     await publisher.publish({ tenant: "bench", userId, ops: benchOperations(0) });
     while (!(await store.load({ tenant: "bench", userId }))) await sleep(1);
-    latenciesMs.push(performance.now() - startedAtMs);
+    return performance.now() - startedAtMs;
   };
-  const run = async (name: string, forMs: number) => {
-    let probes = 0;
-    await atRate(perSecond, forMs, (number, elapsedMs) => {
-      if (elapsedMs >= probes * PROBE_EVERY_MS) {
-        probes += 1;
-        return probe(`probe-${name}-${probes}`);
-      }
-      return publisher.publish({
-        tenant: "bench",
-        userId: `user-${number % 100_000}`,
-        ops: benchOperations(number),
+  return {
+    async run(perSecond, ends) {
+      const latenciesMs: number[] = [];
+      let nextProbeMs = 0;
+      await atRate(perSecond, ends, async (number, elapsedMs) => {
+        if (elapsedMs >= nextProbeMs) {
+          nextProbeMs += PROBE_EVERY_MS;
+          probes += 1;
+          latenciesMs.push(await probe(`probe-${probes}`));
+          return;
+        }
+        await publisher.publish({
+          tenant: "bench",
+          userId: `user-${number % 100_000}`,
+          ops: benchOperations(number),
+        });
       });
-    });
+      return latenciesMs;
+    },
+    async close() {
+      await store.close();
+      await connection.close();
+    },
   };
-  await run("warm-up", WARM_UP_MS);
-  latenciesMs.length = 0;
-  await run("measured", MEASURED_MS);
-  await store.close();
-  await connection.close();
+}
+
+/** Publish to visible at a steady rate. */
+export async function measureLatency(probes: Probes, perSecond: number, figures: Figures): Promise<void> {
+  await probes.run(perSecond, sleep(WARM_UP_MS));
+  const latenciesMs = await probes.run(perSecond, sleep(MEASURED_MS));
   figures.add("latency.updatesPerSecond", perSecond, "updates/s");
   figures.add("latency.p50", percentile(latenciesMs, 0.5), "ms");
   figures.add("latency.p99", percentile(latenciesMs, 0.99), "ms");
 }
 
-/** Starts work at a steady rate for some time, and waits for all of it. */
+/** Starts work at a steady rate until `ends`, and waits for all of it. */
 export async function atRate(
   perSecond: number,
-  forMs: number,
+  ends: Promise<unknown>,
   start: (number: number, elapsedMs: number) => Promise<unknown>,
 ): Promise<void> {
   const startedAtMs = performance.now();
   const underWay = new Set<Promise<unknown>>();
   const failures: unknown[] = [];
   let number = 0;
-  for (let elapsedMs = 0; elapsedMs < forMs; elapsedMs = performance.now() - startedAtMs) {
+  let ended = false;
+  const ending = ends.finally(() => {
+    ended = true;
+  });
+  while (!ended) {
+    const elapsedMs = performance.now() - startedAtMs;
     for (; number < (elapsedMs * perSecond) / 1_000; number += 1) {
       const work: Promise<unknown> = start(number, elapsedMs)
         .catch((error: unknown) => failures.push(error))
@@ -75,6 +92,7 @@ export async function atRate(
     }
     await sleep(1);
   }
+  await ending;
   await Promise.all(underWay);
   if (failures.length > 0) console.log(`  ${failures.length} failed, the first: ${failures[0]}`);
 }

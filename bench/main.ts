@@ -7,11 +7,12 @@ import { connectPublisher } from "../shared/publish/connect-publisher.ts";
 import { createLog } from "../shared/runtime/log.ts";
 import { type RealStack, startRealStack } from "../test/support/real-stack.ts";
 import { startService } from "../test/support/service-process.ts";
+import { measureChurn } from "./churn.ts";
 import { measureEndToEnd, measureRawDrain } from "./end-to-end.ts";
 import { measureFailover } from "./failover.ts";
 import { createFigures, type Figures } from "./figures.ts";
 import { holdSubscription } from "./held-subscription.ts";
-import { measureLatency } from "./latency.ts";
+import { measureLatency, openProbes } from "./latency.ts";
 import { prefill } from "./prefill.ts";
 import { openUpdatesTopic, untilConnected } from "./updates-topic.ts";
 
@@ -101,23 +102,32 @@ async function fillBacklog(on: RealStack, into: Figures): Promise<number> {
   return filled.perSecond;
 }
 
-/** Live traffic: latency at half of what can be done, then the broker is frozen under load. */
+/**
+ * Live traffic: latency at half of what can be done; then the broker is frozen under load; then consumers come and
+ * go.
+ */
 async function measureLive(on: RealStack, perSecond: number, into: Figures): Promise<void> {
-  const service = await startService({ ...on.environment, PULSAR_SUBSCRIPTION: AWAY }, "/dev/null");
+  const startOne = () => startService({ ...on.environment, PULSAR_SUBSCRIPTION: AWAY }, "/dev/null");
+  const services = [await startOne()];
   const { PULSAR_URL: pulsarUrl, SQS_QUEUE_URL: sqsQueueUrl, REDIS_URL: redisUrl } = on.environment;
   Object.assign(process.env, on.environment);
   const publisher = await connectPublisher(
     { pulsarUrl: pulsarUrl!, sqsQueueUrl: sqsQueueUrl!, redisUrl: redisUrl! },
     createLog("bench", "error"),
   );
+  const probes = await openProbes(on, publisher);
   try {
     console.log(`publishing live at ${Math.round(perSecond)}/s`);
-    await measureLatency(on, publisher, Math.round(perSecond), into);
+    await measureLatency(probes, Math.round(perSecond), into);
     console.log("freezing the broker under load");
-    await measureFailover(on, publisher, service.adminUrl, into);
+    await measureFailover(on, publisher, services[0]!.adminUrl, into);
+    console.log("letting consumers come and go");
+    services.push(await startOne());
+    await measureChurn(probes, services, startOne, into);
   } finally {
     await publisher.close();
-    service.kill("SIGTERM");
-    await service.exited;
+    await probes.close();
+    for (const service of services) service.kill("SIGTERM");
+    await Promise.all(services.map(({ exited }) => exited));
   }
 }

@@ -108,9 +108,13 @@ export function createSimulatedPulsar(
     let gate = Promise.withResolvers<void>();
     const queue = createReceiveQueue<Delivery>((taken) => {
       held -= taken.length;
+      openGate();
+    });
+
+    function openGate(): void {
       gate.resolve();
       gate = Promise.withResolvers();
-    });
+    }
 
     function open(): void {
       const opened: Session = { inner: broker.consumer(options), endedMs: undefined };
@@ -136,7 +140,7 @@ export function createSimulatedPulsar(
       ended.endedMs = world.time.now();
       queue.retain(({ handle }) => (handle as Handle).session !== ended);
       held = 0;
-      gate.resolve();
+      openGate();
       if (session === ended) session = undefined;
       if (!paused) world.time.after(RECONNECT_MS * world.time.random(), reopen, process);
     }
