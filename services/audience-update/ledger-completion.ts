@@ -82,7 +82,8 @@ export function startLedgerCompletion(options: LedgerCompletionOptions): LedgerC
     const ends = AbortSignal.any([stopping.signal, leaving.signal]);
     ends.addEventListener("abort", intake.stop, { once: true });
     while (!leaving.signal.aborted && mayComplete()) await rest(LOOK_EVERY_MS, ends);
-    intake.stop();
+    // Also where nothing failed: Node keeps a signal of several that has a listener until one of them aborts.
+    leaving.abort();
     await receiving;
     await intake.inFlight.drained();
     await consumer.close();

@@ -22,6 +22,8 @@ const options = new Command("npm run sim --")
   .parse()
   .opts<{ seed: number; seeds: number; minutes: number; soak?: number; firstFailure?: true; trace?: true }>();
 
+/** What simulated processes that were killed held is not all let go: a new process starts afresh. */
+const SEEDS_A_PROCESS = 50;
 /** A seed of a soak that is never reached. */
 const ENDLESS = 1_000_000_000;
 const MAX_LINE = 500;
@@ -29,22 +31,25 @@ const MAX_LINE = 500;
 const startedAtMs = performance.now();
 const total = { passed: 0, updates: 0, faults: 0, events: 0 };
 const failed: Run[] = [];
+let ended = false;
 const children = new Set<ReturnType<typeof spawn>>();
 
 if (options.trace) {
-  await runSeeds({ first: options.seed, step: 1, count: 1, minutes: options.minutes, traced: true });
+  await runSeeds({ first: options.seed, count: 1, minutes: options.minutes, traced: true });
 } else {
   const workers = Math.min(availableParallelism(), options.seeds);
   const seeds = options.soak === undefined ? options.seeds : ENDLESS;
   if (options.soak !== undefined) setTimeout(end, options.soak * 60_000);
-  const tasks = Array.from({ length: workers }, (_, index) => ({
-    first: options.seed + index,
-    step: workers,
-    count: Math.ceil((seeds - index) / workers),
-    minutes: options.minutes,
-    traced: false,
-  }));
-  await Promise.all(tasks.map(runSeeds));
+  let next = 0;
+  const work = async () => {
+    while (next < seeds && !ended) {
+      const first = options.seed + next;
+      const count = Math.min(SEEDS_A_PROCESS, seeds - next);
+      next += count;
+      await runSeeds({ first, count, minutes: options.minutes, traced: false });
+    }
+  };
+  await Promise.all(Array.from({ length: workers }, work));
 }
 
 const seconds = (performance.now() - startedAtMs) / 1_000;
@@ -68,7 +73,7 @@ async function runSeeds(task: SeedsTask): Promise<void> {
   children.delete(child);
   const code = await exited;
   if (code === 0 || child.killed) return;
-  throw new Error(`the process of the seeds from ${task.first} on, each ${task.step}th, ended with ${code}`);
+  throw new Error(`the process of the seeds from ${task.first} on ended with ${code}`);
 }
 
 function report(run: Run): void {
@@ -87,5 +92,6 @@ function report(run: Run): void {
 }
 
 function end(): void {
+  ended = true;
   for (const child of children) child.kill();
 }

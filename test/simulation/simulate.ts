@@ -318,7 +318,9 @@ function createScene(world: World, run: Run) {
   function checkFreshness(): void {
     if (sickSince === undefined || faultsNow > 1 || lastFaultMs > sickSince) return;
     if (time.now() - sickSince < SICK_MS + MOVED_WITHIN_MS) return;
-    checkVisible(world, redis, servers.pulsar.ledger(topics.updates), deadLettered());
+    // What strangers sent is not in a publisher's tail.
+    const own = servers.pulsar.ledger(topics.updates).filter(({ payload }) => !isPoison(payload));
+    checkVisible(world, redis, own, deadLettered());
   }
 
   function setLoad(to: number): void {
