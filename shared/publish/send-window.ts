@@ -47,7 +47,7 @@ export function createSendWindow({ path, maxPending }: { path: Path; maxPending:
       let timer = setTimeout(() => {
         if (stage === "waiting") abandon(late());
         else timer = setTimeout(() => abandon(unanswered()), Math.max(0, deadlineAtMs - performance.now()));
-      }, turnByMs - performance.now());
+      }, Math.max(0, turnByMs - performance.now()));
 
       void room(async () => {
         if (stage === "abandoned" || performance.now() > turnByMs) throw late();

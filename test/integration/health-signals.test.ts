@@ -159,8 +159,8 @@ describe("the health signals of a real broker", () => {
     );
     await until("readyz names the queue that is away", async () => {
       const response = await fetch(`${service.adminUrl}/readyz`);
-      const { checks } = (await response.json()) as { checks: { queues: string } };
-      return response.status === 200 && checks.queues === "Pulsar is not connected";
+      const { checks } = (await response.json()) as { checks: { pulsar: string; sqs: string } };
+      return response.status === 200 && checks.pulsar === "not connected" && checks.sqs === "ok";
     });
     stack.pulsar().kill("SIGCONT");
     await until("the route is pulsar", async () => (await status()).route === "pulsar");
