@@ -44,10 +44,13 @@ export function createSendWindow({ path, maxPending }: { path: Path; maxPending:
         clearTimeout(timer);
         if (stage === "abandoned") abandoned -= 1;
       }
-      let timer = setTimeout(() => {
-        if (stage === "waiting") abandon(late());
-        else timer = setTimeout(() => abandon(unanswered()), Math.max(0, deadlineAtMs - performance.now()));
-      }, Math.max(0, turnByMs - performance.now()));
+      let timer = setTimeout(
+        () => {
+          if (stage === "waiting") abandon(late());
+          else timer = setTimeout(() => abandon(unanswered()), Math.max(0, deadlineAtMs - performance.now()));
+        },
+        Math.max(0, turnByMs - performance.now()),
+      );
 
       void room(async () => {
         if (stage === "abandoned" || performance.now() > turnByMs) throw late();
