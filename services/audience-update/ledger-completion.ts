@@ -30,6 +30,8 @@ export type LedgerCompletionOptions = {
   producer: Producer;
   breaker: Pick<Breaker, "guard" | "verdict">;
   route(): Route;
+  /** Nothing is received before: a process that has just started knows its own breaker only. */
+  routeHeard: Promise<void>;
   restMs(failures: number): number;
   onCompleted(): void;
   onFailed(error: unknown): void;
@@ -61,6 +63,7 @@ export function startLedgerCompletion(options: LedgerCompletionOptions): LedgerC
   }
 
   async function run(): Promise<void> {
+    await options.routeHeard;
     while (!stopping.signal.aborted) {
       if (mayComplete()) await completeWhileHealthy();
       await rest(failures === 0 ? LOOK_EVERY_MS : options.restMs(failures));

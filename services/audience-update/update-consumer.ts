@@ -146,6 +146,7 @@ export function createUpdateConsumer(options: UpdateConsumerOptions): UpdateCons
     producer: ledgerProducer,
     breaker: routing.breaker,
     route: routing.router.route,
+    routeHeard: routing.router.firstHeard,
     restMs,
     onCompleted: () => metrics.ledger("completed"),
     onFailed(error) {

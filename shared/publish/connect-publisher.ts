@@ -1,7 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { openFallbackQueue, openPrimaryQueue, openStores } from "../adapters/open.ts";
 import type { Producer } from "../ports/update-queue.ts";
-import type { Router } from "../routing/router.ts";
 import { type Routing, startRouting } from "../routing/start-routing.ts";
 import {
   breakerSettings,
@@ -90,20 +89,13 @@ export async function connectPublisher(
     }),
   );
   const opened = openPublisher(lifecycle, { primary, fallback, routing, settings, log: ownLog });
-  await untilReady(opened.primaryProducer, stores && routing.router);
+  // Else the first updates could go past an operator's override.
+  await Promise.all([untilConnected(opened.primaryProducer), routing.router.firstHeard]);
   return { ...opened.publisher, routing, close: lifecycle.close };
 }
 
-/**
- * A publisher that has just started would otherwise send its first updates the other way, or past an operator's
- * override that it has not heard yet.
- */
-async function untilReady(producer: Producer, router: Router | undefined): Promise<void> {
+/** A producer that is not connected yet would send the first updates the other way. */
+async function untilConnected(producer: Producer): Promise<void> {
   const deadline = Date.now() + CONNECT_GRACE_MS;
-  while (Date.now() < deadline) {
-    const heard = router === undefined || router.fleet().state !== undefined;
-    if (heard && producer.connected()) return;
-    if (!heard) await router.refresh();
-    await sleep(10);
-  }
+  while (!producer.connected() && Date.now() < deadline) await sleep(10);
 }

@@ -35,10 +35,15 @@ export type Router = {
   sinceMs(): number;
   /** Called after each change of the path or of who says so. */
   onChange(listener: (route: Route) => void): void;
+  /** Resolves once the fleet is heard for the first time, or was not within 3 s. Until then `route` is local. */
+  firstHeard: Promise<void>;
   /** Hears the fleet at once, for instance after an operator's call. */
   refresh(): Promise<void>;
   close(): Promise<void>;
 };
+
+const FIRST_HEARING_MS = 3_000;
+const ASK_AGAIN_MS = 20;
 
 /**
  * Keeps this process's idea of the route. It votes with its breaker's verdict and hears the fleet in the same
@@ -91,15 +96,28 @@ export function startRouter(options: RouterOptions): Router {
     announce();
   }
 
+  /** A store that is not connected yet refuses at once, and is asked again soon. */
+  async function hearFirst(): Promise<void> {
+    const { signal } = stopping;
+    const giveUpAtMs = performance.now() + FIRST_HEARING_MS;
+    await refresh();
+    while (routeStore && !heard && performance.now() < giveUpAtMs && !signal.aborted) {
+      await sleep(ASK_AGAIN_MS, undefined, { signal }).catch(() => {});
+      await refresh();
+    }
+  }
+
   async function run(): Promise<void> {
     const { signal } = stopping;
+    await firstHeard;
     while (!signal.aborted) {
-      await refresh();
       await sleep(options.voteEveryMs, undefined, { signal });
+      await refresh();
     }
   }
 
   breaker.onChange(() => void refresh());
+  const firstHeard = hearFirst();
   const running = run().catch((thrown: unknown) => {
     if (!stopping.signal.aborted) throw thrown;
   });
@@ -108,6 +126,7 @@ export function startRouter(options: RouterOptions): Router {
     fleet: () => ({ state, error }),
     sinceMs: () => sinceMs,
     onChange: (listener) => void listeners.push(listener),
+    firstHeard,
     refresh,
     async close() {
       stopping.abort();

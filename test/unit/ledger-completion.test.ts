@@ -50,6 +50,7 @@ function createLedgerQueue(payloads: readonly string[]) {
 function start(options: {
   payloads: readonly string[];
   route?: Path;
+  routeHeard?: Promise<void>;
   send: (message: OutgoingMessage) => Promise<void>;
 }) {
   const { state: queue, consumer } = createLedgerQueue(options.payloads);
@@ -65,6 +66,7 @@ function start(options: {
     producer: { send: options.send, connected: () => world.connected, async close() {} },
     breaker,
     route: () => ({ path: world.route, by: "fleet", why: "" }),
+    routeHeard: options.routeHeard ?? Promise.resolve(),
     restMs: () => 1,
     onCompleted() {
       counts.completed += 1;
@@ -126,6 +128,15 @@ test("asks for nothing while the route is sqs or the producer is not connected",
   await new Promise((resume) => setTimeout(resume, 600));
   expect([queue.consumers, queue.waiting]).toEqual([0, ["one"]]);
   world.connected = true;
+  await until("it is completed", () => queue.deleted.length === 1);
+});
+
+test("asks for nothing before the fleet has been asked for its route", async () => {
+  const asked = Promise.withResolvers<void>();
+  const { queue } = start({ payloads: ["one"], routeHeard: asked.promise, async send() {} });
+  await new Promise((resume) => setTimeout(resume, 600));
+  expect([queue.consumers, queue.waiting]).toEqual([0, ["one"]]);
+  asked.resolve();
   await until("it is completed", () => queue.deleted.length === 1);
 });
 

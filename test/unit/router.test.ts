@@ -108,6 +108,37 @@ describe("beside a fleet", () => {
     await router.close();
   });
 
+  test("it asks again soon until it hears the fleet for the first time", async () => {
+    let asked = 0;
+    const { router } = start(() => {
+      asked += 1;
+      if (asked < 4) throw new Error("not connected yet");
+      return { ...onPulsar, route: "sqs" };
+    });
+    expect(router.route()).toMatchObject({ path: "pulsar", by: "local" });
+    await router.firstHeard;
+    expect([asked, router.route()]).toMatchObject([4, { path: "sqs", by: "fleet" }]);
+    await router.close();
+  });
+
+  test("it goes by its own breaker where the fleet is not heard in time", async () => {
+    vi.useFakeTimers();
+    const { router } = start(() => {
+      throw new Error("connection refused");
+    });
+    let settled = false;
+    const settling = router.firstHeard.then(() => {
+      settled = true;
+    });
+    await vi.advanceTimersByTimeAsync(2_900);
+    expect(settled).toBe(false);
+    await vi.advanceTimersByTimeAsync(200);
+    await settling;
+    vi.useRealTimers();
+    expect(router.route()).toMatchObject({ path: "pulsar", by: "local" });
+    await router.close();
+  });
+
   test("it votes again and again, and at once when its breaker changes", async () => {
     const often = start(() => onPulsar, { voteEveryMs: 5 });
     await vi.waitFor(() => expect(often.store.vote.mock.calls.length).toBeGreaterThan(2));
