@@ -12,11 +12,12 @@ import {
   type Update,
 } from "../../shared/publish/connect-publisher.ts";
 import { createLog } from "../../shared/runtime/log.ts";
-import { expectProfiles, pulsarBacklog, sqsBacklog } from "../support/outcome.ts";
+import { expectProfiles } from "../support/outcome.ts";
 import { type RealStack, startRealStack } from "../support/real-stack.ts";
 import { seededOperations, seededRandom } from "../support/seeded-updates.ts";
 import { type ServiceProcess, startService } from "../support/service-process.ts";
 import { startTcpProxy, type TcpProxy } from "../support/tcp-proxy.ts";
+import { undelivered } from "../support/undelivered.ts";
 import { until } from "../support/until.ts";
 
 const SEED = Number(process.env.SEED ?? 20261121);
@@ -127,7 +128,7 @@ describe(`while both paths are down, seed ${SEED}`, () => {
     await Promise.all(
       [...failed, later].map(({ error }) => resendUntilTaken((error as PublishError).update)),
     );
-    await until("nothing is left undelivered", async () => (await undelivered()) === 0, patience);
+    await until("nothing is left undelivered", async () => (await undelivered(stack)) === 0, patience);
     await expectProfiles({ redisUrl: stack.urls.redis }, taken, patience.patienceMs);
     const recovered = { status: 200, body: { checks: { store: "ok", pulsar: "ok", sqs: "ok" } } };
     await until(
@@ -171,11 +172,6 @@ describe(`while both paths are down, seed ${SEED}`, () => {
       await sleep(100);
       await resendUntilTaken(update);
     }
-  }
-
-  async function undelivered(): Promise<number> {
-    const queued = await sqsBacklog(stack.urls.sqs, stack.environment.SQS_QUEUE_URL!);
-    return queued + (await pulsarBacklog(stack.urls.admin));
   }
 
   const readiness = () => get("/readyz");

@@ -6,23 +6,23 @@ import { createPulsarWebSocket } from "../../shared/adapters/pulsar-websocket/pu
 import type { Update } from "../../shared/domain/envelope.ts";
 import { topicsOf } from "../../shared/runtime/topics.ts";
 import { getJson } from "../support/get-json.ts";
-import { expectedProfile } from "../support/oracle.ts";
+import { expectProfiles } from "../support/outcome.ts";
 import { compareLedger, identityOf } from "../support/read-ledger.ts";
 import { type RealStack, startRealStack } from "../support/real-stack.ts";
 import { type ServiceProcess, startService } from "../support/service-process.ts";
 import { type PublisherProcess, startPublisher } from "../support/start-publisher.ts";
 import { undelivered } from "../support/undelivered.ts";
 import { until as untilWithin } from "../support/until.ts";
-import { openProfileReader, type ProfileReader, visible } from "../support/visible-profiles.ts";
 
 const SEED = Number(process.env.SEED ?? 20261121);
 const UPDATES = 50_000;
 const USERS = 2_000;
 const PUBLISHERS = 4;
 const PER_SECOND = 500;
+const PATIENCE_MS = 180_000;
 
 const until = (what: string, condition: () => boolean | Promise<boolean>) =>
-  untilWithin(what, condition, { patienceMs: 180_000, everyMs: 250 });
+  untilWithin(what, condition, { patienceMs: PATIENCE_MS, everyMs: 250 });
 
 /**
  * The promise that Keyline is about, on real servers: while updates flow, the broker is frozen for 20 s, then
@@ -76,7 +76,7 @@ describe(`failover with seed ${SEED}`, () => {
 
     // First every copy is delivered, so that one that counts twice is seen.
     await until("nothing is left undelivered", async () => (await undelivered(stack)) === 0);
-    await expectProfiles(acknowledged);
+    await expectProfiles({ redisUrl: stack.urls.redis }, acknowledged, PATIENCE_MS);
     await expectLedger(acknowledged);
 
     const { lines } = (await getJson(`${replacement.adminUrl}/admin/audit`)) as {
@@ -111,24 +111,6 @@ describe(`failover with seed ${SEED}`, () => {
     return { sent: publisher.sent, done };
   }
 
-  async function expectProfiles(updates: Update[]): Promise<void> {
-    const byUser = Map.groupBy(updates, ({ userId }) => userId);
-    const reader = openProfileReader(stack.urls.redis);
-    try {
-      const expectedCount = updates.length;
-      await until(
-        "every update is counted",
-        async () => (await countedBy(reader, byUser.keys())) >= expectedCount,
-      );
-      for (const [userId, own] of byUser) {
-        const profile = await reader.read(userId);
-        expect(profile && visible(profile), userId).toEqual(expectedProfile(own));
-      }
-    } finally {
-      await reader.close();
-    }
-  }
-
   async function expectLedger(updates: Update[]): Promise<void> {
     const queue = createPulsarWebSocket({ url: stack.environment.PULSAR_URL! });
     const { updates: topic } = topicsOf("public/keyline");
@@ -138,11 +120,6 @@ describe(`failover with seed ${SEED}`, () => {
     expect(compared).toMatchObject({ missing: [], unexpected: [] });
   }
 });
-
-async function countedBy(reader: ProfileReader, users: Iterable<string>): Promise<number> {
-  const profiles = await Promise.all(Array.from(users, (userId) => reader.read(userId)));
-  return profiles.reduce((sum, profile) => sum + (profile?.updates ?? 0), 0);
-}
 
 async function breaker(service: ServiceProcess): Promise<{ route: string }> {
   return (await getJson(`${service.adminUrl}/admin/breaker`)) as { route: string };

@@ -8,7 +8,8 @@ import { localAwsEnvironment } from "../../localstack/create-queues.ts";
 import { type ConnectedPublisher, connectPublisher } from "../../shared/publish/connect-publisher.ts";
 import { createLog } from "../../shared/runtime/log.ts";
 import { createInstallation, type Installation } from "../support/installation.ts";
-import { expectProfiles, pulsarBacklog, sqsBacklog } from "../support/outcome.ts";
+import { expectProfiles, pulsarBacklog } from "../support/outcome.ts";
+import { messagesIn } from "../support/queue-depth.ts";
 import { type SentinelRedis, startSentinelRedis } from "../support/redis-sentinel.ts";
 import { type ServiceProcess, startService } from "../support/service-process.ts";
 import { type SteadyTraffic, startSteadyTraffic } from "../support/steady-traffic.ts";
@@ -90,7 +91,7 @@ async function startSubject(name: string, redisUrl: string): Promise<Subject> {
 
 async function survives(subject: Subject, { begin, reason, end }: Fault): Promise<void> {
   const { installation, service, traffic, redisUrl } = subject;
-  const { pulsarAdminUrl, sqsEndpoint } = inject("servers");
+  const { pulsarAdminUrl } = inject("servers");
   const backlog = () => pulsarBacklog(pulsarAdminUrl, installation.namespace);
   const readiness = () => get(`${service.adminUrl}/readyz`);
   await until("it is ready", async () => (await readiness()).status === 200, patience);
@@ -119,7 +120,7 @@ async function survives(subject: Subject, { begin, reason, end }: Fault): Promis
   await until("it is ready again", async () => (await readiness()).status === 200, patience);
   await traffic.pause();
   const undelivered = async () =>
-    (await backlog()) + (await sqsBacklog(sqsEndpoint, installation.environment.SQS_QUEUE_URL!));
+    (await backlog()) + (await messagesIn(installation.environment.SQS_QUEUE_URL!));
   // First every copy is delivered, so that one that counts twice is seen.
   await until("nothing is left undelivered", async () => (await undelivered()) === 0, patience);
   await expectProfiles(

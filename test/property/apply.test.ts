@@ -7,17 +7,13 @@ import { attributeChanges, decodeProfile, encodeProfile } from "../../shared/dom
 import { stampAt } from "../../shared/domain/stamp.ts";
 import { arbitraryDelivery, arbitraryUpdates, START_MS } from "../support/arbitrary-updates.ts";
 import { expectedProfile } from "../support/oracle.ts";
+import { visible } from "../support/visible.ts";
 
 const DAY_MS = 86_400_000;
 const limits = { horizonMs: 30 * DAY_MS, maxSources: 128, maxIds: 32, idMemoryMs: DAY_MS };
 const schedule = arbitraryUpdates.chain((updates) =>
   fc.tuple(fc.constant(updates), arbitraryDelivery(updates)),
 );
-const visible = (profile: Profile) => ({
-  attributes: attributes(profile),
-  events: Object.fromEntries(profile.events),
-  updates: profile.updates,
-});
 const fold = (batches: Update[][], from = EMPTY_PROFILE) =>
   batches.reduce((profile, batch) => apply(profile, batch, limits, START_MS).profile, from);
 

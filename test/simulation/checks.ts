@@ -1,11 +1,12 @@
 /** The promises of the design, each as a check that a run can fail. */
 import { isDeepStrictEqual } from "node:util";
 import type { Update } from "../../shared/domain/envelope.ts";
-import { attributes } from "../../shared/domain/profile.ts";
 import { decodeProfile } from "../../shared/domain/profile-record.ts";
 import { sight, UNSEEN } from "../../shared/domain/seen.ts";
 import type { OutgoingMessage } from "../../shared/ports/update-queue.ts";
 import { expectedProfile } from "../support/oracle.ts";
+import { identityOf } from "../support/read-ledger.ts";
+import { visible } from "../support/visible.ts";
 import type { World } from "./network.ts";
 import { consumerLimits, type RunningConsumer, type RunningPublisher } from "./processes.ts";
 import type { SimulatedRedis } from "./simulated-redis.ts";
@@ -88,14 +89,16 @@ export function checkProfiles(
   accepted: readonly Update[],
   acknowledged: readonly Update[],
 ): void {
-  const taken = new Set(accepted.map(identity));
+  const taken = new Set(accepted.map(identityOf));
   for (const update of acknowledged)
-    if (!taken.has(identity(update))) world.violate("I1", `${identity(update)} resolved, and no path has it`);
+    if (!taken.has(identityOf(update)))
+      world.violate("I1", `${identityOf(update)} resolved, and no path has it`);
   for (const updates of Map.groupBy(accepted, ({ userId, src }) => `${userId} ${src}`).values())
     checkStamps(world, updates);
   for (const [userId, updates] of Map.groupBy(accepted, (update) => update.userId)) {
     const expected = expectedProfile(updates);
-    const found = visible(redis, userId);
+    const machinery = redis.saved({ tenant: "sim", userId });
+    const found = machinery === undefined ? undefined : visible(decodeProfile(machinery).profile);
     if (isDeepStrictEqual(found, expected)) continue;
     const text = `${userId} is ${JSON.stringify(found)} instead of ${JSON.stringify(expected)}`;
     const promise = found && found.updates > expected.updates ? "I2" : "I1/I3";
@@ -121,23 +124,8 @@ function checkStamps(world: World, updates: readonly Update[]): void {
   inOrder.forEach((update, index) => {
     const before = inOrder[index - 1];
     if (before && before.seq < update.seq && before.stamp >= update.stamp)
-      world.violate("I3", `${identity(update)} is stamped before ${identity(before)}`);
+      world.violate("I3", `${identityOf(update)} is stamped before ${identityOf(before)}`);
   });
-}
-
-function identity({ userId, src, seq }: Update): string {
-  return `${userId} ${src} ${seq}`;
-}
-
-function visible(redis: SimulatedRedis, userId: string) {
-  const machinery = redis.saved({ tenant: "sim", userId });
-  if (machinery === undefined) return undefined;
-  const { profile } = decodeProfile(machinery);
-  return {
-    attributes: attributes(profile),
-    events: Object.fromEntries(profile.events),
-    updates: profile.updates,
-  };
 }
 
 /** I6 for the fleet, and I7: a line for each toggle. */

@@ -47,8 +47,8 @@ export const mutants: readonly Mutant[] = [
   {
     name: "acknowledges poison before its dead letter is durable",
     file: "services/audience-update/dead-letter.ts",
-    from: "for (let failures = 1; !(await send(letter)); failures += 1) {",
-    to: "void send(letter);\n      for (let failures = 1; failures < 1; failures += 1) {",
+    from: "for (let failures = 1; !(await send(letter, payload)); failures += 1) {",
+    to: "void send(letter, payload);\n      for (let failures = 1; failures < 1; failures += 1) {",
   },
   {
     name: "holds as much as comes",
@@ -119,8 +119,8 @@ export const mutants: readonly Mutant[] = [
   {
     name: "deduplicates by the user",
     file: "shared/publish/publisher.ts",
-    from: "` };\n    const deadlineAtMs",
-    to: "`.slice(0, key.length) };\n    const deadlineAtMs",
+    from: "deduplicationId: `",
+    to: "deduplicationId: key || `",
   },
   {
     name: "forgets a vote's expiry",

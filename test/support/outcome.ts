@@ -1,36 +1,21 @@
 /** What is left to deliver, and what was made of what was delivered, to be compared with the oracle. */
-import { GetQueueAttributesCommand } from "@aws-sdk/client-sqs";
 import { expect } from "vitest";
-import { localSqsClient } from "../../localstack/create-queues.ts";
 import { openStores } from "../../shared/adapters/open.ts";
 import type { Update } from "../../shared/domain/envelope.ts";
-import { attributes } from "../../shared/domain/profile.ts";
 import { decodeProfile } from "../../shared/domain/profile-record.ts";
 import type { ProfileStore } from "../../shared/ports/profile-store.ts";
+import { getJson } from "./get-json.ts";
 import { expectedProfile } from "./oracle.ts";
 import { until } from "./until.ts";
+import { visible } from "./visible.ts";
 
 /** Messages of the updates topic that the subscription has not acknowledged. */
 export async function pulsarBacklog(admin: string, namespace = "public/keyline"): Promise<number> {
   const url = `${admin}/admin/v2/persistent/${namespace}/updates/partitioned-stats?getPreciseBacklog=true`;
-  const response = await fetch(url, { signal: AbortSignal.timeout(5_000) });
-  const { subscriptions } = (await response.json()) as {
+  const { subscriptions } = (await getJson(url)) as {
     subscriptions: Record<string, { msgBacklog: number }>;
   };
   return subscriptions["audience-update"]!.msgBacklog;
-}
-
-/** Messages of the queue that are not deleted, in hand or not. */
-export async function sqsBacklog(endpoint: string, queueUrl: string): Promise<number> {
-  const sqs = localSqsClient(endpoint);
-  const { Attributes = {} } = await sqs.send(
-    new GetQueueAttributesCommand({
-      QueueUrl: queueUrl,
-      AttributeNames: ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"],
-    }),
-  );
-  sqs.destroy();
-  return Object.values(Attributes).reduce((sum, count) => sum + Number(count), 0);
 }
 
 /** Waits until as many updates are counted as there are distinct ones, and compares each user with the oracle. */
@@ -57,10 +42,5 @@ export async function expectProfiles(
 async function storedProfile(store: ProfileStore, user: { tenant: string; userId: string }) {
   const record = await store.load(user);
   if (!record) return undefined;
-  const { profile } = decodeProfile(record.machinery);
-  return {
-    attributes: attributes(profile),
-    events: Object.fromEntries(profile.events),
-    updates: profile.updates,
-  };
+  return visible(decodeProfile(record.machinery).profile);
 }

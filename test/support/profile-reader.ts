@@ -1,8 +1,9 @@
 import { openStores } from "../../shared/adapters/open.ts";
-import { attributes, type Profile } from "../../shared/domain/profile.ts";
+import type { Profile } from "../../shared/domain/profile.ts";
 import { decodeProfile } from "../../shared/domain/profile-record.ts";
 import type { WriteOrder } from "../../shared/domain/stamp.ts";
 import type { ExpectedProfile } from "./oracle.ts";
+import { visible } from "./visible.ts";
 
 export type ProfileReader = {
   /** Undefined where the store has no such user. */
@@ -26,15 +27,6 @@ export function openProfileReader(redisUrl: string): ProfileReader {
       await store.close();
       await connection.close();
     },
-  };
-}
-
-/** What the oracle speaks of. */
-export function visible(profile: Profile): ExpectedProfile {
-  return {
-    attributes: attributes(profile),
-    events: Object.fromEntries(profile.events),
-    updates: profile.updates,
   };
 }
 

@@ -1,5 +1,5 @@
 import { ledgerQueueUrl } from "../../services/audience-update/settings.ts";
-import { getJson } from "./get-json.ts";
+import { pulsarBacklog } from "./outcome.ts";
 import { messagesIn } from "./queue-depth.ts";
 import type { RealStack } from "./real-stack.ts";
 
@@ -11,8 +11,5 @@ export async function undelivered({ urls, environment }: RealStack): Promise<num
   const sqsQueueUrl = environment.SQS_QUEUE_URL!;
   const overSqs = await messagesIn(sqsQueueUrl);
   const forLedger = await messagesIn(ledgerQueueUrl({ sqsQueueUrl, sqsLedgerQueueUrl: "" }));
-  const { subscriptions } = (await getJson(
-    `${urls.admin}/admin/v2/persistent/public/keyline/updates/partitioned-stats`,
-  )) as { subscriptions: Record<string, { msgBacklog: number }> };
-  return overSqs + forLedger + subscriptions["audience-update"]!.msgBacklog;
+  return overSqs + forLedger + (await pulsarBacklog(urls.admin));
 }

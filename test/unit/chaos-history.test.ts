@@ -4,8 +4,8 @@ import type { Operation, Update } from "../../shared/domain/envelope.ts";
 import { EMPTY_PROFILE } from "../../shared/domain/profile.ts";
 import { stampAt } from "../../shared/domain/stamp.ts";
 import { checkHistory, type History, isExact, markOf, type ObservedProfile } from "../chaos/history.ts";
+import { observed } from "../support/profile-reader.ts";
 import { seededOperations, seededRandom } from "../support/seeded-updates.ts";
-import { observed } from "../support/visible-profiles.ts";
 
 const NOW_MS = 1_767_225_600_000;
 const LIMITS = { horizonMs: 86_400_000, idMemoryMs: 86_400_000, maxIds: 32, maxSources: 128 };
