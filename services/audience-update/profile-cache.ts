@@ -49,8 +49,10 @@ export function createProfileCache({ maxBytes }: { maxBytes: number }): ProfileC
   };
 }
 
-/** At each place: the bytes that the entry may take, those of its version and of its machinery, and the two. */
-const HEADER_BYTES = 12;
+/** At each place: the bytes that the entry may take, those of its text, and the text. */
+const HEADER_BYTES = 8;
+/** Between the version and the machinery in the text; one call to the runtime costs more than this concatenation. */
+const SEPARATOR = "\n";
 
 function createGeneration(maxBytes: number) {
   const bytes = Buffer.allocUnsafeSlow(maxBytes);
@@ -75,26 +77,21 @@ function createGeneration(maxBytes: number) {
       const place = places.get(key);
       if (place === undefined) return undefined;
       const start = place + HEADER_BYTES;
-      const machineryStart = start + bytes.readUInt32LE(place + 4);
-      const machineryEnd = machineryStart + bytes.readUInt32LE(place + 8);
-      return {
-        version: bytes.toString("utf8", start, machineryStart),
-        machinery: bytes.toString("utf8", machineryStart, machineryEnd),
-      };
+      const text = bytes.toString("utf8", start, start + bytes.readUInt32LE(place + 4));
+      const separator = text.indexOf(SEPARATOR);
+      return { version: text.slice(0, separator), machinery: text.slice(separator + 1) };
     },
     /** False when there is no room; then the entry is gone. */
     put(key: string, { version, machinery }: ProfileRecord): boolean {
-      const versionBytes = Buffer.byteLength(version);
-      const machineryBytes = Buffer.byteLength(machinery);
-      const place = placeFor(key, versionBytes + machineryBytes);
+      const text = `${version}${SEPARATOR}${machinery}`;
+      const length = Buffer.byteLength(text);
+      const place = placeFor(key, length);
       if (place === undefined) {
         places.delete(key);
         return false;
       }
-      bytes.writeUInt32LE(versionBytes, place + 4);
-      bytes.writeUInt32LE(machineryBytes, place + 8);
-      bytes.write(version, place + HEADER_BYTES);
-      bytes.write(machinery, place + HEADER_BYTES + versionBytes);
+      bytes.writeUInt32LE(length, place + 4);
+      bytes.write(text, place + HEADER_BYTES);
       return true;
     },
     forget: (key: string) => void places.delete(key),

@@ -1,6 +1,7 @@
 import type { Decimal } from "./decimal.ts";
 import { attributeJson, type EventCount, type Profile, type Register, type SetMember } from "./profile.ts";
 import type { SeenSource } from "./seen.ts";
+import type { WriteOrder } from "./stamp.ts";
 
 /** The last update that was counted, as readers see it. Says when it arrived, so it is no part of the fold. */
 export type LastUpdate = {
@@ -13,21 +14,33 @@ export type LastUpdate = {
   lagMs: number;
 };
 
-/** All of a profile as one JSON text: arrays without names, sources by index, stamps back from the last. */
-const FORMAT = 1;
+/**
+ * All of a profile as one JSON text. Cells lie flat, one after the other without names: sources by index, stamps as
+ * steps back from the last one.
+ */
+const FORMAT = 2;
 
-type Cell = [stampsBack: number, source: number, seq: number];
+type Flat = (string | number)[];
 type Machinery = [
   format: typeof FORMAT,
-  last: [updates: number, lastStamp: number, mark: number, prunedAtMs: number],
-  lastUpdate: LastUpdate,
+  /** updates, lastStamp, mark, prunedAtMs */
+  counts: [number, number, number, number],
+  /** id, at, path, appliedAtMs, lagMs */
+  lastUpdate: [string, number, string, number, number],
   sources: string[],
-  registers: [name: string, ...Cell, value?: unknown][],
-  counters: [name: string, Decimal][],
-  sets: [name: string, ...[member: string, present: 0 | 1, ...Cell][]][],
-  events: [name: string, count: number, firstAt: number, lastAt: number][],
-  seen: [source: number, stampsBack: number, blurredTo: number, ...intervals: number[]][],
-  ids: [id: string, countedAtMs: number][],
+  /** name, stamps back, source, seq, value */
+  registers: unknown[],
+  /** name, stamps back, source, seq */
+  unset: Flat,
+  /** name, sum */
+  counters: (string | Decimal)[],
+  /** Of each set its name; then member, present, stamps back, source, seq */
+  sets: Flat[],
+  /** name, count, firstAt, lastAt */
+  events: Flat,
+  seen: [source: number, back: number, blurredTo: number, ...intervals: number[]][],
+  /** id, countedAtMs */
+  ids: Flat,
 ];
 
 /** The text that the store keeps. Plain loops: this and its reverse are the dearest functions of the service. */
@@ -39,36 +52,48 @@ export function encodeProfile(profile: Profile, lastUpdate: LastUpdate): string 
     return known >= 0 ? known : sources.push(src) - 1;
   };
   const registers: Machinery[4] = [];
+  const unset: Machinery[5] = [];
   profile.registers.forEach(({ value, order: { stamp, src, seq } }, name) => {
-    if (value === undefined) registers.push([name, lastStamp - stamp, index(src), seq]);
-    else registers.push([name, lastStamp - stamp, index(src), seq, value]);
+    if (value === undefined) unset.push(name, lastStamp - stamp, index(src), seq);
+    else registers.push(name, lastStamp - stamp, index(src), seq, value);
   });
-  const sets: Machinery[6] = [];
-  for (const [name, members] of profile.sets) {
-    const set: Machinery[6][number] = [name];
-    for (const [member, { present, order }] of members)
-      set.push([member, present ? 1 : 0, lastStamp - order.stamp, index(order.src), order.seq]);
+  const counters: Machinery[6] = [];
+  profile.counters.forEach((sum, name) => {
+    counters.push(name, sum);
+  });
+  const sets: Machinery[7] = [];
+  profile.sets.forEach((members, name) => {
+    const set: Flat = [name];
+    members.forEach(({ present, order: { stamp, src, seq } }, member) => {
+      set.push(member, present ? 1 : 0, lastStamp - stamp, index(src), seq);
+    });
     sets.push(set);
-  }
-  const events: Machinery[7] = [];
-  profile.events.forEach(({ count, firstAt, lastAt }, name) => {
-    events.push([name, count, firstAt, lastAt]);
   });
-  const seen: Machinery[8] = [];
+  const events: Machinery[8] = [];
+  profile.events.forEach(({ count, firstAt, lastAt }, name) => {
+    events.push(name, count, firstAt, lastAt);
+  });
+  const seen: Machinery[9] = [];
   profile.seen.forEach((source, src) => {
     seen.push([index(src), lastStamp - source.lastStamp, source.blurredTo, ...source.intervals]);
   });
+  const ids: Machinery[10] = [];
+  profile.ids.forEach((countedAtMs, id) => {
+    ids.push(id, countedAtMs);
+  });
+  const { id, at, path, appliedAtMs, lagMs } = lastUpdate;
   const machinery: Machinery = [
     FORMAT,
     [profile.updates, lastStamp, profile.mark, profile.prunedAtMs],
-    lastUpdate,
+    [id, at, path, appliedAtMs, lagMs],
     sources,
     registers,
-    [...profile.counters],
+    unset,
+    counters,
     sets,
     events,
     seen,
-    [...profile.ids],
+    ids,
   ];
   return JSON.stringify(machinery);
 }
@@ -77,38 +102,43 @@ export function encodeProfile(profile: Profile, lastUpdate: LastUpdate): string 
 export function decodeProfile(text: string): { profile: Profile; lastUpdate: LastUpdate } {
   const machinery = JSON.parse(text) as Machinery;
   if (machinery[0] !== FORMAT) throw new Error(`profile format ${machinery[0]}: this build reads ${FORMAT}`);
-  const [, [updates, lastStamp, mark, prunedAtMs], lastUpdate, sources] = machinery;
+  const [, numbers, last, sources, written, unset, sums, members, counts, heard, remembered] = machinery;
+  const [updates, lastStamp, mark, prunedAtMs] = numbers;
+  const orderAt = (cells: readonly unknown[], from: number): WriteOrder => ({
+    stamp: lastStamp - (cells[from] as number),
+    src: sources[cells[from + 1] as number]!,
+    seq: cells[from + 2] as number,
+  });
   const registers = new Map<string, Register>();
-  for (const [name, back, source, seq, value] of machinery[4])
-    registers.set(name, { value, order: { stamp: lastStamp - back, src: sources[source]!, seq } });
+  for (let i = 0; i < written.length; i += 5)
+    registers.set(written[i] as string, { value: written[i + 4], order: orderAt(written, i + 1) });
+  for (let i = 0; i < unset.length; i += 4)
+    registers.set(unset[i] as string, { value: undefined, order: orderAt(unset, i + 1) });
+  const counters = new Map<string, Decimal>();
+  for (let i = 0; i < sums.length; i += 2) counters.set(sums[i] as string, sums[i + 1] as Decimal);
   const sets = new Map<string, Map<string, SetMember>>();
-  for (const [name, ...members] of machinery[6]) {
+  for (const cells of members) {
     const set = new Map<string, SetMember>();
-    for (const [json, present, back, source, seq] of members)
-      set.set(json, {
-        present: present === 1,
-        order: { stamp: lastStamp - back, src: sources[source]!, seq },
-      });
-    sets.set(name, set);
+    for (let i = 1; i < cells.length; i += 5)
+      set.set(cells[i] as string, { present: cells[i + 1] === 1, order: orderAt(cells, i + 2) });
+    sets.set(cells[0] as string, set);
   }
   const events = new Map<string, EventCount>();
-  for (const [name, count, firstAt, lastAt] of machinery[7]) events.set(name, { count, firstAt, lastAt });
+  for (let i = 0; i < counts.length; i += 4)
+    events.set(counts[i] as string, {
+      count: counts[i + 1] as number,
+      firstAt: counts[i + 2] as number,
+      lastAt: counts[i + 3] as number,
+    });
   const seen = new Map<string, SeenSource>();
-  for (const [source, back, blurredTo, ...intervals] of machinery[8])
+  for (const [source, back, blurredTo, ...intervals] of heard)
     seen.set(sources[source]!, { intervals, lastStamp: lastStamp - back, blurredTo });
-  const profile: Profile = {
-    registers,
-    counters: new Map(machinery[5]),
-    sets,
-    events,
-    seen,
-    ids: new Map(machinery[9]),
-    mark,
-    updates,
-    lastStamp,
-    prunedAtMs,
-  };
-  return { profile, lastUpdate };
+  const ids = new Map<string, number>();
+  for (let i = 0; i < remembered.length; i += 2)
+    ids.set(remembered[i] as string, remembered[i + 1] as number);
+  const [id, at, path, appliedAtMs, lagMs] = last;
+  const profile = { registers, counters, sets, events, seen, ids, mark, updates, lastStamp, prunedAtMs };
+  return { profile, lastUpdate: { id, at, path, appliedAtMs, lagMs } };
 }
 
 /** The plain attribute fields in which two profiles differ. */
