@@ -118,5 +118,10 @@ describe("settings that contradict each other are refused, quoting both", () => 
 test("the README's tables are those of the code", () => {
   const readme = readFileSync("README.md", "utf8");
   expect(withSettingsTables(readme)).toBe(readme);
-  expect(readme).toContain("| `ADMIN_PORT` | `8090` |");
+  for (const own of [
+    "`ADMIN_PORT` | `8090`",
+    "`TAIL_MS` | `5000`",
+    "`PULSAR_ADMIN_URL` |  | URL | Pulsar's admin API; for",
+  ])
+    expect(readme).toContain(`| ${own} `);
 });
