@@ -2,9 +2,10 @@
  * `npm run bench`: the whole path on real servers of this machine, each figure beside the raw drain rate of
  * the same client in the same run. `--json FILE` writes every figure with its unit under a stable name.
  */
-import { Command, InvalidArgumentError } from "commander";
+import { Command } from "commander";
 import { connectPublisher } from "../shared/publish/connect-publisher.ts";
 import { createLog } from "../shared/runtime/log.ts";
+import { numberArgument } from "../test/support/number-argument.ts";
 import { type RealStack, startRealStack } from "../test/support/real-stack.ts";
 import { startService } from "../test/support/service-process.ts";
 import { measureChurn } from "./churn.ts";
@@ -16,10 +17,7 @@ import { measureLatency, openProbes } from "./latency.ts";
 import { prefill } from "./prefill.ts";
 import { openUpdatesTopic, untilConnected } from "./updates-topic.ts";
 
-const count = (text: string) => {
-  if (!/^[1-9]\d{0,8}$/.test(text)) throw new InvalidArgumentError(`${text} is not a whole number from 1 on`);
-  return Number(text);
-};
+const count = numberArgument(1, 999_999_999);
 const options = new Command("npm run bench --")
   .description("Measures throughput, latency and failover on real servers of this machine.")
   .option("--json <file>", "write every figure with its unit to a file")

@@ -6,6 +6,8 @@
  * - completing: each message is received, published under the breaker, and deleted after Pulsar's answer; the first
  *   failure, or a change of route, ends it, and what is then left in hand goes back to the ledger queue
  *
+ * The publishing is paced: on the topic these updates stand between live ones, and cost a delivery each.
+ *
  * A crash between publish and delete publishes again. Consumers drop the repeat by (src, seq), and so must every
  * other reader of the ledger.
  */
@@ -13,6 +15,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { Delivery, Producer, UpdateQueue } from "../../shared/ports/update-queue.ts";
 import type { Breaker } from "../../shared/routing/breaker.ts";
 import type { Route } from "../../shared/routing/router.ts";
+import { createPace } from "../../shared/runtime/pace.ts";
 import { createIntake, type Intake } from "./intake.ts";
 import { copyOf } from "./ledger-keeper.ts";
 
@@ -32,6 +35,8 @@ export type LedgerCompletionOptions = {
   route(): Route;
   /** Nothing is received before: a process that has just started knows its own breaker only. */
   routeHeard: Promise<void>;
+  /** At most so many are published a second. */
+  perSecond: number;
   restMs(failures: number): number;
   onCompleted(): void;
   onFailed(error: unknown): void;
@@ -74,15 +79,17 @@ export function startLedgerCompletion(options: LedgerCompletionOptions): LedgerC
     const consumer = options.queue.consumer();
     const limits = { maxMessages: MAX_COMPLETIONS_UNDER_WAY, maxBytes: MAX_BYTES_UNDER_WAY };
     const intake = createIntake(consumer, limits);
+    const turn = createPace(options.perSecond);
     const leaving = new AbortController();
+    const ends = AbortSignal.any([stopping.signal, leaving.signal]);
     let failed = false;
     const receiving = intake.receive(async (delivery) => {
-      if (!mayComplete()) intake.giveBack(delivery, 0);
+      await turn(ends).catch(() => {});
+      if (ends.aborted || !mayComplete()) intake.giveBack(delivery, 0);
       else if (await complete(delivery, intake)) return;
       else failed = true;
       leaving.abort();
     });
-    const ends = AbortSignal.any([stopping.signal, leaving.signal]);
     ends.addEventListener("abort", intake.stop, { once: true });
     while (!leaving.signal.aborted && mayComplete()) await rest(LOOK_EVERY_MS, ends);
     // Also where nothing failed: Node keeps a signal of several that has a listener until one of them aborts.

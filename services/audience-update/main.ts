@@ -45,10 +45,6 @@ try {
 async function run(): Promise<void> {
   const signal = shutdownSignal();
   const settings = readSettings(audienceUpdateSettings, process.env);
-  if (settings.voteTtlMs <= settings.voteIntervalMs) {
-    const text = `VOTE_TTL_MS=${settings.voteTtlMs} is not longer than VOTE_INTERVAL_MS=${settings.voteIntervalMs}`;
-    throw new KeylineError("bad_settings", text, { path: "VOTE_TTL_MS", value: settings.voteTtlMs });
-  }
   const log = createLog("audience-update", settings.logLevel);
   const lifecycle = createLifecycle(log);
   const primary = lifecycle.own("primary queue", await openPrimaryQueue(settings, log));

@@ -105,6 +105,15 @@ export const consumerSettings = {
     max: 43_200,
     meaning: "how long a received message is hidden; extended while it is in hand",
   }),
+  ledgerCompletionsPerSecond: integer({
+    env: "LEDGER_COMPLETIONS_PER_SECOND",
+    default: "2000",
+    unit: "updates/s",
+    min: 1,
+    max: 100_000,
+    meaning:
+      "of what went over SQS, published to Pulsar by each process at most; live updates wait behind more than the consumers have to spare",
+  }),
   maxInFlightMessages: integer({
     env: "MAX_IN_FLIGHT_MESSAGES",
     default: "2000",

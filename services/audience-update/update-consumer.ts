@@ -147,6 +147,7 @@ export function createUpdateConsumer(options: UpdateConsumerOptions): UpdateCons
     breaker: routing.breaker,
     route: routing.router.route,
     routeHeard: routing.router.firstHeard,
+    perSecond: settings.ledgerCompletionsPerSecond,
     restMs,
     onCompleted: () => metrics.ledger("completed"),
     onFailed(error) {

@@ -56,6 +56,9 @@ export type FlowOptions = {
 /** A message in hand; decoded only where its key was not its user's. */
 type Item = { delivery: Delivery; intake: Intake; update?: Update };
 
+/** A message as it was read; with the stack where reading it threw. */
+type Opened = Decoded & { stack?: string | undefined };
+
 export type UpdateFlow = {
   /** Starts receiving. */
   start(): void;
@@ -99,11 +102,12 @@ export function createUpdateFlow(options: FlowOptions): UpdateFlow {
   };
 
   /** No payload whatever may end the process: it would come again to the next one. */
-  function decodeSafely(delivery: Delivery): Decoded {
+  function decodeSafely(delivery: Delivery): Opened {
     try {
       return decode(delivery.payload, delivery, limits, now());
     } catch (thrown) {
-      return { refusal: refuse("apply_failed", "", delivery.payload, toError(thrown).message) };
+      const { message, stack } = toError(thrown);
+      return { refusal: refuse("apply_failed", "", delivery.payload, message), stack };
     }
   }
 
@@ -115,7 +119,7 @@ export function createUpdateFlow(options: FlowOptions): UpdateFlow {
   function open(key: string, items: readonly Item[]): OpenItem<Item>[] {
     const own: OpenItem<Item>[] = [];
     for (const item of items) {
-      const decoded: Decoded = item.update ? { update: item.update } : decodeSafely(item.delivery);
+      const decoded: Opened = item.update ? { update: item.update } : decodeSafely(item.delivery);
       if ("update" in decoded && keyOf(decoded.update) === key)
         own.push({ item, update: decoded.update, path: item.delivery.path });
       else sendOn(item, decoded);
@@ -123,8 +127,8 @@ export function createUpdateFlow(options: FlowOptions): UpdateFlow {
     return own;
   }
 
-  function sendOn({ delivery, intake }: Item, decoded: Decoded): void {
-    if ("refusal" in decoded) void deadLetters.park(delivery, intake, decoded.refusal);
+  function sendOn({ delivery, intake }: Item, decoded: Opened): void {
+    if ("refusal" in decoded) void deadLetters.park(delivery, intake, decoded.refusal, decoded.stack);
     else mailboxes.deliver(keyOf(decoded.update), { delivery, intake, update: decoded.update });
   }
 

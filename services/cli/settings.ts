@@ -9,7 +9,8 @@ export const cliSettings = {
     env: "PULSAR_ADMIN_URL",
     schemes: ["http", "https"],
     default: "",
-    meaning: "Pulsar's admin API; for `ws://` and `wss://` by default the same host and port",
+    meaning:
+      "Pulsar's admin API; for `ws://` and `wss://` by default the same host and port, for `pulsar://` required",
   }),
   pulsarToken: connectionSettings.pulsarToken,
   pulsarNamespace: connectionSettings.pulsarNamespace,

@@ -1,7 +1,7 @@
-import { setTimeout as sleep } from "node:timers/promises";
 import { PublishError, type Publisher, type Receipt } from "../../shared/publish/publisher.ts";
 import type { UpdateInput } from "../../shared/publish/update-input.ts";
 import type { Route } from "../../shared/routing/router.ts";
+import { createPace } from "../../shared/runtime/pace.ts";
 import type { Purchase } from "./purchases.ts";
 import type { Verdict } from "./verdict.ts";
 
@@ -41,9 +41,6 @@ export type Replay = {
   stop(): Promise<void>;
 };
 
-/** What may be made up for after a pause, so that a stall is not followed by a flood. */
-const MAX_BEHIND_MS = 100;
-
 /** Replays the purchases as live traffic, pass after pass, each for a tenant of its own. */
 export function startReplay(options: ReplayOptions): Replay {
   const { publisher, purchases, passes } = options;
@@ -82,11 +79,9 @@ export function startReplay(options: ReplayOptions): Replay {
   }
 
   async function runPass(): Promise<void> {
-    const intervalMs = 1_000 / options.ratePerSecond;
-    let dueMs = performance.now();
+    const turn = createPace(options.ratePerSecond);
     for (const purchase of purchases) {
-      const aheadMs = dueMs - performance.now();
-      if (aheadMs > 0) await sleep(aheadMs, undefined, { signal });
+      await turn(signal);
       while (underWay.size >= options.maxUnderWay) await Promise.race(underWay);
       signal.throwIfAborted();
       state.line += 1;
@@ -94,7 +89,6 @@ export function startReplay(options: ReplayOptions): Replay {
       const publishing = publish(purchase);
       underWay.add(publishing);
       publishing.then(() => underWay.delete(publishing), fail);
-      dueMs = Math.max(dueMs + intervalMs, performance.now() - MAX_BEHIND_MS);
     }
     await Promise.all(underWay);
   }

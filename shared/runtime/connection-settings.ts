@@ -142,7 +142,8 @@ export const breakerSettings = {
     unit: "ms",
     min: 100,
     max: 600_000,
-    meaning: "a vote counts for this long; longer than its interval",
+    longerThan: ["VOTE_INTERVAL_MS"],
+    meaning: "a vote counts for this long; longer than `VOTE_INTERVAL_MS`",
   }),
 };
 
@@ -153,7 +154,9 @@ export const publisherSettings = {
     unit: "ms",
     min: 100,
     max: 600_000,
-    meaning: "a publisher gives up when neither path took an update by then",
+    longerThan: ["PULSAR_SEND_TIMEOUT_MS", "SQS_SEND_TIMEOUT_MS"],
+    meaning:
+      "a publisher gives up when neither path took an update by then; longer than `PULSAR_SEND_TIMEOUT_MS` and `SQS_SEND_TIMEOUT_MS`, else it would never try the other path",
   }),
   maxUnderWay: integer({
     env: "MAX_UNDER_WAY",

@@ -15,6 +15,8 @@ export type Setting<T> = {
   meaning: string;
   /** Never quoted whole. */
   secret: boolean;
+  /** Other settings, by their `env`: where these are declared too, its number must be greater than each of theirs. */
+  longerThan: readonly string[];
 };
 
 export type Settings = Record<string, Setting<unknown>>;
@@ -24,20 +26,23 @@ type Declared = { env: string; meaning: string; default?: string; secret?: boole
 
 function declare<T>(
   unit: string,
-  { env, meaning, ...rest }: Declared,
+  { env, meaning, secret = false, ...rest }: Declared,
   parse: Setting<T>["parse"],
 ): Setting<T> {
-  return { env, meaning, unit, default: rest.default, secret: rest.secret ?? false, parse };
+  return { env, meaning, unit, default: rest.default, secret, longerThan: [], parse };
 }
 
-export function integer(declared: Declared & { unit: string; min: number; max?: number }): Setting<number> {
-  const { min, max = Number.MAX_SAFE_INTEGER } = declared;
-  return declare(declared.unit, declared, (text) => {
+export function integer(
+  declared: Declared & { unit: string; min: number; max?: number; longerThan?: readonly string[] },
+): Setting<number> {
+  const { min, max = Number.MAX_SAFE_INTEGER, longerThan = [] } = declared;
+  const setting = declare(declared.unit, declared, (text) => {
     const value = Number(text);
     if (!/^-?\d+$/.test(text) || !Number.isSafeInteger(value)) return { problem: "is not a whole number" };
     if (value < min || value > max) return { problem: `is not from ${min} to ${max}` };
     return { value };
   });
+  return { ...setting, longerThan };
 }
 
 /** A text, empty only where the default is. */
@@ -74,13 +79,17 @@ export function url(declared: Declared & { schemes: readonly string[] }): Settin
   });
 }
 
+/** The value of a setting, and its text as it may be printed. */
+type Read = { value: unknown; text: string };
+
 /**
  * Reads all settings from an environment. Throws one KeylineError `bad_settings` that names every setting
- * that is missing or wrong and quotes its value (of a secret, only its length).
+ * that is missing, wrong or contradicts another one, and quotes its value (of a secret, only its length).
  */
 export function readSettings<S extends Settings>(settings: S, env: NodeJS.ProcessEnv): Values<S> {
   const problems: string[] = [];
   const values: Record<string, unknown> = {};
+  const read = new Map<string, Read>();
   for (const [name, setting] of Object.entries(settings)) {
     const given = env[setting.env];
     const text = given === undefined || given === "" ? setting.default : given;
@@ -89,9 +98,12 @@ export function readSettings<S extends Settings>(settings: S, env: NodeJS.Proces
       continue;
     }
     const parsed = setting.parse(text);
-    if ("value" in parsed) values[name] = parsed.value;
-    else problems.push(`${setting.env}=${shown(setting, text)} ${parsed.problem}`);
+    if ("value" in parsed) {
+      values[name] = parsed.value;
+      read.set(setting.env, { value: parsed.value, text: shown(setting, text) });
+    } else problems.push(`${setting.env}=${shown(setting, text)} ${parsed.problem}`);
   }
+  for (const setting of Object.values(settings)) problems.push(...contradictions(setting, read));
   if (problems.length > 0) throw new KeylineError("bad_settings", problems.join("\n"), { value: problems });
   return values as Values<S>;
 }
@@ -109,6 +121,15 @@ export function settingsFrom<S extends Settings>(
     if (value !== undefined) merged[setting.env] = String(value);
   }
   return readSettings(settings, merged);
+}
+
+function contradictions({ env, longerThan }: Setting<unknown>, read: ReadonlyMap<string, Read>): string[] {
+  const own = read.get(env);
+  return longerThan.flatMap((otherEnv) => {
+    const other = read.get(otherEnv);
+    if (!own || !other || Number(own.value) > Number(other.value)) return [];
+    return [`${env}=${own.text} is not longer than ${otherEnv}=${other.text}`];
+  });
 }
 
 /** A value as it may be printed: a secret, and the password within a URL, are not. */

@@ -1,19 +1,15 @@
 /** `npm run chaos`: breaks real servers and processes by a seeded schedule and checks every promise afterwards. */
 import { writeFileSync } from "node:fs";
-import { Command, InvalidArgumentError } from "commander";
+import { Command } from "commander";
 import { shutdownSignal } from "../../shared/runtime/lifecycle.ts";
+import { numberArgument } from "../support/number-argument.ts";
 import { figuresOf, printReport, promisesKept } from "./report.ts";
 import { runChaos } from "./run.ts";
 
-const within = (min: number, max: number, form: RegExp) => (text: string) => {
-  const value = Number(text);
-  if (form.test(text) && value >= min && value <= max) return value;
-  throw new InvalidArgumentError(`${text} is not a number from ${min} to ${max}`);
-};
 const options = new Command("npm run chaos --")
   .description("Breaks real Pulsar, SQS, Redis, publishers and consumers, and checks what is left (Linux).")
-  .option("--minutes <n>", "how long faults come", within(0.2, 1_440, /^\d+(\.\d+)?$/), 5)
-  .option("--seed <n>", "makes the schedule and the updates", within(0, 4_294_967_295, /^\d+$/), 1)
+  .option("--minutes <n>", "how long faults come", numberArgument(0.2, 1_440, "number"), 5)
+  .option("--seed <n>", "makes the schedule and the updates", numberArgument(0, 4_294_967_295), 1)
   .option("--json <file>", "write the figures, the faults and the findings to a file")
   .parse()
   .opts<{ minutes: number; seed: number; json?: string }>();

@@ -51,7 +51,7 @@ describe(`while both paths are down, seed ${SEED}`, () => {
     const environment = { SQS_QUEUE_URL: sqsQueueUrl, SQS_VISIBILITY_TIMEOUT_SECONDS: "5" };
     service = await startService({ ...stack.environment, ...environment }, join(directory, "service.log"));
     publisher = await connectPublisher(
-      { sqsQueueUrl, publishDeadlineMs: DEADLINE_MS, maxUnderWay: MAX_UNDER_WAY },
+      { sqsQueueUrl, sqsSendTimeoutMs: 1_500, publishDeadlineMs: DEADLINE_MS, maxUnderWay: MAX_UNDER_WAY },
       createLog("test", "fatal"),
     );
   }, 120_000);

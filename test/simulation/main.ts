@@ -3,20 +3,25 @@ import { spawn } from "node:child_process";
 import { availableParallelism } from "node:os";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
-import { Command, InvalidArgumentError } from "commander";
+import { Command } from "commander";
+import { numberArgument } from "../support/number-argument.ts";
 import type { SeedsTask } from "./seeds-process.ts";
 import type { Run } from "./simulate.ts";
 
-const count = (text: string) => {
-  if (!/^\d{1,9}$/.test(text)) throw new InvalidArgumentError(`${text} is not a whole number`);
-  return Number(text);
-};
+const MAX_COUNT = 999_999_999;
+/** A week; a timer holds less than 25 days. */
+const MAX_SOAK_MINUTES = 10_080;
+const count = numberArgument(1, MAX_COUNT);
 const options = new Command("npm run sim --")
   .description("Runs the real code under a simulated clock, network and servers, and checks every promise.")
-  .option("--seed <n>", "the first seed", count, 1)
+  .option("--seed <n>", "the first seed", numberArgument(0, MAX_COUNT), 1)
   .option("--seeds <n>", "how many seeds", count, 100)
   .option("--minutes <n>", "simulated minutes of each", count, 10)
-  .option("--soak <minutes>", "new seeds for so many real minutes, instead of --seeds", count)
+  .option(
+    "--soak <minutes>",
+    "new seeds for so many real minutes, instead of --seeds",
+    numberArgument(1, MAX_SOAK_MINUTES),
+  )
   .option("--first-failure", "end at the first seed that fails")
   .option("--trace", "print what happens in the first seed")
   .parse()

@@ -51,6 +51,7 @@ function start(options: {
   payloads: readonly string[];
   route?: Path;
   routeHeard?: Promise<void>;
+  perSecond?: number;
   send: (message: OutgoingMessage) => Promise<void>;
 }) {
   const { state: queue, consumer } = createLedgerQueue(options.payloads);
@@ -67,6 +68,7 @@ function start(options: {
     breaker,
     route: () => ({ path: world.route, by: "fleet", why: "" }),
     routeHeard: options.routeHeard ?? Promise.resolve(),
+    perSecond: options.perSecond ?? 100_000,
     restMs: () => 1,
     onCompleted() {
       counts.completed += 1;
@@ -206,4 +208,28 @@ test("waits at its end for what is under way, and gives back the rest", async ()
   await closed;
   expect(answers).toEqual([]);
   expect([queue.deleted.length, queue.waiting.length]).toEqual([256, payloads.length - 256]);
+});
+
+test("publishes no faster than it may", async () => {
+  const perSecond = 500;
+  const startedMs = performance.now();
+  const sentAfterMs: number[] = [];
+  const { queue } = start({
+    ...{ payloads: payloads.slice(0, 150), perSecond },
+    async send() {
+      sentAfterMs.push(performance.now() - startedMs);
+    },
+  });
+  await until("all are deleted", () => queue.deleted.length === 150);
+  const timerMs = 2;
+  const early = sentAfterMs.filter((ms, index) => ms < (index * 1_000) / perSecond - timerMs);
+  expect(early).toEqual([]);
+});
+
+test("gives back what waits for its turn when it leaves", async () => {
+  const { queue, world } = start({ payloads: ["one", "two", "three"], perSecond: 1, async send() {} });
+  await until("one is completed, the others wait", () => queue.deleted.length === 1 && queue.held.size === 2);
+  world.route = "sqs";
+  await until("it has left", () => queue.consumers === 0);
+  expect([queue.deleted, queue.waiting.toSorted()]).toEqual([["one"], ["three", "two"]]);
 });

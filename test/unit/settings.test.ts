@@ -1,6 +1,9 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { withSettingsTables } from "../../scripts/settings-table.ts";
+import { audienceUpdateSettings } from "../../services/audience-update/settings.ts";
+import { embeddedSettings } from "../../services/embedded/settings.ts";
+import { connectPublisher, publisherConnectionSettings } from "../../shared/publish/connect-publisher.ts";
 import { choice, integer, readSettings, settingsFrom, text, url } from "../../shared/runtime/settings.ts";
 
 const settings = {
@@ -63,8 +66,62 @@ describe("settings", () => {
   });
 });
 
+describe("settings that contradict each other are refused, quoting both", () => {
+  const urls = { PULSAR_URL: "ws://h", SQS_QUEUE_URL: "http://h/q.fifo", REDIS_URL: "redis://h" };
+  const given = { ...urls, ADMIN_TOKEN: "12345678" };
+  const refusal = (...problems: string[]) =>
+    expect.objectContaining({ code: "bad_settings", message: problems.join("\n") });
+
+  test.each(Object.entries({ audienceUpdateSettings, publisherConnectionSettings, embeddedSettings }))(
+    "a vote that ends before the next is cast, of %s",
+    (_, declared) => {
+      const problem = 'VOTE_TTL_MS="3000" is not longer than VOTE_INTERVAL_MS="3000"';
+      const read = (VOTE_INTERVAL_MS: string) => () => readSettings(declared, { ...given, VOTE_INTERVAL_MS });
+      expect(read("3000")).toThrow(refusal(problem));
+      expect(read("2999")).not.toThrow();
+    },
+  );
+
+  test.each(Object.entries({ publisherConnectionSettings, embeddedSettings }))(
+    "a deadline that leaves no time for the other path, of %s",
+    (_, declared) => {
+      const read = (PUBLISH_DEADLINE_MS: string) => () =>
+        readSettings(declared, { ...given, PUBLISH_DEADLINE_MS, PULSAR_SEND_TIMEOUT_MS: "1999" });
+      const problem = (env: string) => `PUBLISH_DEADLINE_MS="1999" is not longer than ${env}`;
+      expect(read("1999")).toThrow(
+        refusal(problem('PULSAR_SEND_TIMEOUT_MS="1999"'), problem('SQS_SEND_TIMEOUT_MS="2000"')),
+      );
+      expect(read("2001")).not.toThrow();
+    },
+  );
+
+  test("before a publisher connects", async () => {
+    const connecting = connectPublisher({
+      pulsarUrl: "ws://h",
+      sqsQueueUrl: "http://h/q",
+      publishDeadlineMs: 500,
+    });
+    await expect(connecting).rejects.toThrow('PUBLISH_DEADLINE_MS="500" is not longer than');
+  });
+
+  test("beside what is wrong by itself, where both can be compared", () => {
+    const bad = { ...given, VOTE_TTL_MS: "100", LOG_LEVEL: "loud", VOTE_INTERVAL_MS: "x" };
+    expect(() => readSettings(audienceUpdateSettings, bad)).toThrow(
+      refusal(
+        'VOTE_INTERVAL_MS="x" is not a whole number',
+        'LOG_LEVEL="loud" is not one of trace, debug, info, warn, error, fatal',
+      ),
+    );
+  });
+});
+
 test("the README's tables are those of the code", () => {
   const readme = readFileSync("README.md", "utf8");
   expect(withSettingsTables(readme)).toBe(readme);
-  expect(readme).toContain("| `ADMIN_PORT` | `8090` |");
+  for (const own of [
+    "`ADMIN_PORT` | `8090`",
+    "`TAIL_MS` | `5000`",
+    "`PULSAR_ADMIN_URL` |  | URL | Pulsar's admin API; for",
+  ])
+    expect(readme).toContain(`| ${own} `);
 });

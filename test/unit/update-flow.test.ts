@@ -1,10 +1,12 @@
 import { Registry } from "prom-client";
 import { expect, test } from "vitest";
+import { createDeadLetterOffice } from "../../services/audience-update/dead-letter.ts";
 import { createUpdateFlow } from "../../services/audience-update/update-flow.ts";
 import { createUpdateMetrics } from "../../services/audience-update/update-metrics.ts";
 import { createMemoryProfileStore } from "../../shared/adapters/memory/memory-profile-store.ts";
 import { decodeProfile } from "../../shared/domain/profile-record.ts";
 import { stampAt } from "../../shared/domain/stamp.ts";
+import type { DeadLetter } from "../../shared/ports/dead-letter.ts";
 import type { ProfileStore } from "../../shared/ports/profile-store.ts";
 import type { Consumer, Delivery } from "../../shared/ports/update-queue.ts";
 import { until } from "../support/until.ts";
@@ -27,16 +29,26 @@ const limits = {
 };
 const ops = [{ kind: "increment", body: { points: 1 } }];
 
-/** A flow over these messages; what it acknowledged and parked, in order. */
-function start(store: ProfileStore, messages: readonly { key: string; payload: unknown }[]) {
+/** A flow over these messages; what it acknowledged and parked, in order, and the letters. */
+function start(
+  store: ProfileStore,
+  messages: readonly { key: string; payload: unknown; unreadableId?: boolean }[],
+) {
   const acknowledged: string[] = [];
   const parked: string[] = [];
+  const letters: DeadLetter[] = [];
   const idle = () => new Promise<Delivery[]>(() => {});
-  const deliveries = messages.map(({ key, payload }, index): Delivery => {
+  const deliveries = messages.map(({ key, payload, unreadableId = false }, index): Delivery => {
     const text = typeof payload === "string" ? payload : JSON.stringify(payload);
     const position = { partition: 0, ledgerId: 1, entryId: index, batchIndex: 0 };
     const path = "pulsar" as const;
-    return { path, key, payload: text, sizeBytes: text.length, publishTimeMs: NOW_MS, position, handle: key };
+    return {
+      ...{ path, key, payload: text, sizeBytes: text.length, publishTimeMs: NOW_MS, handle: key },
+      get position() {
+        if (unreadableId) throw new Error("unreadable message id");
+        return position;
+      },
+    };
   });
   const waiting: Consumer["receive"][] = [async () => deliveries];
   const primary: Consumer = {
@@ -53,13 +65,21 @@ function start(store: ProfileStore, messages: readonly { key: string; payload: u
     primary,
     fallback: { ...primary, receive: idle, async release() {} },
     store,
-    deadLetters: {
-      async park(delivery, intake, { code }) {
-        parked.push(`${delivery.key} ${code}`);
-        intake.drop(delivery);
+    deadLetters: createDeadLetterOffice({
+      producer: {
+        async send({ payload }) {
+          const letter = JSON.parse(payload) as DeadLetter;
+          letters.push(letter);
+          parked.push(`${letter.key} ${letter.reason}`);
+        },
+        connected: () => true,
+        async close() {},
       },
-      close() {},
-    },
+      now: () => NOW_MS,
+      restMs: () => 0,
+      onParked() {},
+      onError() {},
+    }),
     keeper: { keep: async () => true, close() {} },
     limits,
     metrics,
@@ -67,7 +87,7 @@ function start(store: ProfileStore, messages: readonly { key: string; payload: u
     onStoreFailure() {},
   });
   flow.start();
-  return { flow, acknowledged, parked };
+  return { flow, acknowledged, parked, letters };
 }
 
 const envelope = (seq: number) => ({
@@ -130,6 +150,37 @@ test("messages that can't be read leave nothing behind, alone in their mailbox o
   await until("all is acknowledged", () => acknowledged.length === 3);
   expect(parked.toSorted()).toEqual(["a not_json", "b invalid_update", "b unknown_version"]);
   await until("no mailbox is left", () => flow.counts().users === 0);
+});
+
+test("a letter says by its stack what reading the message threw", async () => {
+  const store = createMemoryProfileStore({ maxProfiles: 10 });
+  const { acknowledged, letters } = start(store, [{ key: "shop:42", payload: minimal, unreadableId: true }]);
+  await until("it is acknowledged", () => acknowledged.length === 1);
+  expect(letters).toMatchObject([
+    {
+      ...{ reason: "apply_failed", path: "", message: "unreadable message id" },
+      stack: expect.stringMatching(/^Error: unreadable message id\n +at .*decode/su),
+    },
+  ]);
+});
+
+test("a letter says by its stack what folding the update threw", async () => {
+  const user = { tenant: "shop", userId: "42" };
+  const store = createMemoryProfileStore({ maxProfiles: 10 });
+  const first = start(store, [{ key: "shop:42", payload: envelope(1) }]);
+  await until("a profile is there", () => first.acknowledged.length === 1);
+  const { version, machinery } = (await store.load(user))!;
+  const broken = machinery.replace('"points",1', '"points","one"');
+  const write = { user, expectedVersion: version, version: "2-x", machinery: broken };
+  await store.save([{ ...write, setAttributes: [], removeAttributes: [] }]);
+  const { acknowledged, letters } = start(store, [{ key: "shop:42", payload: envelope(2) }]);
+  await until("it is acknowledged", () => acknowledged.length === 1);
+  expect(letters).toMatchObject([
+    {
+      ...{ reason: "apply_failed", path: "" },
+      stack: expect.stringMatching(/\n +at .*apply/su),
+    },
+  ]);
 });
 
 test("one user under both keys that stand for them, in the order of the ledger, loses nothing", async () => {

@@ -2,9 +2,9 @@
  * What `keyline dlq` does, on an open letter box. Each command goes once through the letters that were there when
  * the box was opened. Lines for people and programs go to `out`, what went wrong to `complain`.
  */
-import { setTimeout as sleep } from "node:timers/promises";
 import type { Producer } from "../../../shared/ports/update-queue.ts";
 import { KeylineError, toError } from "../../../shared/runtime/errors.ts";
+import { createPace } from "../../../shared/runtime/pace.ts";
 import type { LetterBox } from "./letter-box.ts";
 import { letterDetails, letterJson, letterLine, wholeJson } from "./letter-text.ts";
 import { reasonOf, type Selection, selects } from "./selection.ts";
@@ -67,8 +67,7 @@ export function replayLetters(
   { producer, rate, signal }: ReplayOptions,
   output: Output,
 ): Promise<boolean> {
-  const startedAtMs = performance.now();
-  let sent = 0;
+  const turn = createPace(rate);
   let tooOld = 0;
   return change(box, selection, output, {
     done: producer === undefined ? "would replay" : "replayed",
@@ -79,9 +78,7 @@ export function replayLetters(
       if (letter.cut) return `only the beginning of its ${letter.payloadBytes} bytes was kept`;
       if (letter.reason === "too_old_to_tell") tooOld += 1;
       if (producer === undefined) return undefined;
-      const waitMs = startedAtMs + (sent * 1_000) / rate - performance.now();
-      await sleep(Math.max(0, waitMs), undefined, { signal });
-      sent += 1;
+      await turn(signal);
       try {
         await producer.send({ key: letter.key, payload: letter.payload, deduplicationId: stored.id });
       } catch (thrown) {
