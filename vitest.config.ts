@@ -14,6 +14,9 @@ export default defineConfig({
         test: {
           name: "pure",
           include: ["shared/**/*.test.ts", "services/**/*.test.ts", "test/{unit,property,e2e}/**/*.test.ts"],
+          // Most of them wait for something.
+          fileParallelism: true,
+          maxWorkers: 2,
         },
       },
       {
@@ -22,12 +25,13 @@ export default defineConfig({
           name: "servers",
           include: ["test/{contract,integration,support}/**/*.test.ts"],
           globalSetup: ["test/support/servers.ts"],
+          sequence: { groupOrder: 1 },
         },
       },
       {
         extends: true,
         // All cores are its own.
-        test: { name: "simulation", include: ["test/simulation/**/*.test.ts"], sequence: { groupOrder: 1 } },
+        test: { name: "simulation", include: ["test/simulation/**/*.test.ts"], sequence: { groupOrder: 2 } },
       },
     ],
   },
