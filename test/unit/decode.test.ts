@@ -25,7 +25,7 @@ test("an envelope is taken as it is", () => {
 });
 
 describe("a limit is still taken, and one more is refused with the limit in words", () => {
-  test("of the size in bytes", () => {
+  test("of the size in bytes, as the broker delivered it", () => {
     const ofSize = (sizeBytes: number) => read(envelope, { ...provenance, sizeBytes });
     expect(ofSize(10_000)).toEqual({ update: envelope });
     expect(ofSize(10_001)).toEqual({

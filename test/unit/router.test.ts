@@ -139,6 +139,24 @@ describe("beside a fleet", () => {
     await router.close();
   });
 
+  test("it need not wait for a fleet it has no store of, nor for one it is closed before hearing", async () => {
+    vi.useFakeTimers();
+    const alone = start(() => onPulsar, { withStore: false });
+    const deaf = start(() => {
+      throw new Error("connection refused");
+    });
+    const waits = [alone.router.firstHeard, deaf.router.close(), deaf.router.firstHeard];
+    const settled = Promise.all(waits).then(() => true);
+    await vi.advanceTimersByTimeAsync(10);
+    expect(await Promise.race([settled, Promise.resolve(false)])).toBe(true);
+    const votes = deaf.store.vote.mock.calls.length;
+    await vi.advanceTimersByTimeAsync(10_000);
+    vi.useRealTimers();
+    expect(deaf.store.vote).toHaveBeenCalledTimes(votes);
+    expect(deaf.changes).toMatchObject([{ path: "pulsar", by: "local" }]);
+    await alone.router.close();
+  });
+
   test("it votes again and again, and at once when its breaker changes", async () => {
     const often = start(() => onPulsar, { voteEveryMs: 5 });
     await vi.waitFor(() => expect(often.store.vote.mock.calls.length).toBeGreaterThan(2));
