@@ -51,7 +51,7 @@ describe("a limit is still taken, and one more is refused with the limit in word
   test.each(["null", '"text"', "true", "0.5"])("of nesting, whose last level holds %s", (leaf) => {
     const ofLevels = (levels: number) => {
       const withoutOps = JSON.stringify({ ...envelope, ops: undefined });
-      const body = `{"a":${nested(levels - 4, leaf)}}`;
+      const body = `{"flat":[[],{}],"deep":${nested(levels - 4, leaf)}}`;
       return `${withoutOps.slice(0, -1)},"ops":[{"kind":"set","body":${body}}]}`;
     };
     expect(read(ofLevels(64))).toEqual({ update: JSON.parse(ofLevels(64)) });
