@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { decode } from "../../shared/domain/decode.ts";
 import { stampAt } from "../../shared/domain/stamp.ts";
+import { refuseEnvelope } from "../../shared/domain/validate.ts";
 
 const NOW_MS = 1_767_225_600_000;
 const limits = { maxUpdateBytes: 10_000, maxClockSkewMs: 60_000 };
@@ -21,6 +22,51 @@ const envelope = {
 
 test("an envelope is taken as it is", () => {
   expect(read(envelope)).toEqual({ update: envelope });
+});
+
+describe("a limit is still taken, and one more is refused with the limit in words", () => {
+  test("of the size in bytes, as the broker delivered it", () => {
+    const ofSize = (sizeBytes: number) => read(envelope, { ...provenance, sizeBytes });
+    expect(ofSize(10_000)).toEqual({ update: envelope });
+    expect(ofSize(10_001)).toEqual({
+      refusal: { code: "too_large", path: "", value: "10001", message: "longer than 10000 bytes" },
+    });
+  });
+
+  test("of how far ahead a stamp may be", () => {
+    const latest = { ...envelope, stamp: stampAt(NOW_MS + 60_000) };
+    expect(read(latest)).toEqual({ update: latest });
+    expect(read({ ...latest, stamp: stampAt(NOW_MS + 60_001) })).toMatchObject({
+      refusal: { code: "stamp_in_future", message: "more than 60000 ms ahead of the clock here" },
+    });
+  });
+
+  const nested = (levels: number, json: string): string =>
+    levels === 0
+      ? json
+      : levels % 2
+        ? `[0,${nested(levels - 1, json)}]`
+        : `{"a":${nested(levels - 1, json)}}`;
+
+  test.each(["null", '"text"', "true", "0.5"])("of nesting, whose last level holds %s", (leaf) => {
+    const ofLevels = (levels: number) => {
+      const withoutOps = JSON.stringify({ ...envelope, ops: undefined });
+      const body = `{"flat":[[],{}],"deep":${nested(levels - 4, leaf)}}`;
+      return `${withoutOps.slice(0, -1)},"ops":[{"kind":"set","body":${body}}]}`;
+    };
+    expect(read(ofLevels(64))).toEqual({ update: JSON.parse(ofLevels(64)) });
+    const refusal = { code: "invalid_update", path: "", message: "nested deeper than 64 levels" };
+    expect(read(ofLevels(65))).toMatchObject({ refusal });
+  });
+
+  test("of nesting, however little else there is, and however wide a value is", () => {
+    const unknown = (levels: number) => read(`{"v":${nested(levels - 1, "0")}}`);
+    expect(unknown(64)).toMatchObject({ refusal: { code: "unknown_version" } });
+    expect(unknown(65)).toMatchObject({ refusal: { code: "invalid_update" } });
+    const wide = { a: Array.from({ length: 100 }, () => ({ b: ["text", null, 1] })) };
+    const update = { ...envelope, ops: [{ kind: "set", body: wide }] };
+    expect(read(update)).toEqual({ update });
+  });
 });
 
 describe("a minimal message of another program", () => {
@@ -53,6 +99,22 @@ describe("a minimal message of another program", () => {
     expect(decoded).toMatchObject({
       update: { id: "m1", at: NOW_MS, ops: [...ops, { kind: "event", body: { name: "e" } }] },
     });
+  });
+
+  test("becomes an envelope like any other, and lacks what it did not bring", () => {
+    const minimal = { tenantId: "shop", userId: "42", ops: [{ kind: "unset", body: ["plan"] }] };
+    const traced = { ...minimal, trace: "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01" };
+    const fields = ["v", "tenant", "userId", "src", "seq", "stamp", "at", "ops"];
+    for (const [message, brought] of [
+      [minimal, {}],
+      [traced, { trace: traced.trace }],
+    ] as const) {
+      const decoded = read(message);
+      const update = "update" in decoded ? decoded.update : undefined;
+      expect(refuseEnvelope(update)).toBeUndefined();
+      expect(update).toMatchObject({ ops: minimal.ops, ...brought });
+      expect(new Set(Object.keys(update!))).toEqual(new Set([...fields, ...Object.keys(brought)]));
+    }
   });
 
   test("later places in a partition have greater numbers, and the same place the same", () => {
@@ -198,9 +260,9 @@ describe("a refusal names code, path and value", () => {
     },
   );
 
-  test("too large, by the size the broker delivered", () => {
-    expect(read(envelope, { ...provenance, sizeBytes: 10_001 })).toMatchObject({
-      refusal: { code: "too_large", value: "10001" },
+  test("a later version, and which one is known", () => {
+    expect(read({ ...envelope, v: 2 })).toMatchObject({
+      refusal: { message: "this build knows version 1" },
     });
   });
 

@@ -1,5 +1,6 @@
+import { Compile } from "typebox/compile";
 import { describe, expect, test } from "vitest";
-import { updateId, userKey } from "../../shared/domain/envelope.ts";
+import { Envelope, RawMessage, updateId, userKey } from "../../shared/domain/envelope.ts";
 import { refuseEnvelope, refuseRawMessage } from "../../shared/domain/validate.ts";
 
 const envelope = {
@@ -10,7 +11,14 @@ const MAX = Number.MAX_SAFE_INTEGER;
 const chars = (count: number) => "x".repeat(count);
 const many = (count: number, member: unknown = "x") => Array.from({ length: count }, () => member);
 const named = (count: number) => Object.fromEntries(Array.from({ length: count }, (_, i) => [`f${i}`, 1]));
-const isTaken = (value: object) => refuseEnvelope(value) === undefined;
+const schemas = { envelope: Compile(Envelope), raw: Compile(RawMessage) };
+
+/** Checked in two steps, and here in one by the schema itself: the two must agree. */
+function isTaken(value: object): boolean {
+  const taken = refuseEnvelope(value) === undefined;
+  expect([value, schemas.envelope.Check(value)]).toEqual([value, taken]);
+  return taken;
+}
 
 describe("a field of the envelope takes", () => {
   test.each<[field: string, taken: unknown[], refused: unknown[]]>([
@@ -93,13 +101,15 @@ describe("an operation takes", () => {
 test("a minimal message needs its tenant and its user, and takes no field that is none", () => {
   const raw = { tenantId: "shop", userId: "42", event: { name: "e" } };
   const dateOf = (length: number) => `1 Jan 2026 (${chars(length - 13)})`;
-  expect(
-    refuseRawMessage({ ...raw, id: "a", at: dateOf(40), ops: envelope.ops, trace: "t" }),
-  ).toBeUndefined();
+  const full = { ...raw, id: "a", at: dateOf(40), ops: envelope.ops, trace: "t" };
+  expect(refuseRawMessage(full)).toBeUndefined();
+  expect(schemas.raw.Check(full)).toBe(true);
   const { tenantId: _, ...noTenant } = raw;
   const { userId: __, ...noUser } = raw;
-  for (const wrong of [noTenant, noUser, { ...raw, more: 1 }, { ...raw, at: dateOf(41) }])
+  for (const wrong of [noTenant, noUser, { ...raw, more: 1 }, { ...raw, at: dateOf(41) }]) {
     expect(refuseRawMessage(wrong)).toMatchObject({ code: "invalid_update" });
+    expect(schemas.raw.Check(wrong)).toBe(false);
+  }
 });
 
 test("callers know an update by their own id, or by its source and number", () => {

@@ -1,10 +1,12 @@
-import { describe, expect, test, vi } from "vitest";
+import { afterEach, describe, expect, test, vi } from "vitest";
 import type { FleetState, RouteStore } from "../../shared/ports/route-store.ts";
 import type { Path } from "../../shared/ports/update-queue.ts";
 import type { Breaker } from "../../shared/routing/breaker.ts";
 import { type Route, startRouter } from "../../shared/routing/router.ts";
 
 const VOTE_TTL_MS = 3_000;
+
+afterEach(() => void vi.useRealTimers());
 
 /** A store whose clock runs by itself, and which can go away. */
 function createStore(skewMs: number, expiresInMs: number) {
@@ -137,6 +139,24 @@ describe("beside a fleet", () => {
     vi.useRealTimers();
     expect(router.route()).toMatchObject({ path: "pulsar", by: "local" });
     await router.close();
+  });
+
+  test("it need not wait for a fleet it has no store of, nor for one it is closed before hearing", async () => {
+    vi.useFakeTimers();
+    const alone = start(() => onPulsar, { withStore: false });
+    const deaf = start(() => {
+      throw new Error("connection refused");
+    });
+    await vi.advanceTimersByTimeAsync(5);
+    const waits = [alone.router.firstHeard, deaf.router.close(), deaf.router.firstHeard];
+    const settled = Promise.all(waits).then(() => true);
+    await vi.advanceTimersByTimeAsync(10);
+    expect(await Promise.race([settled, Promise.resolve(false)])).toBe(true);
+    const votes = deaf.store.vote.mock.calls.length;
+    await vi.advanceTimersByTimeAsync(10_000);
+    expect(deaf.store.vote).toHaveBeenCalledTimes(votes);
+    expect(deaf.changes).toMatchObject([{ path: "pulsar", by: "local" }]);
+    await alone.router.close();
   });
 
   test("it votes again and again, and at once when its breaker changes", async () => {

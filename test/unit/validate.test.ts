@@ -22,6 +22,7 @@ describe("an envelope is refused with the path of what is wrong and what it must
     [{ ...envelope, userId: "\udc00" }, "userId", '"\\udc00"', "must be well-formed Unicode"],
     [withOps(null), "ops[0].kind", "undefined", kinds],
     [withOps(envelope.ops[0], { kind: 7 }), "ops[1].kind", "7", kinds],
+    [withOps({ kind: ["set"], body: { a: 1 } }), "ops[0].kind", '["set"]', kinds],
     [withOps({ kind: "set" }), "ops[0].body", "undefined", "is required"],
     [withOps({ kind: "set", body: { a: 1 }, more: 2 }), "ops[0].more", "2", "is not allowed here"],
     [
@@ -39,6 +40,14 @@ describe("an envelope is refused with the path of what is wrong and what it must
     [withOps({ kind: "add", body: { tags: "a" } }), "ops[0].body.tags", '"a"', arrays],
     [withOps({ kind: "remove", body: { tags: [null] } }), "ops[0].body.tags[0]", "null", arrays],
     [withOps({ kind: "increment", body: { "a/b~c": "7" } }), "ops[0].body.a/b~c", '"7"', amounts],
+    [withOps({ kind: "increment", body: { q1: "7" } }), "ops[0].body.q1", '"7"', amounts],
+    [withOps({ kind: "increment", body: { "1st": "7" } }), "ops[0].body.1st", '"7"', amounts],
+    [
+      withOps({ kind: "add", body: { tags: [..."abcdefghij", null] } }),
+      "ops[0].body.tags[10]",
+      "null",
+      arrays,
+    ],
     [
       withOps({ kind: "event", body: { name: 1 } }),
       "ops[0].body.name",
@@ -51,10 +60,12 @@ describe("an envelope is refused with the path of what is wrong and what it must
 });
 
 describe("a minimal message is refused", () => {
+  const kindsInWords = expect.stringContaining("must be one of");
   test.each<[value: unknown, path: string, found: string, message: string]>([
     [{ ...raw, tenantId: undefined }, "tenantId", "undefined", "is required"],
     [{ ...raw, event: undefined }, "ops", "undefined", "either ops or event must be present"],
-    [{ ...raw, ops: [{ kind: "no" }] }, "ops[0].kind", '"no"', expect.stringContaining("must be one of")],
+    [{ ...raw, ops: [{ kind: "no" }] }, "ops[0].kind", '"no"', kindsInWords],
+    [{ ...raw, ops: [...envelope.ops, { kind: "no" }] }, "ops[1].kind", '"no"', kindsInWords],
     [{ ...raw, at: "soon" }, "at", '"soon"', "must be ISO 8601 or milliseconds since the epoch"],
     [{ ...raw, userId: "\ud800" }, "userId", '"\\ud800"', "must be well-formed Unicode"],
   ])("%j", (value, path, found, message) => {
