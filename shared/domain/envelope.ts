@@ -43,7 +43,11 @@ export const Event = Type.Object(
       description: "what happened, such as order_completed",
     }),
     properties: Type.Optional(
-      Type.Record(Type.String({ maxLength: 128 }), Type.Unknown(), { maxProperties: 256 }),
+      // A pattern: of a key's schema nothing else is checked.
+      Type.Record(Type.String({ pattern: "^[\\s\\S]{0,128}$" }), Type.Unknown(), {
+        additionalProperties: false,
+        maxProperties: 256,
+      }),
     ),
   },
   { additionalProperties: false },

@@ -65,7 +65,14 @@ describe("an operation takes", () => {
     ["increment", [], [{ a: 9e-13 }, { a: -9e-13 }, { a: 1.1e15 }, { a: -1.1e15 }]],
     ["event", [event, { name: chars(128) }], [{}, { name: "" }, { name: chars(129) }, { ...event, more: 1 }]],
     ["event", [{ ...event, properties: named(256) }], [{ ...event, properties: named(257) }]],
-    ["event", [{ name: "e", properties: { [chars(128)]: 1 } }], [{ name: "e", properties: [] }]],
+    [
+      "event",
+      [{ name: "e", properties: { [chars(128)]: 1, "": 1, "\n": 1 } }],
+      [
+        { name: "e", properties: [] },
+        { name: "e", properties: { [chars(129)]: 1 } },
+      ],
+    ],
   ])("%s", (kind, taken, refused) => {
     for (const body of taken)
       expect([body, isTaken({ ...envelope, ops: [{ kind, body }] })]).toEqual([body, true]);
