@@ -19,59 +19,94 @@ export type Fate =
   | { outcome: "counted" | "repeat"; stamp: number }
   | { outcome: "refused"; refusal: Refusal; stack?: string };
 
-export type FoldedTurn = {
+/** What a turn is folded on. */
+export type Base = {
   profile: Profile;
+  /** Undefined where the user has no record. */
+  lastUpdate: LastUpdate | undefined;
+};
+
+export type FoldedTurn = Base & {
   /** The profile's encoding; undefined when there is nothing to save. */
   machinery: string | undefined;
+  /** One for each of the first arrivals; those without one are to be folded by a later turn. */
   fates: Fate[];
 };
 
+/**
+ * What one turn encodes at most where it is folded one by one, in UTF-16 units: for some tenths of a second. Else a
+ * thousand updates of a user whose profile is full would hold up everybody for as many encodings of it.
+ */
+const MAX_ENCODED_ONE_BY_ONE = 8_000_000;
+
 /** Folds the updates of one turn. Updates that can't apply are refused one by one and hold up no other. */
 export function foldTurn(
-  before: Profile,
+  before: Base,
   arrivals: readonly Arrival[],
   limits: FoldLimits,
   nowMs: number,
 ): FoldedTurn {
   const together = attempt(before, arrivals, limits, nowMs);
   if ("folded" in together) return together.folded;
-  if (arrivals.length === 1)
-    return { profile: before, machinery: undefined, fates: [{ outcome: "refused", ...together }] };
-  return arrivals.reduce<FoldedTurn>(
-    (turn, arrival) => {
-      const next = foldTurn(turn.profile, [arrival], limits, nowMs);
-      return { ...next, machinery: next.machinery ?? turn.machinery, fates: [...turn.fates, ...next.fates] };
-    },
-    { profile: before, machinery: undefined, fates: [] },
-  );
+  let turn: FoldedTurn = { ...before, machinery: undefined, fates: [] };
+  if (arrivals.length === 1) return { ...turn, fates: [refused(together)] };
+  let encoded = together.encoded;
+  for (const arrival of arrivals) {
+    const alone = attempt(turn, [arrival], limits, nowMs);
+    if ("folded" in alone) {
+      const machinery = alone.folded.machinery ?? turn.machinery;
+      turn = { ...alone.folded, machinery, fates: [...turn.fates, ...alone.folded.fates] };
+    } else turn.fates.push(refused(alone));
+    encoded += "folded" in alone ? (alone.folded.machinery?.length ?? 0) : alone.encoded;
+    if (encoded >= MAX_ENCODED_ONE_BY_ONE) break;
+  }
+  return turn;
 }
 
-type Attempt = { folded: FoldedTurn } | { refusal: Refusal; stack?: string };
+/** An attempt that failed, with the length of what it encoded. */
+type Failed = { refusal: Refusal; stack?: string; encoded: number };
 
-function attempt(before: Profile, arrivals: readonly Arrival[], limits: FoldLimits, nowMs: number): Attempt {
+function refused({ refusal, stack }: Failed): Fate {
+  return stack === undefined ? { outcome: "refused", refusal } : { outcome: "refused", refusal, stack };
+}
+
+function attempt(
+  before: Base,
+  arrivals: readonly Arrival[],
+  limits: FoldLimits,
+  nowMs: number,
+): { folded: FoldedTurn } | Failed {
   try {
     const updates = arrivals.map(({ update }) => update);
-    return encode(before, arrivals, apply(before, updates, limits, nowMs), limits, nowMs);
+    return encode(before, arrivals, apply(before.profile, updates, limits, nowMs), limits, nowMs);
   } catch (thrown) {
     const error = toError(thrown);
     const refusal = refuse("apply_failed", "", arrivals[0]?.update, error.message);
-    return error.stack === undefined ? { refusal } : { refusal, stack: error.stack };
+    return error.stack === undefined ? { refusal, encoded: 0 } : { refusal, stack: error.stack, encoded: 0 };
   }
 }
 
 function encode(
-  before: Profile,
+  before: Base,
   arrivals: readonly Arrival[],
   { profile, outcomes }: Applied,
   limits: FoldLimits,
   nowMs: number,
-): Attempt {
+): { folded: FoldedTurn } | Failed {
   const fates = outcomes.map((outcome, index) => fateOf(outcome, arrivals[index]!.update));
-  if (profile === before) return { folded: { profile, machinery: undefined, fates } };
-  const machinery = encodeProfile(profile, lastUpdate(arrivals, outcomes, nowMs));
-  if (machinery.length <= limits.maxProfileLength) return { folded: { profile, machinery, fates } };
+  const counted = arrivals[outcomes.lastIndexOf("counted")];
+  const lastUpdate = counted ? lastUpdateOf(counted, nowMs) : before.lastUpdate;
+  if (profile === before.profile || lastUpdate === undefined)
+    return { folded: { ...before, machinery: undefined, fates } };
+  const machinery = encodeProfile(profile, lastUpdate);
+  // What brings no news is not refused: it counted before.
+  if (machinery.length <= limits.maxProfileLength || !counted)
+    return { folded: { profile, lastUpdate, machinery, fates } };
   const message = `the profile would be ${machinery.length} long, more than ${limits.maxProfileLength}`;
-  return { refusal: refuse("profile_too_large", "", machinery.length, message) };
+  return {
+    refusal: refuse("profile_too_large", "", machinery.length, message),
+    encoded: machinery.length,
+  };
 }
 
 function fateOf(outcome: Outcome, update: Update): Fate {
@@ -80,8 +115,7 @@ function fateOf(outcome: Outcome, update: Update): Fate {
   return { outcome: "refused", refusal: refuse("too_old_to_tell", "stamp", update.stamp, message) };
 }
 
-function lastUpdate(arrivals: readonly Arrival[], outcomes: readonly Outcome[], nowMs: number): LastUpdate {
-  const { update, path } = arrivals[Math.max(0, outcomes.lastIndexOf("counted"))]!;
+function lastUpdateOf({ update, path }: Arrival, nowMs: number): LastUpdate {
   const lagMs = Math.max(0, nowMs - stampTimeMs(update.stamp));
   return { id: updateId(update), at: update.at, path, appliedAtMs: nowMs, lagMs };
 }

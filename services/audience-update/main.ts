@@ -49,6 +49,7 @@ async function run(): Promise<void> {
   const lifecycle = createLifecycle(log);
   const primary = lifecycle.own("primary queue", await openPrimaryQueue(settings, log));
   const fallback = lifecycle.own("fallback queue", await openFallbackQueue(settings, settings, log));
+  await fallback.checkExists();
   const ledgerQueue = lifecycle.own("ledger queue", await openLedgerQueue(settings, log));
   const { store, routeStore, connection } = openStores(settings);
   lifecycle.own("Redis", connection);

@@ -3,7 +3,14 @@ import { EMPTY_PROFILE, type Profile } from "../../shared/domain/profile.ts";
 import { attributeChanges, decodeProfile } from "../../shared/domain/profile-record.ts";
 import type { ProfileRecord, ProfileStore, ProfileWrite } from "../../shared/ports/profile-store.ts";
 import { toError } from "../../shared/runtime/errors.ts";
-import { type Arrival, type Fate, type FoldedTurn, type FoldLimits, foldTurn } from "./fold-turn.ts";
+import {
+  type Arrival,
+  type Base,
+  type Fate,
+  type FoldedTurn,
+  type FoldLimits,
+  foldTurn,
+} from "./fold-turn.ts";
 import type { Turn } from "./mailboxes.ts";
 import type { ProfileCache } from "./profile-cache.ts";
 import { nextVersion } from "./profile-version.ts";
@@ -18,7 +25,7 @@ export type RoundOptions<Item> = {
    * folded again.
    */
   open(key: string, items: readonly Item[]): OpenItem<Item>[];
-  /** Called once for each turn whose fate is sealed: the store has answered. One fate for each item. */
+  /** Called for items whose fate is sealed: the store has answered. One fate for each item. */
   settle(items: readonly Item[], fates: readonly Fate[]): void;
   onConflict(): void;
   onFailure(error: Error): void;
@@ -41,7 +48,8 @@ type Unsettled<Item> = Map<Turn<Item>, readonly Item[]>;
 /**
  * Runs one round: folds each user's turn, saves all of them in one call, and settles what the store has
  * confirmed. A turn that lost its race is folded again on what the store had instead. Returns the turns that
- * were not settled, to be run again: the store failed them, or their record is of a newer build.
+ * were not settled, or not to their end, to be run again: the store failed them, their record is of another build, or
+ * they were too dear for one round.
  */
 export async function runRound<Item>(
   turns: readonly Turn<Item>[],
@@ -68,8 +76,9 @@ async function foldAndSave<Item>(
   const { store, cache } = options;
   const settle = (turn: Turn<Item>, fates: readonly Fate[]) => {
     const items = unsettled.get(turn)!;
-    unsettled.delete(turn);
-    options.settle(items, fates);
+    if (fates.length < items.length) unsettled.set(turn, items.slice(fates.length));
+    else unsettled.delete(turn);
+    options.settle(items.slice(0, fates.length), fates);
   };
   const saving: { turn: Turn<Item>; fates: Fate[]; write: ProfileWrite }[] = [];
   for (const { turn, record, confirmed } of open) {
@@ -91,7 +100,7 @@ async function foldAndSave<Item>(
     // "Seen" may be acknowledged on the store's word only: after a restart it may have forgotten what the
     // cache remembers. So a turn without news writes the same record again.
     fold.machinery ??= confirmed ? undefined : record?.machinery;
-    const write = writeOf(first.update, record?.version, before, fold);
+    const write = writeOf(first.update, record?.version, before.profile, fold);
     if (write) saving.push({ turn, fates: fold.fates, write });
     else settle(turn, fold.fates);
   }
@@ -115,15 +124,15 @@ async function foldAndSave<Item>(
   return again;
 }
 
-/** Undefined when this build can't read the record: the turn waits for one that can. */
+/** Undefined when this build can't read the record, which another one wrote: the turn waits for one that can. */
 function readProfile<Item>(
   { key }: Turn<Item>,
   record: ProfileRecord | undefined,
   options: RoundOptions<Item>,
-): Profile | undefined {
-  if (!record) return EMPTY_PROFILE;
+): Base | undefined {
+  if (!record) return { profile: EMPTY_PROFILE, lastUpdate: undefined };
   try {
-    return decodeProfile(record.machinery).profile;
+    return decodeProfile(record.machinery);
   } catch (thrown) {
     options.cache.forget(key);
     options.onFailure(toError(thrown));

@@ -7,6 +7,8 @@ export type Scheduler = {
   clearTimeout(timer: unknown): void;
   /** Milliseconds since the epoch. */
   now(): number;
+  /** Milliseconds by a clock that never steps. */
+  monotonicMs(): number;
 };
 
 /** The real clock. */
@@ -14,6 +16,7 @@ export const systemScheduler: Scheduler = {
   setTimeout: (run, delayMs) => setTimeout(run, delayMs),
   clearTimeout: (timer) => clearTimeout(timer as NodeJS.Timeout),
   now: () => Date.now(),
+  monotonicMs: () => performance.now(),
 };
 
 /** The sends of one producer that have no answer yet. */
@@ -63,12 +66,12 @@ export function createPendingSends(
   }
 
   function arm(deadlineMs: number): void {
-    timer = scheduler.setTimeout(expire, Math.max(0, deadlineMs - scheduler.now()));
+    timer = scheduler.setTimeout(expire, Math.max(0, deadlineMs - scheduler.monotonicMs()));
   }
 
   function expire(): void {
     timer = undefined;
-    const now = scheduler.now();
+    const now = scheduler.monotonicMs();
     for (const [id, send] of sends) {
       if (send.deadlineMs > now) {
         arm(send.deadlineMs);
@@ -81,7 +84,7 @@ export function createPendingSends(
   return {
     nextId: () => ++lastId,
     wait(id) {
-      const deadlineMs = scheduler.now() + sendTimeoutMs;
+      const deadlineMs = scheduler.monotonicMs() + sendTimeoutMs;
       const answered = new Promise<void>((resolve, reject) => sends.set(id, { resolve, reject, deadlineMs }));
       if (timer === undefined) arm(deadlineMs);
       return answered;

@@ -98,7 +98,7 @@ export function encodeProfile(profile: Profile, lastUpdate: LastUpdate): string 
   return JSON.stringify(machinery);
 }
 
-/** The reverse. Throws on a text of another format: a newer build wrote it. */
+/** The reverse. Throws on a text of another format, which another build wrote. */
 export function decodeProfile(text: string): { profile: Profile; lastUpdate: LastUpdate } {
   const machinery = JSON.parse(text) as Machinery;
   if (machinery[0] !== FORMAT) throw new Error(`profile format ${machinery[0]}: this build reads ${FORMAT}`);

@@ -14,8 +14,11 @@ export type SeenSource = {
 
 export type Sighting = "new" | "seen" | "unknown";
 
-/** Dense sources rarely have a gap at all. */
-const MAX_INTERVALS = 64;
+/**
+ * A dense source has gaps while its updates travel on two paths of which one is late: as many as a busy user's late
+ * updates. Some 40,000 characters of the profile at most.
+ */
+const MAX_INTERVALS = 4_096;
 /** Places in the ledger are never dense, and come in order but for a short stretch. */
 const MAX_LEDGER_INTERVALS = 8;
 

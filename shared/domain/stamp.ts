@@ -18,6 +18,8 @@ export function stampTimeMs(stamp: number): number {
 export type StampClock = {
   /** A stamp greater than every stamp this clock has given before, at least the present moment. */
   next(): number;
+  /** How far the stamps are ahead of the wall clock, in milliseconds; 0 when they are not. */
+  aheadMs(): number;
 };
 
 /**
@@ -31,6 +33,7 @@ export function createStampClock(nowMs: () => number): StampClock {
       last = Math.max(last + 1, stampAt(nowMs()));
       return last;
     },
+    aheadMs: () => Math.max(0, stampTimeMs(last) - nowMs()),
   };
 }
 

@@ -8,6 +8,7 @@ import {
   publisherSettings,
   sharedSettings,
 } from "../runtime/connection-settings.ts";
+import type { KeylineError } from "../runtime/errors.ts";
 import { createLifecycle } from "../runtime/lifecycle.ts";
 import { createLog, type Log } from "../runtime/log.ts";
 import { settingsFrom, url, type Values } from "../runtime/settings.ts";
@@ -74,6 +75,10 @@ export async function connectPublisher(
   const lifecycle = createLifecycle(ownLog);
   // First the one that is refused where its settings are missing: the other opens connections.
   const fallback = lifecycle.own("fallback queue", await openFallbackQueue(settings, NOT_CONSUMING, ownLog));
+  // Not a reason to refuse: Pulsar takes updates. But an outage is late to learn that there is nowhere to go.
+  void fallback.checkExists().catch(({ code, message }: KeylineError) => {
+    ownLog.error({ code }, `updates can't fail over: ${message}`);
+  });
   const primary = lifecycle.own("primary queue", await openPrimaryQueue(settings, ownLog));
   const stores = settings.redisUrl === "" ? undefined : openStores(settings);
   if (stores) lifecycle.own("Redis", stores.connection);

@@ -5,6 +5,8 @@ export type Numbering = {
   next(userKey: string): { src: string; seq: number };
   /** Takes back the number that `next` has just given, which was not used. */
   takeBack(userKey: string): void;
+  /** Begins a new `src` for every user. */
+  renew(): void;
 };
 
 type Line = { src: string; seq: number };
@@ -39,6 +41,11 @@ export function createNumbering({ maxUsers }: { maxUsers: number }): Numbering {
     takeBack(userKey) {
       const line = young.get(userKey);
       if (line) line.seq -= 1;
+    },
+    renew() {
+      young = new Map();
+      old = new Map();
+      generation += 1;
     },
   };
 }

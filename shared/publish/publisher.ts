@@ -102,8 +102,15 @@ const MIN_ATTEMPT_MS = 5;
 /** Of the deadline, how long an update waits for its turn on the route before it tries the other path. */
 const FIRST_PATH_SHARE = 0.3;
 
+/**
+ * Stamps never step back within a `src`, so one reading of a clock that is a day ahead would put a day of updates
+ * into the future, where consumers park them (`MAX_CLOCK_SKEW_MS`). Beyond this a new `src` begins with the clock as
+ * it is.
+ */
+const MAX_AHEAD_MS = 600_000;
+
 export function createPublisher(options: PublisherOptions): Publisher {
-  const clock = createStampClock(options.now);
+  let clock = createStampClock(options.now);
   const numbering = createNumbering({ maxUsers: options.maxUsers });
   const { maxPending } = options;
   const windows = {
@@ -189,6 +196,10 @@ export function createPublisher(options: PublisherOptions): Publisher {
   async function publish(input: UpdateInput): Promise<Receipt> {
     const update = envelopeOf(input, options.now());
     refuseSurplus();
+    if (clock.aheadMs() > MAX_AHEAD_MS) {
+      clock = createStampClock(options.now);
+      numbering.renew();
+    }
     const key = userKey(update.tenant, update.userId);
     Object.assign(update, numbering.next(key), { stamp: clock.next() });
     let payload: string;

@@ -10,11 +10,11 @@ export type SendLatencyLimits = {
   floorMs: number;
   /** A p99 up to so many times the baseline is good. */
   factor: number;
-  /** The baseline is a mean over about this time of good windows. */
+  /** The baseline is a mean over about this time. */
   baselineMs: number;
 };
 
-/** What is usual here: the mean p99 of good windows. */
+/** What is usual here: the mean p99 of windows. */
 export type Baseline = { meanMs: number; windows: number };
 
 export const noBaseline: Baseline = { meanMs: 0, windows: 0 };
@@ -24,10 +24,13 @@ export const warmUpWindows = 3;
 
 const PERCENTILE = 0.99;
 
+/** So much less than a good window a bad one counts in the baseline. */
+const BAD_WEIGHT = 0.01;
+
 /**
- * Judges one window by the baseline of those before, and takes it into the baseline if it is good: the plain
- * mean of the first ones, an exponentially weighted one later. A bad window leaves the baseline as it is, so
- * that a sick broker never becomes the usual one. Pure.
+ * Judges one window by the baseline of those before, and takes it into the baseline: the plain mean of the first
+ * ones, an exponentially weighted one later. A bad window hardly counts, so that a sick broker does not become the
+ * usual one; what lasts for hours does, else it would keep the breaker open for ever. Pure.
  */
 export function judgeWindow(
   baseline: Baseline,
@@ -42,19 +45,21 @@ export function judgeWindow(
     const why = `${sends} sends in ${limits.windowMs} ms, fewer than ${limits.minSends}`;
     return { baseline, signal: { ...signal, value: sends === 0 ? null : p99Ms, verdict: "unknown", why } };
   }
+  const weight = Math.min(1, limits.windowMs / limits.baselineMs);
   if (limitMs !== null && p99Ms > limitMs) {
     const why = `p99 of ${sends} sends; usual is ${baseline.meanMs.toFixed(1)} ms`;
-    return { baseline, signal: { ...signal, value: p99Ms, verdict: "bad", why } };
+    const learned = learn(baseline, p99Ms, BAD_WEIGHT * weight);
+    return { baseline: learned, signal: { ...signal, value: p99Ms, verdict: "bad", why } };
   }
-  const weight = Math.max(1 / (baseline.windows + 1), Math.min(1, limits.windowMs / limits.baselineMs));
-  const learned = {
-    meanMs: baseline.meanMs + weight * (p99Ms - baseline.meanMs),
-    windows: baseline.windows + 1,
-  };
+  const learned = learn(baseline, p99Ms, Math.max(1 / (baseline.windows + 1), weight));
   const why = known
     ? `p99 of ${sends} sends; usual is ${baseline.meanMs.toFixed(1)} ms`
     : `no baseline yet: ${learned.windows} of ${warmUpWindows} windows seen`;
   return { baseline: learned, signal: { ...signal, value: p99Ms, verdict: known ? "good" : "unknown", why } };
+}
+
+function learn({ meanMs, windows }: Baseline, p99Ms: number, weight: number): Baseline {
+  return { meanMs: meanMs + weight * (p99Ms - meanMs), windows: windows + 1 };
 }
 
 export type SendLatency = {

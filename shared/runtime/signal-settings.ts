@@ -56,6 +56,6 @@ export const signalSettings = {
     unit: "ms",
     min: 1_000,
     max: 86_400_000,
-    meaning: "what is usual is the mean p99 over about this time of good windows",
+    meaning: "what is usual is the mean p99 over about this time; bad windows hardly count in it",
   }),
 };

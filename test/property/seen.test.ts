@@ -31,11 +31,11 @@ test("in any order, the numbers seen are kept as their runs, and no other number
   );
 });
 
-test("a dense source keeps 64 runs; beyond that the lowest gap can't be told any more", () => {
-  const full = seen("s", odd(64));
+test("a dense source keeps 4,096 runs; beyond that the lowest gap can't be told any more", () => {
+  const full = seen("s", odd(4_096));
   expect(sight(full, 2)).toBe("new");
-  const beyond = seen("s", [200, 201], full);
-  expect(beyond.intervals).toEqual([1, 3, ...runs([...odd(64).slice(2), 200, 201])]);
+  const beyond = seen("s", [9_000, 9_001], full);
+  expect(beyond.intervals).toEqual([1, 3, ...runs([...odd(4_096).slice(2), 9_000, 9_001])]);
   expect([1, 2, 3, 4, 5].map((seq) => sight(beyond, seq))).toEqual([
     "unknown",
     "unknown",

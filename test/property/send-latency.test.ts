@@ -36,7 +36,7 @@ test("the histogram takes whatever a clock gives, and forgets", () => {
 
 const anyWindow = fc.record({ sends: fc.integer({ min: 0, max: 100 }), p99Ms: latency });
 
-test("bad and thin windows leave the baseline alone, good ones draw it towards them, and no limit is below the floor", () => {
+test("thin windows leave the baseline alone, bad ones nearly, good ones draw it towards them, and no limit is below the floor", () => {
   fc.assert(
     fc.property(fc.array(anyWindow, { maxLength: 200 }), (windows) => {
       let baseline: Baseline = noBaseline;
@@ -48,10 +48,12 @@ test("bad and thin windows leave the baseline alone, good ones draw it towards t
         if (limit !== null) expect(limit).toBeGreaterThanOrEqual(limits.floorMs);
         if (before.windows < warmUpWindows || window.sends < limits.minSends) expect(verdict).toBe("unknown");
         else expect(verdict).toBe(window.p99Ms > limit! ? "bad" : "good");
-        if (verdict === "bad" || window.sends < limits.minSends) {
+        if (window.sends < limits.minSends) {
           expect(baseline).toEqual(before);
           continue;
         }
+        const moved = Math.abs(baseline.meanMs - before.meanMs);
+        if (verdict === "bad") expect(moved).toBeLessThanOrEqual((window.p99Ms - before.meanMs) / 1_000);
         const [low, high] = [before.meanMs, window.p99Ms].toSorted((a, b) => a - b) as [number, number];
         expect(baseline.meanMs).toBeGreaterThanOrEqual(low - 1e-6);
         expect(baseline.meanMs).toBeLessThanOrEqual(high + 1e-6);
@@ -76,4 +78,15 @@ test("the baseline follows a slow change and not a fast one", () => {
     baseline = judged.baseline;
   }
   expect(baseline.meanMs).toBeGreaterThan(400);
+});
+
+test("an outage of a quarter of an hour stays bad to its end; what lasts for hours becomes the usual", () => {
+  const window = (p99Ms: number) => ({ sends: 100, p99Ms });
+  const verdictAfter = (minutes: number, p99Ms: number) => {
+    let judged = judgeWindow({ meanMs: 10, windows: 1_000 }, window(p99Ms), limits);
+    for (let n = 0; n < 12 * minutes; n += 1) judged = judgeWindow(judged.baseline, window(p99Ms), limits);
+    return judged.signal.verdict;
+  };
+  expect([verdictAfter(15, 300), verdictAfter(15, 5_000)]).toEqual(["bad", "bad"]);
+  expect([verdictAfter(240, 300), verdictAfter(240, 5_000)]).toEqual(["good", "good"]);
 });

@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import { stampTimeMs } from "../../shared/domain/stamp.ts";
 import type { OutgoingMessage, Path, Producer } from "../../shared/ports/update-queue.ts";
 import { createPublisher, type PublisherOptions } from "../../shared/publish/publisher.ts";
 import type { Breaker } from "../../shared/routing/breaker.ts";
@@ -61,6 +62,30 @@ test("a path that recovers within the deadline gets its turn again, under the sa
   expect(await publish("1")).toMatchObject({ path: "pulsar", seq: 1 });
   expect(pulsar.sent.length).toBeGreaterThan(1);
   expect(new Set([...pulsar.sent, ...sqs.sent].map(({ deduplicationId }) => deduplicationId)).size).toBe(1);
+});
+
+test("one reading of a clock that is a day ahead does not put what is published later into the future", async () => {
+  const quick = createProducer(() => 1).producer;
+  const wall = { aheadMs: 0 };
+  const publish = open({
+    primary: quick,
+    fallback: quick,
+    maxPending: { pulsar: 10, sqs: 10 },
+    now: () => Date.now() + wall.aheadMs,
+  });
+  const before = await publish("1");
+  wall.aheadMs = 86_400_000;
+  const during = await publish("1");
+  expect(during).toMatchObject({ src: before.src, seq: 2 });
+  wall.aheadMs = 0;
+  const after = await publish("1");
+  expect(stampTimeMs(after.stamp)).toBeLessThanOrEqual(Date.now());
+  expect(after.src).not.toBe(before.src);
+  expect(await publish("1")).toMatchObject({ src: after.src, seq: 2 });
+  wall.aheadMs = -300_000;
+  const stepped = await publish("1");
+  expect(stepped).toMatchObject({ src: after.src, seq: 3 });
+  expect(stepped.stamp).toBeGreaterThan(after.stamp);
 });
 
 /** Seed 81 of the simulation, 2026-11-21: a publish took 51 s. */

@@ -88,3 +88,22 @@ test("what the store fails stays with its user, and counts once when it is run a
   expect(await run(store, update(1))).toEqual({ fates: ["counted"], conflicts: 0, unsettled: 0 });
   expect(await points(store)).toBe(1);
 });
+
+test("what was too dear for one round is left, and counts in the next ones", async () => {
+  const run = createProcess();
+  const store = createMemoryProfileStore({ maxProfiles: 10 });
+  const filled = { ...update(1), ops: [{ kind: "set" as const, body: { filler: "x".repeat(999_500) } }] };
+  await run(store, filled);
+  const large = Array.from({ length: 20 }, (_, n) => ({
+    ...update(n + 2),
+    ops: [{ kind: "set" as const, body: { [`more${n}`]: "y".repeat(500) } }],
+  }));
+  const { fates, unsettled } = await run(store, ...large, update(22));
+  expect([fates.length < 20, unsettled]).toEqual([true, 1]);
+  expect(await points(store)).toBeUndefined();
+  expect(await run(store, ...large.slice(19), update(22))).toMatchObject({
+    fates: ["refused", "counted"],
+    unsettled: 0,
+  });
+  expect(await points(store)).toBe(1);
+});

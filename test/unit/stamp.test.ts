@@ -23,6 +23,17 @@ test("a clock gives the present moment, and runs on by itself while the wall clo
   ]);
 });
 
+test("a clock tells how far it is ahead of a wall clock that was set back", () => {
+  const wall = { nowMs: NOW_MS };
+  const clock = createStampClock(() => wall.nowMs);
+  clock.next();
+  expect(clock.aheadMs()).toBe(0);
+  wall.nowMs -= 60_000;
+  expect(clock.aheadMs()).toBe(60_000);
+  wall.nowMs += 61_000;
+  expect(clock.aheadMs()).toBe(0);
+});
+
 test("writes are ordered by stamp, then source, then number", () => {
   const rising = [
     { stamp: 1, src: "b", seq: 9 },

@@ -26,6 +26,7 @@ function manualScheduler(): Scheduler & { advance(byMs: number): void } {
   const timers = new Set<{ run: () => void; atMs: number }>();
   return {
     now: () => now,
+    monotonicMs: () => now,
     setTimeout(run, delayMs) {
       const timer = { run, atMs: now + delayMs };
       timers.add(timer);

@@ -27,10 +27,10 @@ export function createHeldMessages(requests: SqsRequests, options: HeldMessagesO
   }, halfTimeoutMs / 4);
 
   async function extendOverdue(): Promise<void> {
-    const nowMs = Date.now();
+    const nowMs = performance.now();
     const overdue = [...held].filter((message) => message.extendAtMs <= nowMs);
     await changeVisibility(requests, options, overdue, visibilityTimeoutSeconds, (message, failure) => {
-      message.extendAtMs = Date.now() + halfTimeoutMs;
+      message.extendAtMs = performance.now() + halfTimeoutMs;
       // SQS no longer takes the receipt handle: the message is, or will be, with someone else.
       if (failure?.senderFault === true) held.delete(message);
     });
@@ -40,7 +40,7 @@ export function createHeldMessages(requests: SqsRequests, options: HeldMessagesO
   return {
     count: () => held.size,
     add(receiptHandle: string, group: string): HeldMessage {
-      const message = { receiptHandle, group, extendAtMs: Date.now() + halfTimeoutMs };
+      const message = { receiptHandle, group, extendAtMs: performance.now() + halfTimeoutMs };
       held.add(message);
       return message;
     },
