@@ -3,11 +3,10 @@ import { isDeepStrictEqual } from "node:util";
 import type { Update } from "../../shared/domain/envelope.ts";
 import { decodeProfile } from "../../shared/domain/profile-record.ts";
 import { sight, UNSEEN } from "../../shared/domain/seen.ts";
-import type { OutgoingMessage } from "../../shared/ports/update-queue.ts";
 import { expectedProfile } from "../support/oracle.ts";
 import { identityOf } from "../support/read-ledger.ts";
 import { visible } from "../support/visible.ts";
-import type { World } from "./network.ts";
+import { type Content, textOf, type World } from "./network.ts";
 import { consumerLimits, type RunningConsumer, type RunningPublisher } from "./processes.ts";
 import type { SimulatedRedis } from "./simulated-redis.ts";
 
@@ -20,6 +19,27 @@ export function checkAcknowledgement(
 ): void {
   if (isSaved(redis, payload) || deadLetters().has(payload)) return;
   world.violate("I4", `acknowledged, and neither in the store nor parked: ${payload}`);
+}
+
+/** What was applied from SQS is acknowledged once a copy of it is on its way to the ledger, or there. */
+export function checkKept(
+  world: World,
+  delivery: Content,
+  isKept: (delivery: Content) => boolean,
+  deadLetters: () => ReadonlySet<string>,
+): void {
+  if (isKept(delivery) || deadLetters().has(delivery.payload)) return;
+  world.violate("ledger", `acknowledged before a copy of it was durable: ${delivery.payload}`);
+}
+
+/** A copy leaves the ledger queue once Pulsar has it. */
+export function checkCompleted(
+  world: World,
+  delivery: Content,
+  isInLedger: (delivery: Content) => boolean,
+): void {
+  if (isInLedger(delivery)) return;
+  world.violate("ledger", `deleted from the ledger queue, and not in the ledger: ${delivery.payload}`);
 }
 
 function isSaved(redis: SimulatedRedis, payload: string): boolean {
@@ -109,13 +129,11 @@ export function checkProfiles(
 /** The ledger ends with everything that a path took, under the same key, verbatim. */
 export function checkLedger(
   world: World,
-  accepted: readonly OutgoingMessage[],
-  ledger: readonly OutgoingMessage[],
+  accepted: readonly Content[],
+  isInLedger: (message: Content) => boolean,
 ): void {
-  const name = ({ key, payload }: OutgoingMessage) => `${key} ${payload}`;
-  const written = new Set(ledger.map(name));
   for (const message of accepted)
-    if (!written.has(name(message))) world.violate("ledger", `the ledger lacks ${name(message)}`);
+    if (!isInLedger(message)) world.violate("ledger", `the ledger lacks ${textOf(message)}`);
 }
 
 /** A publisher's updates of one user are ordered as it sent them, whatever its clock does. */

@@ -159,6 +159,24 @@ export const mutants: readonly Mutant[] = [
     to: "",
   },
   {
+    name: "acknowledges before the copy for the ledger is durable",
+    file: "services/audience-update/ledger-keeper.ts",
+    from: "keep: (delivery) => window(keepNow, delivery)",
+    to: "keep: async (delivery) => (void window(keepNow, delivery), true)",
+  },
+  {
+    name: "takes a refused copy for kept",
+    file: "services/audience-update/ledger-keeper.ts",
+    from: "        options.onError(error);\n",
+    to: "        options.onError(error);\n        return true;\n",
+  },
+  {
+    name: "deletes from the ledger queue before Pulsar has answered",
+    file: "services/audience-update/ledger-completion.ts",
+    from: "await breaker.guard(() => producer.send(copyOf(delivery)));",
+    to: "void breaker.guard(() => producer.send(copyOf(delivery))).catch(options.onFailed);",
+  },
+  {
     name: "leaves without waiting",
     file: "services/audience-update/update-flow.ts",
     from: "const clean = await Promise.race([drained, timedOut.promise]);",

@@ -8,13 +8,16 @@ import {
   checkAcknowledgement,
   checkAudit,
   checkBounds,
+  checkCompleted,
   checkDeadLetters,
+  checkKept,
   checkLedger,
   checkProfiles,
   checkVisible,
 } from "./checks.ts";
 import { type Fault, type PlannedFault, planFaults } from "./faults.ts";
 import {
+  type Content,
   createProcess,
   createServer,
   type Server,
@@ -118,12 +121,21 @@ function createScene(world: World, run: Run) {
         .ledger(topics.deadLetter)
         .map(({ payload }) => (JSON.parse(payload) as { payload: string }).payload),
     );
-  const onAcknowledge = (delivery: { payload: string; key: string }) =>
-    checkAcknowledgement(world, redis, delivery, deadLettered);
+  const isInLedger = (message: Content) => servers.pulsar.took(topics.updates, message);
+  const onAcknowledge = (delivery: Content) => checkAcknowledgement(world, redis, delivery, deadLettered);
   const servers: Servers = {
     pulsar: createSimulatedPulsar(world, onAcknowledge),
-    updates: createSimulatedQueue(world, { maxPrefetched: 50, onAcknowledge }),
-    ledgerQueue: createSimulatedQueue(world, { maxPrefetched: 50 }),
+    updates: createSimulatedQueue(world, {
+      maxPrefetched: 50,
+      onAcknowledge(delivery) {
+        onAcknowledge(delivery);
+        checkKept(world, delivery, servers.ledgerQueue.took, deadLettered);
+      },
+    }),
+    ledgerQueue: createSimulatedQueue(world, {
+      maxPrefetched: 50,
+      onAcknowledge: (delivery) => checkCompleted(world, delivery, isInLedger),
+    }),
     redis,
   };
   const acknowledged: Update[] = [];
@@ -391,13 +403,9 @@ function createScene(world: World, run: Run) {
       const taken = [...servers.pulsar.ledger(topics.updates), ...servers.updates.taken()];
       checkDeadLetters(world, taken.map(({ payload }) => payload).filter(isPoison), deadLettered());
       const accepted = taken.filter(({ payload }) => !isPoison(payload));
-      checkLedger(world, accepted, servers.pulsar.ledger(topics.updates));
-      checkProfiles(
-        world,
-        redis,
-        accepted.map(({ payload }) => JSON.parse(payload) as Update),
-        acknowledged,
-      );
+      checkLedger(world, accepted, isInLedger);
+      const updates = accepted.map(({ payload }) => JSON.parse(payload) as Update);
+      checkProfiles(world, redis, updates, acknowledged);
       await checkAudit(world, redis, overrides);
     },
   };
