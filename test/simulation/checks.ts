@@ -87,9 +87,11 @@ export function checkBounds(
   consumers: readonly RunningConsumer[],
 ): void {
   for (const { process, flow } of consumers) {
-    const { messages } = flow.counts();
-    if (messages > 2 * consumerLimits.maxInFlightMessages)
-      world.violate("I8", `${process.name} holds ${messages} messages`);
+    const { inHand } = flow.fromPulsar();
+    const held = { pulsar: inHand, sqs: flow.counts().messages - inHand };
+    for (const [path, messages] of Object.entries(held))
+      if (messages > consumerLimits.maxInFlightMessages)
+        world.violate("I8", `${process.name} holds ${messages} messages of ${path}`);
   }
   for (const { process, publisher } of publishers) {
     const { underWay } = publisher.counts();
@@ -134,6 +136,22 @@ export function checkLedger(
 ): void {
   for (const message of accepted)
     if (!isInLedger(message)) world.violate("ledger", `the ledger lacks ${textOf(message)}`);
+}
+
+/** I2 for what was sent again after a failure: one publish is one update, each with a trace of its own here. */
+export function checkOneIdentity(world: World, accepted: readonly Update[]): void {
+  for (const [trace, updates] of Map.groupBy(accepted, (update) => update.trace)) {
+    const identities = new Set(updates.map(identityOf));
+    if (identities.size > 1)
+      world.violate("I2", `${trace} is more than one update: ${[...identities].join(", ")}`);
+  }
+}
+
+/** The votes of processes that are gone do not count for longer than their time. */
+export async function checkVotes(world: World, redis: SimulatedRedis, processes: number): Promise<void> {
+  const { votes } = await redis.routes.read();
+  if (votes.length > processes)
+    world.violate("votes", `${votes.length} votes count, and ${processes} processes run`);
 }
 
 /** A publisher's updates of one user are ordered as it sent them, whatever its clock does. */

@@ -12,8 +12,10 @@ import {
   checkDeadLetters,
   checkKept,
   checkLedger,
+  checkOneIdentity,
   checkProfiles,
   checkVisible,
+  checkVotes,
 } from "./checks.ts";
 import { type Fault, type PlannedFault, planFaults } from "./faults.ts";
 import {
@@ -28,6 +30,7 @@ import {
   type World,
 } from "./network.ts";
 import {
+  consumerLimits,
   type RunningConsumer,
   type RunningPublisher,
   type Servers,
@@ -174,7 +177,11 @@ function createScene(world: World, run: Run) {
     const user = Math.floor(time.random() ** 2 * USERS);
     run.updates += 1;
     if (time.random() < POISON_SHARE) void publisher.poison(`user-${user}`, pickPoison());
-    void publisher.publish({ userId: `user-${user}`, ops: seededOperations(time.random) });
+    void publisher.publish({
+      userId: `user-${user}`,
+      ops: seededOperations(time.random),
+      trace: `publish-${run.updates}`,
+    });
     const restMs = (-Math.log(1 - time.random()) * EVERY_MS) / load;
     time.after(restMs, () => publishOn(publisher), publisher.process);
   }
@@ -210,11 +217,13 @@ function createScene(world: World, run: Run) {
       0,
       () =>
         void consumer.close().then(() => {
-          world.trace(() => `${process.name} left after ${time.now() - startedMs} ms`);
+          const tookMs = time.now() - startedMs;
+          world.trace(() => `${process.name} left after ${tookMs} ms`);
           const { messages } = consumer.flow.counts();
           // Its own stop is a fault as well.
-          if (messages > 0 && faultsNow <= 1 && lastFaultMs < startedMs - SETTLING_MS)
-            world.violate("I9", `${process.name} left with ${messages} messages in hand`);
+          const undisturbed = faultsNow <= 1 && lastFaultMs < startedMs - SETTLING_MS;
+          if (messages > 0 && (undisturbed || tookMs < consumerLimits.shutdownTimeoutMs))
+            world.violate("I9", `${process.name} left after ${tookMs} ms with ${messages} messages in hand`);
           process.alive = false;
         }),
       process,
@@ -310,7 +319,7 @@ function createScene(world: World, run: Run) {
       if (!flickering) return;
       if (stalls) servers.pulsar.stall(true);
       else servers.pulsar.heal();
-      time.after(2_000 + time.random() * 10_000, () => turn(!stalls));
+      time.after(2_000 + time.random() * 12_000, () => turn(!stalls));
     };
     turn(true);
   }
@@ -406,6 +415,8 @@ function createScene(world: World, run: Run) {
       checkLedger(world, accepted, isInLedger);
       const updates = accepted.map(({ payload }) => JSON.parse(payload) as Update);
       checkProfiles(world, redis, updates, acknowledged);
+      checkOneIdentity(world, updates);
+      await checkVotes(world, redis, publishers.length + consumers.length);
       await checkAudit(world, redis, overrides);
     },
   };
