@@ -262,6 +262,12 @@ function createScene(world: World, run: Run) {
           () => redis.refuseWrites(fault.reason),
           () => redis.refuseWrites(undefined),
         );
+      case "ledger queue refuses":
+        return occupy(
+          "ledger queue",
+          () => servers.ledgerQueue.refuse(true),
+          () => servers.ledgerQueue.refuse(false),
+        );
       case "link": {
         const link = oneOf(all(), fault.process)?.links[fault.server];
         if (link?.state !== "up") return undefined;

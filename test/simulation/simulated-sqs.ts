@@ -20,6 +20,8 @@ import {
 
 export type SimulatedQueue = {
   connect(process: SimulatedProcess): UpdateQueue;
+  /** Takes no message any more, as without the permission; all else goes on. */
+  refuse(refuses: boolean): void;
   size(): number;
   /** Everything that the queue ever took. */
   taken(): readonly OutgoingMessage[];
@@ -48,8 +50,10 @@ export function createSimulatedQueue(
   const takenTexts = new Set<string>();
   let receipts = 0;
   let size = 0;
+  let refuses = false;
 
   function store(message: OutgoingMessage): void {
+    if (refuses) throw new KeylineError("queue_send_refused", "simulated SQS: AccessDenied");
     const now = world.time.now();
     const before = sent.get(message.deduplicationId);
     if (before !== undefined && now - before < DEDUPLICATION_MS) return;
@@ -192,6 +196,9 @@ export function createSimulatedQueue(
       consumer: () => openConsumer(process),
       close: async () => {},
     }),
+    refuse(now) {
+      refuses = now;
+    },
     size: () => size,
     taken: () => taken,
     took: (message) => takenTexts.has(textOf(message)),
