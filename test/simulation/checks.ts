@@ -3,11 +3,10 @@ import { isDeepStrictEqual } from "node:util";
 import type { Update } from "../../shared/domain/envelope.ts";
 import { decodeProfile } from "../../shared/domain/profile-record.ts";
 import { sight, UNSEEN } from "../../shared/domain/seen.ts";
-import type { OutgoingMessage } from "../../shared/ports/update-queue.ts";
 import { expectedProfile } from "../support/oracle.ts";
 import { identityOf } from "../support/read-ledger.ts";
 import { visible } from "../support/visible.ts";
-import type { World } from "./network.ts";
+import { type Content, textOf, type World } from "./network.ts";
 import { consumerLimits, type RunningConsumer, type RunningPublisher } from "./processes.ts";
 import type { SimulatedRedis } from "./simulated-redis.ts";
 
@@ -20,6 +19,27 @@ export function checkAcknowledgement(
 ): void {
   if (isSaved(redis, payload) || deadLetters().has(payload)) return;
   world.violate("I4", `acknowledged, and neither in the store nor parked: ${payload}`);
+}
+
+/** What was applied from SQS is acknowledged once a copy of it is on its way to the ledger, or there. */
+export function checkKept(
+  world: World,
+  delivery: Content,
+  isKept: (delivery: Content) => boolean,
+  deadLetters: () => ReadonlySet<string>,
+): void {
+  if (isKept(delivery) || deadLetters().has(delivery.payload)) return;
+  world.violate("ledger", `acknowledged before a copy of it was durable: ${delivery.payload}`);
+}
+
+/** A copy leaves the ledger queue once Pulsar has it. */
+export function checkCompleted(
+  world: World,
+  delivery: Content,
+  isInLedger: (delivery: Content) => boolean,
+): void {
+  if (isInLedger(delivery)) return;
+  world.violate("ledger", `deleted from the ledger queue, and not in the ledger: ${delivery.payload}`);
 }
 
 function isSaved(redis: SimulatedRedis, payload: string): boolean {
@@ -67,9 +87,11 @@ export function checkBounds(
   consumers: readonly RunningConsumer[],
 ): void {
   for (const { process, flow } of consumers) {
-    const { messages } = flow.counts();
-    if (messages > 2 * consumerLimits.maxInFlightMessages)
-      world.violate("I8", `${process.name} holds ${messages} messages`);
+    const { inHand } = flow.fromPulsar();
+    const held = { pulsar: inHand, sqs: flow.counts().messages - inHand };
+    for (const [path, messages] of Object.entries(held))
+      if (messages > consumerLimits.maxInFlightMessages)
+        world.violate("I8", `${process.name} holds ${messages} messages of ${path}`);
   }
   for (const { process, publisher } of publishers) {
     const { underWay } = publisher.counts();
@@ -109,13 +131,27 @@ export function checkProfiles(
 /** The ledger ends with everything that a path took, under the same key, verbatim. */
 export function checkLedger(
   world: World,
-  accepted: readonly OutgoingMessage[],
-  ledger: readonly OutgoingMessage[],
+  accepted: readonly Content[],
+  isInLedger: (message: Content) => boolean,
 ): void {
-  const name = ({ key, payload }: OutgoingMessage) => `${key} ${payload}`;
-  const written = new Set(ledger.map(name));
   for (const message of accepted)
-    if (!written.has(name(message))) world.violate("ledger", `the ledger lacks ${name(message)}`);
+    if (!isInLedger(message)) world.violate("ledger", `the ledger lacks ${textOf(message)}`);
+}
+
+/** I2 for what was sent again after a failure: one publish is one update, each with a trace of its own here. */
+export function checkOneIdentity(world: World, accepted: readonly Update[]): void {
+  for (const [trace, updates] of Map.groupBy(accepted, (update) => update.trace)) {
+    const identities = new Set(updates.map(identityOf));
+    if (identities.size > 1)
+      world.violate("I2", `${trace} is more than one update: ${[...identities].join(", ")}`);
+  }
+}
+
+/** The votes of processes that are gone do not count for longer than their time. */
+export async function checkVotes(world: World, redis: SimulatedRedis, processes: number): Promise<void> {
+  const { votes } = await redis.routes.read();
+  if (votes.length > processes)
+    world.violate("votes", `${votes.length} votes count, and ${processes} processes run`);
 }
 
 /** A publisher's updates of one user are ordered as it sent them, whatever its clock does. */

@@ -10,6 +10,7 @@ export type Fault =
   | { kind: "server stalls"; server: "sqs" | "redis" }
   | { kind: "server slow"; server: ServerName; slowMs: number; lossRate: number }
   | { kind: "redis refuses writes"; reason: string }
+  | { kind: "ledger queue refuses" }
   | { kind: "link"; process: number; server: ServerName; state: "cut" | "silent" }
   | { kind: "publisher killed" | "consumer killed" | "consumer stopped" | "consumer added"; process: number }
   | { kind: "override"; route: "pulsar" | "sqs"; forMs: number }
@@ -20,6 +21,9 @@ export type Fault =
 export type PlannedFault = { atMs: number; forMs: number; fault: Fault };
 
 const MAX_FAULTS = 12;
+const MIN_MS = 500;
+/** Long enough to see whether the tail came over SQS meanwhile. */
+const MIN_SICKNESS_MS = 50_000;
 
 /** Faults that begin and end within `lengthMs`, in the order of their beginning. */
 export function planFaults(random: () => number, lengthMs: number): PlannedFault[] {
@@ -28,7 +32,8 @@ export function planFaults(random: () => number, lengthMs: number): PlannedFault
     const fault = drawFault(random);
     const atMs = random() * lengthMs * 0.9;
     // Most are short; some last for minutes.
-    const forMs = Math.min(lengthMs - atMs, 500 + random() ** 3 * 120_000);
+    const minMs = fault.kind === "pulsar sickens" ? MIN_SICKNESS_MS : MIN_MS;
+    const forMs = Math.min(lengthMs - atMs, minMs + random() ** 3 * 120_000);
     return { atMs, forMs, fault };
   });
   return plan.sort((a, b) => a.atMs - b.atMs);
@@ -52,6 +57,7 @@ function drawFault(random: () => number): Fault {
       kind: "redis refuses writes",
       reason: pick(["OOM command not allowed", "READONLY", "LOADING"]),
     }),
+    () => ({ kind: "ledger queue refuses" }),
     () => ({ kind: "link", process, server: any, state: pick(["cut", "silent"] as const) }),
     () => ({ kind: "link", process, server: any, state: "silent" }),
     () => ({ kind: "publisher killed", process }),

@@ -52,9 +52,9 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: "holds as much as comes",
-    file: "services/audience-update/in-flight.ts",
-    from: "const full = () => messages >= limits.maxMessages || bytes >= limits.maxBytes;",
-    to: "const full = () => false;",
+    file: "services/audience-update/intake.ts",
+    from: "const room = await inFlight.room();",
+    to: "const room = MAX_RECEIVE;",
   },
   {
     name: "remembers the highest number only",
@@ -95,8 +95,8 @@ export const mutants: readonly Mutant[] = [
   {
     name: "resolves before a path has it",
     file: "shared/publish/publisher.ts",
-    from: "await windows[path].send(",
-    to: "void windows[path].send(",
+    from: "await windows[path].send(() => sendOver(path, message), turnByMs, deadlineAtMs);",
+    to: "void windows[path].send(() => sendOver(path, message), turnByMs, deadlineAtMs).catch(() => {});",
   },
   {
     name: "never tries the other path",
@@ -111,10 +111,10 @@ export const mutants: readonly Mutant[] = [
     to: "if (now() > deadlineAtMs + 3_600_000) {",
   },
   {
-    name: "sends again under a new number",
+    name: "sends again as a new update",
     file: "shared/publish/publisher.ts",
     from: "return start(update, serialise(update));",
-    to: "Object.assign(update, numbering.next(userKey(update.tenant, update.userId)));\n      return start(update, serialise(update));",
+    to: "Object.assign(update, numbering.next(userKey(update.tenant, update.userId)), { stamp: clock.next() });\n      return start(update, serialise(update));",
   },
   {
     name: "deduplicates by the user",
@@ -157,6 +157,24 @@ export const mutants: readonly Mutant[] = [
     file: "services/audience-update/ledger-keeper.ts",
     from: "await options.producer.send(copyOf(delivery));",
     to: "",
+  },
+  {
+    name: "acknowledges before the copy for the ledger is durable",
+    file: "services/audience-update/ledger-keeper.ts",
+    from: "keep: (delivery) => window(keepNow, delivery)",
+    to: "keep: async (delivery) => (void window(keepNow, delivery), true)",
+  },
+  {
+    name: "takes a refused copy for kept",
+    file: "services/audience-update/ledger-keeper.ts",
+    from: "        options.onError(error);\n",
+    to: "        options.onError(error);\n        return true;\n",
+  },
+  {
+    name: "deletes from the ledger queue before Pulsar has answered",
+    file: "services/audience-update/ledger-completion.ts",
+    from: "await breaker.guard(() => producer.send(copyOf(delivery)));",
+    to: "void breaker.guard(() => producer.send(copyOf(delivery))).catch(options.onFailed);",
   },
   {
     name: "leaves without waiting",

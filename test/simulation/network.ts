@@ -169,6 +169,13 @@ export function openChannel(world: World, process: SimulatedProcess, name: Serve
   };
 }
 
+/** What stays of a message whatever queue it is in. */
+export type Content = { key: string; payload: string };
+
+export function textOf({ key, payload }: Content): string {
+  return `${key} ${payload}`;
+}
+
 /** Gives up waiting after `timeoutMs`. */
 export function within<T>(work: Promise<T>, timeoutMs: number, late: () => Error): Promise<T> {
   return new Promise((resolve, reject) => {

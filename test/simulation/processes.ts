@@ -36,7 +36,8 @@ const environment = {
   VOTE_INTERVAL_MS: "3000",
   VOTE_TTL_MS: "9000",
   BREAKER_WINDOW_MS: "12000",
-  MAX_IN_FLIGHT_MESSAGES: "100",
+  BREAKER_GOOD_CANARIES: "2",
+  MAX_IN_FLIGHT_MESSAGES: "40",
   MAX_UPDATES_PER_TURN: "20",
   MAX_USERS_PER_ROUND: "8",
   MAX_ROUNDS: "2",
@@ -45,8 +46,11 @@ const environment = {
   TAIL_MS: "30000",
 };
 
-export const consumerLimits = { maxInFlightMessages: Number(environment.MAX_IN_FLIGHT_MESSAGES) };
 const consumerSettings = readSettings(audienceUpdateSettings, environment);
+export const consumerLimits = {
+  maxInFlightMessages: consumerSettings.maxInFlightMessages,
+  shutdownTimeoutMs: consumerSettings.shutdownTimeoutMs,
+};
 const publisherSettings = settingsFrom(publisherConnectionSettings, {}, environment);
 export const topics = topicsOf(consumerSettings.pulsarNamespace);
 
@@ -82,7 +86,7 @@ export type RunningPublisher = {
   routing: Routing;
   publisher: Publisher;
   /** Publishes one update; tries again as an application would, unless it gives up. */
-  publish(input: { userId: string; ops: Operation[]; id?: string }): Promise<void>;
+  publish(input: { userId: string; ops: Operation[]; trace: string }): Promise<void>;
   /** Publishes past the library, as a stranger would. */
   poison(key: string, payload: string): Promise<void>;
 };

@@ -8,13 +8,18 @@ import {
   checkAcknowledgement,
   checkAudit,
   checkBounds,
+  checkCompleted,
   checkDeadLetters,
+  checkKept,
   checkLedger,
+  checkOneIdentity,
   checkProfiles,
   checkVisible,
+  checkVotes,
 } from "./checks.ts";
 import { type Fault, type PlannedFault, planFaults } from "./faults.ts";
 import {
+  type Content,
   createProcess,
   createServer,
   type Server,
@@ -25,6 +30,7 @@ import {
   type World,
 } from "./network.ts";
 import {
+  consumerLimits,
   type RunningConsumer,
   type RunningPublisher,
   type Servers,
@@ -118,12 +124,21 @@ function createScene(world: World, run: Run) {
         .ledger(topics.deadLetter)
         .map(({ payload }) => (JSON.parse(payload) as { payload: string }).payload),
     );
-  const onAcknowledge = (delivery: { payload: string; key: string }) =>
-    checkAcknowledgement(world, redis, delivery, deadLettered);
+  const isInLedger = (message: Content) => servers.pulsar.took(topics.updates, message);
+  const onAcknowledge = (delivery: Content) => checkAcknowledgement(world, redis, delivery, deadLettered);
   const servers: Servers = {
     pulsar: createSimulatedPulsar(world, onAcknowledge),
-    updates: createSimulatedQueue(world, { maxPrefetched: 50, onAcknowledge }),
-    ledgerQueue: createSimulatedQueue(world, { maxPrefetched: 50 }),
+    updates: createSimulatedQueue(world, {
+      maxPrefetched: 50,
+      onAcknowledge(delivery) {
+        onAcknowledge(delivery);
+        checkKept(world, delivery, servers.ledgerQueue.took, deadLettered);
+      },
+    }),
+    ledgerQueue: createSimulatedQueue(world, {
+      maxPrefetched: 50,
+      onAcknowledge: (delivery) => checkCompleted(world, delivery, isInLedger),
+    }),
     redis,
   };
   const acknowledged: Update[] = [];
@@ -162,7 +177,11 @@ function createScene(world: World, run: Run) {
     const user = Math.floor(time.random() ** 2 * USERS);
     run.updates += 1;
     if (time.random() < POISON_SHARE) void publisher.poison(`user-${user}`, pickPoison());
-    void publisher.publish({ userId: `user-${user}`, ops: seededOperations(time.random) });
+    void publisher.publish({
+      userId: `user-${user}`,
+      ops: seededOperations(time.random),
+      trace: `publish-${run.updates}`,
+    });
     const restMs = (-Math.log(1 - time.random()) * EVERY_MS) / load;
     time.after(restMs, () => publishOn(publisher), publisher.process);
   }
@@ -198,11 +217,13 @@ function createScene(world: World, run: Run) {
       0,
       () =>
         void consumer.close().then(() => {
-          world.trace(() => `${process.name} left after ${time.now() - startedMs} ms`);
+          const tookMs = time.now() - startedMs;
+          world.trace(() => `${process.name} left after ${tookMs} ms`);
           const { messages } = consumer.flow.counts();
           // Its own stop is a fault as well.
-          if (messages > 0 && faultsNow <= 1 && lastFaultMs < startedMs - SETTLING_MS)
-            world.violate("I9", `${process.name} left with ${messages} messages in hand`);
+          const undisturbed = faultsNow <= 1 && lastFaultMs < startedMs - SETTLING_MS;
+          if (messages > 0 && (undisturbed || tookMs < consumerLimits.shutdownTimeoutMs))
+            world.violate("I9", `${process.name} left after ${tookMs} ms with ${messages} messages in hand`);
           process.alive = false;
         }),
       process,
@@ -240,6 +261,12 @@ function createScene(world: World, run: Run) {
           "refusal",
           () => redis.refuseWrites(fault.reason),
           () => redis.refuseWrites(undefined),
+        );
+      case "ledger queue refuses":
+        return occupy(
+          "ledger queue",
+          () => servers.ledgerQueue.refuse(true),
+          () => servers.ledgerQueue.refuse(false),
         );
       case "link": {
         const link = oneOf(all(), fault.process)?.links[fault.server];
@@ -298,7 +325,7 @@ function createScene(world: World, run: Run) {
       if (!flickering) return;
       if (stalls) servers.pulsar.stall(true);
       else servers.pulsar.heal();
-      time.after(2_000 + time.random() * 10_000, () => turn(!stalls));
+      time.after(2_000 + time.random() * 12_000, () => turn(!stalls));
     };
     turn(true);
   }
@@ -391,13 +418,11 @@ function createScene(world: World, run: Run) {
       const taken = [...servers.pulsar.ledger(topics.updates), ...servers.updates.taken()];
       checkDeadLetters(world, taken.map(({ payload }) => payload).filter(isPoison), deadLettered());
       const accepted = taken.filter(({ payload }) => !isPoison(payload));
-      checkLedger(world, accepted, servers.pulsar.ledger(topics.updates));
-      checkProfiles(
-        world,
-        redis,
-        accepted.map(({ payload }) => JSON.parse(payload) as Update),
-        acknowledged,
-      );
+      checkLedger(world, accepted, isInLedger);
+      const updates = accepted.map(({ payload }) => JSON.parse(payload) as Update);
+      checkProfiles(world, redis, updates, acknowledged);
+      checkOneIdentity(world, updates);
+      await checkVotes(world, redis, publishers.length + consumers.length);
       await checkAudit(world, redis, overrides);
     },
   };

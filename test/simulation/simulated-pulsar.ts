@@ -11,10 +11,12 @@ import type {
 } from "../../shared/ports/primary-queue.ts";
 import type { Consumer, Delivery, OutgoingMessage, Producer } from "../../shared/ports/update-queue.ts";
 import {
+  type Content,
   openChannel,
   type SimulatedProcess,
   seemsConnected,
   setServer,
+  textOf,
   Unreachable,
   type World,
 } from "./network.ts";
@@ -30,6 +32,8 @@ export type SimulatedPulsar = {
   backlog(topic: string): number;
   /** Everything that the topic ever took, in its order. */
   ledger(topic: string): readonly OutgoingMessage[];
+  /** Whether the topic ever took a message of this key and payload. */
+  took(topic: string, message: Content): boolean;
 };
 
 const LOOK_MS = 500;
@@ -53,6 +57,7 @@ export function createSimulatedPulsar(
   });
   const producers = new Map<string, Producer>();
   const ledgers = new Map<string, OutgoingMessage[]>();
+  const ledgerTexts = new Map<string, Set<string>>();
   const acknowledged = new Map<string, Set<string>>();
   /** Grows with each crash: sessions of before are gone. */
   let incarnation = 0;
@@ -60,6 +65,7 @@ export function createSimulatedPulsar(
   let heldBack: (() => void)[] | undefined;
 
   const ledgerOf = (topic: string) => entry(ledgers, topic, () => []);
+  const textsOf = (topic: string) => entry(ledgerTexts, topic, () => new Set<string>());
   const producerOf = (topic: string) =>
     entry(producers, topic, () =>
       broker.producer({ topic, sendTimeoutMs: NO_TIMEOUT_MS, maxPending: UNBOUNDED }),
@@ -68,6 +74,7 @@ export function createSimulatedPulsar(
   async function append(topic: string, message: OutgoingMessage): Promise<void> {
     await producerOf(topic).send(message);
     ledgerOf(topic).push(message);
+    textsOf(topic).add(textOf(message));
   }
 
   function openProducer(process: SimulatedProcess, options: ProducerOptions): Producer {
@@ -250,6 +257,7 @@ export function createSimulatedPulsar(
     },
     backlog: (topic) => ledgerOf(topic).length - (acknowledged.get(topic)?.size ?? 0),
     ledger: ledgerOf,
+    took: (topic, message) => textsOf(topic).has(textOf(message)),
   };
 }
 

@@ -8,13 +8,25 @@ import type {
   UpdateQueue,
 } from "../../shared/ports/update-queue.ts";
 import { KeylineError } from "../../shared/runtime/errors.ts";
-import { openChannel, type SimulatedProcess, Unreachable, type World, within } from "./network.ts";
+import {
+  type Content,
+  openChannel,
+  type SimulatedProcess,
+  textOf,
+  Unreachable,
+  type World,
+  within,
+} from "./network.ts";
 
 export type SimulatedQueue = {
   connect(process: SimulatedProcess): UpdateQueue;
+  /** Takes no message any more, as without the permission; all else goes on. */
+  refuse(refuses: boolean): void;
   size(): number;
   /** Everything that the queue ever took. */
   taken(): readonly OutgoingMessage[];
+  /** Whether it ever took a message of this key and payload. */
+  took(message: Content): boolean;
 };
 
 type Message = OutgoingMessage & { sentMs: number; visibleMs: number; receipt: number };
@@ -35,15 +47,19 @@ export function createSimulatedQueue(
   const groups = new Map<string, Message[]>();
   const sent = new Map<string, number>();
   const taken: OutgoingMessage[] = [];
+  const takenTexts = new Set<string>();
   let receipts = 0;
   let size = 0;
+  let refuses = false;
 
   function store(message: OutgoingMessage): void {
+    if (refuses) throw new KeylineError("queue_send_refused", "simulated SQS: AccessDenied");
     const now = world.time.now();
     const before = sent.get(message.deduplicationId);
     if (before !== undefined && now - before < DEDUPLICATION_MS) return;
     sent.set(message.deduplicationId, now);
     taken.push(message);
+    takenTexts.add(textOf(message));
     size += 1;
     const group = groups.get(message.key);
     const stored = { ...message, sentMs: now, visibleMs: 0, receipt: 0 };
@@ -180,7 +196,11 @@ export function createSimulatedQueue(
       consumer: () => openConsumer(process),
       close: async () => {},
     }),
+    refuse(now) {
+      refuses = now;
+    },
     size: () => size,
     taken: () => taken,
+    took: (message) => takenTexts.has(textOf(message)),
   };
 }
