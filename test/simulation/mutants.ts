@@ -89,8 +89,8 @@ export const mutants: readonly Mutant[] = [
   {
     name: "gives a forgotten user its old numbers again",
     file: "shared/publish/numbering.ts",
-    from: "generation += 1;",
-    to: "",
+    from: "generation += 1;\n        }",
+    to: "}",
   },
   {
     name: "resolves before a path has it",
