@@ -38,7 +38,8 @@ export const consumerSettings = {
     default: "audience-update",
     pattern: /^[\w.-]{1,128}$/,
     form: "1 to 128 letters, digits, dots, dashes and underscores",
-    meaning: "the Key_Shared subscription",
+    meaning:
+      "the Key_Shared subscription; a new name reads the ledger from its beginning, and parks again what can't apply",
   }),
   pulsarConnections: integer({
     env: "PULSAR_CONNECTIONS",
