@@ -20,12 +20,14 @@ const operations: Record<string, Validator> = Object.fromEntries(
 
 /** What a body of each kind looks like, for the message of a refusal inside it. */
 const bodyForms: Record<string, string> = {
-  set: "must be an object of attribute names and JSON values",
-  unset: "must be an array of attribute names",
-  add: "must be an object of attribute names and arrays of strings, numbers or booleans",
-  remove: "must be an object of attribute names and arrays of strings, numbers or booleans",
-  increment: "must be an object of attribute names and numbers, each 0 or from 1e-12 to 1e15 in size",
-  event: "must be an object with a name and, if wanted, properties",
+  set: "must be an object of attribute names and JSON values, with at least one",
+  unset: "must be an array of attribute names, with at least one",
+  add: "must be an object of attribute names and arrays of strings, numbers or booleans, none of them empty",
+  remove:
+    "must be an object of attribute names and arrays of strings, numbers or booleans, none of them empty",
+  increment:
+    "must be an object of attribute names and numbers, at least one, each 0 or from 1e-12 to 1e15 in size",
+  event: "must be an object with a name, not empty, and, if wanted, properties",
 };
 
 /** The first thing that is wrong with an envelope, or undefined when it is valid. */
@@ -85,13 +87,12 @@ function explainBy(validator: Validator, value: unknown, prefix: string, bodyFor
   const error = validator.Errors(value)[0];
   const { keys, missing, found } = locate(error, value);
   const path = keys.reduce(appendPath, prefix);
-  const message = missing
-    ? "is required"
-    : error?.keyword === "boolean"
-      ? "is not allowed here"
-      : bodyForm !== undefined && keys[0] === "body"
-        ? bodyForm
-        : (error?.message ?? "is not valid");
+  const inBody = bodyForm !== undefined && keys[0] === "body";
+  const fits = keys.length > 1 ? "does not fit: the body " : "";
+  let message = error?.message ?? "is not valid";
+  if (missing) message = "is required";
+  else if (error?.keyword === "boolean") message = "is not allowed here";
+  else if (inBody) message = `${fits}${bodyForm}`;
   return refuse("invalid_update", path, found, message);
 }
 

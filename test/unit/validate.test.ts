@@ -11,8 +11,10 @@ const raw = { tenantId: "shop", userId: "42", event: { name: "e" } };
 
 describe("an envelope is refused with the path of what is wrong and what it must be", () => {
   const kinds = "must be one of set, unset, add, remove, increment, event";
-  const arrays = "must be an object of attribute names and arrays of strings, numbers or booleans";
-  const amounts = "must be an object of attribute names and numbers, each 0 or from 1e-12 to 1e15 in size";
+  const arrays =
+    "does not fit: the body must be an object of attribute names and arrays of strings, numbers or booleans, none of them empty";
+  const amounts =
+    "does not fit: the body must be an object of attribute names and numbers, at least one, each 0 or from 1e-12 to 1e15 in size";
   test.each<[value: unknown, path: string, found: string, message: string]>([
     [[], "", "[]", "must be object"],
     [{ ...envelope, tenant: undefined }, "tenant", "undefined", "is required"],
@@ -29,13 +31,13 @@ describe("an envelope is refused with the path of what is wrong and what it must
       withOps({ kind: "set", body: {} }),
       "ops[0].body",
       "{}",
-      "must be an object of attribute names and JSON values",
+      "must be an object of attribute names and JSON values, with at least one",
     ],
     [
       withOps({ kind: "unset", body: ["a", ""] }),
       "ops[0].body[1]",
       '""',
-      "must be an array of attribute names",
+      "does not fit: the body must be an array of attribute names, with at least one",
     ],
     [withOps({ kind: "add", body: { tags: "a" } }), "ops[0].body.tags", '"a"', arrays],
     [withOps({ kind: "remove", body: { tags: [null] } }), "ops[0].body.tags[0]", "null", arrays],
@@ -52,7 +54,7 @@ describe("an envelope is refused with the path of what is wrong and what it must
       withOps({ kind: "event", body: { name: 1 } }),
       "ops[0].body.name",
       "1",
-      "must be an object with a name and, if wanted, properties",
+      "does not fit: the body must be an object with a name, not empty, and, if wanted, properties",
     ],
   ])("%j", (value, path, found, message) => {
     expect(refuseEnvelope(asRead(value))).toEqual({ code: "invalid_update", path, value: found, message });

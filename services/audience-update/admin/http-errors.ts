@@ -87,7 +87,9 @@ function describeValidation(error: FastifyError, request: FastifyRequest): Error
     ? "is required"
     : allowed.length > 0
       ? `must be one of ${allowed.join(", ")}`
-      : (problems[0]?.message ?? error.message);
+      : problems[0]?.keyword === "boolean"
+        ? "is not known here"
+        : (problems[0]?.message ?? error.message);
   const body: ErrorBody = { code: "invalid_request", message: `${where}: ${message}`, path: where };
   if (found !== undefined && keys.length > 0) body.value = quote(found);
   return body;
