@@ -47,16 +47,17 @@ export function integer(
 
 /** A text, empty only where the default is. */
 export function text(
-  declared: Declared & { pattern?: RegExp; accepts?: (value: string) => boolean; form?: string },
+  declared: Declared & { pattern?: RegExp; form?: string; problemOf?: (value: string) => string | undefined },
 ): Setting<string> {
   const {
     pattern = /./su,
-    accepts = (value) => pattern.test(value),
     form = "a text that is not empty",
+    problemOf = (value) => (pattern.test(value) ? undefined : `is not ${form}`),
   } = declared;
-  return declare("text", declared, (value) =>
-    accepts(value) || value === declared.default ? { value } : { problem: `is not ${form}` },
-  );
+  return declare("text", declared, (value) => {
+    const problem = value === declared.default ? undefined : problemOf(value);
+    return problem === undefined ? { value } : { problem };
+  });
 }
 
 export function choice<T extends string>(declared: Declared & { choices: readonly T[] }): Setting<T> {
