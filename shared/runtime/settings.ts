@@ -1,4 +1,5 @@
 import { KeylineError } from "./errors.ts";
+import { hideCredentials } from "./hide-credentials.ts";
 
 /**
  * One setting: an environment variable with its type, default, unit and meaning. `--help`, the README's table
@@ -133,10 +134,10 @@ function contradictions({ env, longerThan }: Setting<unknown>, read: ReadonlyMap
   });
 }
 
-/** A value as it may be printed: a secret, and the password within a URL, are not. */
+/** A value as it may be printed: a secret, and the credentials within a URL, are not. */
 function shown(setting: Setting<unknown>, text: string): string {
   if (setting.secret) return `(${text.length} characters)`;
-  return JSON.stringify(text.replace(/\/\/([^/@:]*):[^/@]*@/, "//$1:***@"));
+  return JSON.stringify(hideCredentials(text));
 }
 
 /** The settings as rows of a Markdown table. */

@@ -27,6 +27,13 @@ const settings = {
 };
 const good = { SERVER: "redis://h", TOKEN: "12345678" };
 
+test.each(["postgres://u:pa/ss@h", "postgres://u:p@ss@h", "postgres://pass@h", "postgres://u:p/a@s/s@h"])(
+  "no part of the credentials in %s is printed",
+  (SERVER) => {
+    expect(() => readSettings(settings, { ...good, SERVER })).toThrow('SERVER="postgres://***@h" does not');
+  },
+);
+
 describe("settings", () => {
   test("have their types and defaults; an empty text counts as absent", () => {
     expect(readSettings(settings, { ...good, PORT: "" })).toEqual({
@@ -44,7 +51,7 @@ describe("settings", () => {
         code: "bad_settings",
         message: [
           'PORT="80x" is not a whole number',
-          'SERVER="http://me:***@h" does not start with redis://, rediss://',
+          'SERVER="http://***@h" does not start with redis://, rediss://',
           "TOKEN=(4 characters) is not 8 characters or more",
           'LEVEL="loud" is not one of info, warn',
         ].join("\n"),
