@@ -16,8 +16,8 @@ export type Setting<T> = {
   meaning: string;
   /** Never quoted whole. */
   secret: boolean;
-  /** Other settings, by their `env`: where these are declared too, its number must be greater than each of theirs. */
-  longerThan: readonly string[];
+  /** Other settings, by their `env`: where these are declared too, its number must be greater than so many times theirs. */
+  longerThan: Readonly<Record<string, number>>;
 };
 
 export type Settings = Record<string, Setting<unknown>>;
@@ -30,13 +30,18 @@ function declare<T>(
   { env, meaning, secret = false, ...rest }: Declared,
   parse: Setting<T>["parse"],
 ): Setting<T> {
-  return { env, meaning, unit, default: rest.default, secret, longerThan: [], parse };
+  return { env, meaning, unit, default: rest.default, secret, longerThan: {}, parse };
 }
 
 export function integer(
-  declared: Declared & { unit: string; min: number; max?: number; longerThan?: readonly string[] },
+  declared: Declared & {
+    unit: string;
+    min: number;
+    max?: number;
+    longerThan?: Setting<number>["longerThan"];
+  },
 ): Setting<number> {
-  const { min, max = Number.MAX_SAFE_INTEGER, longerThan = [] } = declared;
+  const { min, max = Number.MAX_SAFE_INTEGER, longerThan = {} } = declared;
   const setting = declare(declared.unit, declared, (text) => {
     const value = Number(text);
     if (!/^-?\d+$/.test(text) || !Number.isSafeInteger(value)) return { problem: "is not a whole number" };
@@ -127,10 +132,12 @@ export function settingsFrom<S extends Settings>(
 
 function contradictions({ env, longerThan }: Setting<unknown>, read: ReadonlyMap<string, Read>): string[] {
   const own = read.get(env);
-  return longerThan.flatMap((otherEnv) => {
+  return Object.entries(longerThan).flatMap(([otherEnv, times]) => {
     const other = read.get(otherEnv);
-    if (!own || !other || Number(own.value) > Number(other.value)) return [];
-    return [`${env}=${own.text} is not longer than ${otherEnv}=${other.text}`];
+    if (!own || !other || Number(own.value) > times * Number(other.value)) return [];
+    return [
+      `${env}=${own.text} is not longer than ${times === 1 ? "" : `${times} times `}${otherEnv}=${other.text}`,
+    ];
   });
 }
 
