@@ -179,7 +179,7 @@ export const consumerSettings = {
     min: 1,
     max: 3_650,
     meaning:
-      "longest time from an update's stamp to its last delivery; what is older is parked, not guessed at",
+      "longest time from an update's stamp to its last delivery; what is older is parked, not guessed at; longer than the two SQS queues together may hold a message",
   }),
   idMemoryHours: integer({
     env: "ID_MEMORY_HOURS",

@@ -46,7 +46,8 @@ export const connectionSettings = {
     unit: "ms",
     min: 50,
     max: 60_000,
-    meaning: "a send to SQS without an answer by then has failed",
+    meaning:
+      "a send to SQS without an answer by then has failed; so have a delete and an extension of what was received, so keep `SQS_VISIBILITY_TIMEOUT_SECONDS` longer",
   }),
   redisUrl: url({
     env: "REDIS_URL",
