@@ -5,7 +5,7 @@ import {
 } from "../../shared/runtime/connection-settings.ts";
 import { KeylineError } from "../../shared/runtime/errors.ts";
 import { integer, text, url, type Values } from "../../shared/runtime/settings.ts";
-import { areTokens } from "./admin/operators.ts";
+import { problemOfTokens } from "./admin/operators.ts";
 
 export const adminSettings = {
   adminHost: text({ env: "ADMIN_HOST", default: "0.0.0.0", meaning: "address of the admin endpoint" }),
@@ -20,8 +20,7 @@ export const adminSettings = {
   adminToken: text({
     env: "ADMIN_TOKEN",
     secret: true,
-    accepts: areTokens,
-    form: "a token of 8 or more printable characters, or name=token,name=token with such tokens and each name once",
+    problemOf: problemOfTokens,
     meaning: "bearer token that may force the route; `name=token,name=token` gives each operator their own",
   }),
   readToken: text({
@@ -181,7 +180,7 @@ export const consumerSettings = {
     min: 1,
     max: 3_650,
     meaning:
-      "longest time from an update's stamp to its last delivery; what is older is parked, not guessed at",
+      "longest time from an update's stamp to its last delivery; what is older is parked, not guessed at; longer than the two SQS queues together may hold a message",
   }),
   idMemoryHours: integer({
     env: "ID_MEMORY_HOURS",

@@ -16,7 +16,22 @@ export function unanswered(topic: string, why: string): KeylineError {
   });
 }
 
-/** The broker does not have the message. */
+/** The broker does not have the message: this process holds too much, or the message is at fault. */
 export function refused(topic: string, why: string, retryable: boolean): KeylineError {
   return new KeylineError("queue_send_refused", `a message to ${topic} was refused: ${why}`, { retryable });
+}
+
+/** The broker does not have the message, and would take no other one either. */
+export function blocked(topic: string, why: string): KeylineError {
+  return new KeylineError("queue_blocked", `the broker takes no messages to ${topic}: ${why}`, {
+    retryable: true,
+  });
+}
+
+/** What a refusal of a send means, by the name that Pulsar or its client has for it; undefined for any other. */
+export function refusalNamed(topic: string, reason: string): KeylineError | undefined {
+  if (/InvalidMessage|too ?big|NotAllowed|Schema/i.test(reason)) return refused(topic, reason, false);
+  if (/QueueIsFull|MemoryBufferIsFull/i.test(reason)) return refused(topic, reason, true);
+  if (/Quota|Terminated|Authorization/i.test(reason)) return blocked(topic, reason);
+  return undefined;
 }

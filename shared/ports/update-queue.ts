@@ -45,7 +45,8 @@ export type Producer = {
    * Resolves when the broker has the message durably. Rejects with a KeylineError:
    * `queue_not_connected` at once when there is no connection, `queue_send_timeout` when no answer came
    * in time or the connection was lost before it (the broker may have the message all the same),
-   * `queue_send_refused` when the broker said no.
+   * `queue_send_refused` when this process holds too much or the message is at fault, `queue_blocked` when the
+   * broker takes no message there, whatever it is (its backlog is full, the topic is terminated).
    */
   send(message: OutgoingMessage): Promise<void>;
   /** True when a send has a chance: connected, or (SQS) connectionless. */

@@ -101,6 +101,8 @@ const RETRY_REST_MS = 100;
 const MIN_ATTEMPT_MS = 5;
 /** Of the deadline, how long an update waits for its turn on the route before it tries the other path. */
 const FIRST_PATH_SHARE = 0.3;
+/** JSON escapes the other characters that SQS refuses. So no update within the limit is too long for SQS alone. */
+const REFUSED_BY_SQS = /[\ufffe\uffff]/g;
 
 /**
  * Stamps never step back within a `src`, so one reading of a clock that is a day ahead would put a day of updates
@@ -179,7 +181,9 @@ export function createPublisher(options: PublisherOptions): Publisher {
   }
 
   function serialise(update: Update): string {
-    const payload = JSON.stringify(update);
+    const payload = JSON.stringify(update).replace(REFUSED_BY_SQS, (character) =>
+      character === "\ufffe" ? "\\ufffe" : "\\uffff",
+    );
     const sizeBytes = Buffer.byteLength(payload);
     if (sizeBytes <= options.maxUpdateBytes) return payload;
     const message = `the update is ${sizeBytes} bytes long, more than ${options.maxUpdateBytes}`;

@@ -46,7 +46,8 @@ export const connectionSettings = {
     unit: "ms",
     min: 50,
     max: 60_000,
-    meaning: "a send to SQS without an answer by then has failed",
+    meaning:
+      "a send to SQS without an answer by then has failed; so have a delete and an extension of what was received, so keep `SQS_VISIBILITY_TIMEOUT_SECONDS` longer",
   }),
   redisUrl: url({
     env: "REDIS_URL",
@@ -142,8 +143,9 @@ export const breakerSettings = {
     unit: "ms",
     min: 100,
     max: 600_000,
-    longerThan: ["VOTE_INTERVAL_MS"],
-    meaning: "a vote counts for this long; longer than `VOTE_INTERVAL_MS`",
+    longerThan: { VOTE_INTERVAL_MS: 2 },
+    meaning:
+      "a vote counts for this long; longer than twice `VOTE_INTERVAL_MS`, so that one that is late or lost leaves no gap",
   }),
 };
 
@@ -154,7 +156,7 @@ export const publisherSettings = {
     unit: "ms",
     min: 100,
     max: 600_000,
-    longerThan: ["PULSAR_SEND_TIMEOUT_MS", "SQS_SEND_TIMEOUT_MS"],
+    longerThan: { PULSAR_SEND_TIMEOUT_MS: 1, SQS_SEND_TIMEOUT_MS: 1 },
     meaning:
       "a publisher gives up when neither path took an update by then; longer than `PULSAR_SEND_TIMEOUT_MS` and `SQS_SEND_TIMEOUT_MS`, else it would never try the other path",
   }),

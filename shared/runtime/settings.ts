@@ -1,4 +1,5 @@
 import { KeylineError } from "./errors.ts";
+import { hideCredentials } from "./hide-credentials.ts";
 
 /**
  * One setting: an environment variable with its type, default, unit and meaning. `--help`, the README's table
@@ -15,8 +16,8 @@ export type Setting<T> = {
   meaning: string;
   /** Never quoted whole. */
   secret: boolean;
-  /** Other settings, by their `env`: where these are declared too, its number must be greater than each of theirs. */
-  longerThan: readonly string[];
+  /** Other settings, by their `env`: where these are declared too, its number must be greater than so many times theirs. */
+  longerThan: Readonly<Record<string, number>>;
 };
 
 export type Settings = Record<string, Setting<unknown>>;
@@ -29,13 +30,18 @@ function declare<T>(
   { env, meaning, secret = false, ...rest }: Declared,
   parse: Setting<T>["parse"],
 ): Setting<T> {
-  return { env, meaning, unit, default: rest.default, secret, longerThan: [], parse };
+  return { env, meaning, unit, default: rest.default, secret, longerThan: {}, parse };
 }
 
 export function integer(
-  declared: Declared & { unit: string; min: number; max?: number; longerThan?: readonly string[] },
+  declared: Declared & {
+    unit: string;
+    min: number;
+    max?: number;
+    longerThan?: Setting<number>["longerThan"];
+  },
 ): Setting<number> {
-  const { min, max = Number.MAX_SAFE_INTEGER, longerThan = [] } = declared;
+  const { min, max = Number.MAX_SAFE_INTEGER, longerThan = {} } = declared;
   const setting = declare(declared.unit, declared, (text) => {
     const value = Number(text);
     if (!/^-?\d+$/.test(text) || !Number.isSafeInteger(value)) return { problem: "is not a whole number" };
@@ -47,16 +53,17 @@ export function integer(
 
 /** A text, empty only where the default is. */
 export function text(
-  declared: Declared & { pattern?: RegExp; accepts?: (value: string) => boolean; form?: string },
+  declared: Declared & { pattern?: RegExp; form?: string; problemOf?: (value: string) => string | undefined },
 ): Setting<string> {
   const {
     pattern = /./su,
-    accepts = (value) => pattern.test(value),
     form = "a text that is not empty",
+    problemOf = (value) => (pattern.test(value) ? undefined : `is not ${form}`),
   } = declared;
-  return declare("text", declared, (value) =>
-    accepts(value) || value === declared.default ? { value } : { problem: `is not ${form}` },
-  );
+  return declare("text", declared, (value) => {
+    const problem = value === declared.default ? undefined : problemOf(value);
+    return problem === undefined ? { value } : { problem };
+  });
 }
 
 export function choice<T extends string>(declared: Declared & { choices: readonly T[] }): Setting<T> {
@@ -125,17 +132,19 @@ export function settingsFrom<S extends Settings>(
 
 function contradictions({ env, longerThan }: Setting<unknown>, read: ReadonlyMap<string, Read>): string[] {
   const own = read.get(env);
-  return longerThan.flatMap((otherEnv) => {
+  return Object.entries(longerThan).flatMap(([otherEnv, times]) => {
     const other = read.get(otherEnv);
-    if (!own || !other || Number(own.value) > Number(other.value)) return [];
-    return [`${env}=${own.text} is not longer than ${otherEnv}=${other.text}`];
+    if (!own || !other || Number(own.value) > times * Number(other.value)) return [];
+    return [
+      `${env}=${own.text} is not longer than ${times === 1 ? "" : `${times} times `}${otherEnv}=${other.text}`,
+    ];
   });
 }
 
-/** A value as it may be printed: a secret, and the password within a URL, are not. */
+/** A value as it may be printed: a secret, and the credentials within a URL, are not. */
 function shown(setting: Setting<unknown>, text: string): string {
   if (setting.secret) return `(${text.length} characters)`;
-  return JSON.stringify(text.replace(/\/\/([^/@:]*):[^/@]*@/, "//$1:***@"));
+  return JSON.stringify(hideCredentials(text));
 }
 
 /** The settings as rows of a Markdown table. */

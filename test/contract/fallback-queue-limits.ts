@@ -15,7 +15,17 @@ export function describeFallbackQueueLimits(name: string, open: OpenFallbackQueu
       expect((await receive(fixture.consumer(), 12)).every((one) => one.payload === payload)).toBe(true);
     });
 
+    it("takes an update of the greatest size, whatever its letters", async () => {
+      const consumer = fixture.consumer();
+      for (const letter of ["x", '"', "ж", "🦔"]) {
+        const payload = letter.repeat(200_000 / Buffer.byteLength(letter));
+        await send("a", payload);
+        expect(payloads(await receive(consumer, 1))[0] === payload).toBe(true);
+      }
+    });
+
     it("refuses a message that is too large, and still takes the next", async () => {
+      await fixture.reopen({ maxBatchBytes: 262_144 });
       const refusal = { code: "queue_send_refused", retryable: false };
       await expect(send("a", "x".repeat(262_144))).rejects.toMatchObject(refusal);
       await expect(send("a", "small")).resolves.toBeUndefined();

@@ -7,6 +7,7 @@ export type FallbackQueueSettings = {
   maxPrefetched?: number;
   maxUnacknowledged?: number;
   maxPending?: number;
+  maxBatchBytes?: number;
 };
 
 export type FallbackQueueSubject = {

@@ -42,10 +42,20 @@ function parseTokens(setting: string): Token[] {
 
 const SHORTEST_TOKEN = 8;
 
-/** Whether each token of the setting is long enough to be one, and each name stands once. */
-export function areTokens(setting: string): boolean {
+const FORM =
+  "a token of 8 or more printable characters, or name=token,name=token with such tokens and each name once";
+
+/** Why the setting gives no operators, without its tokens; undefined when it does. */
+export function problemOfTokens(setting: string): string | undefined {
   const tokens = parseTokens(setting);
   const names = tokens.flatMap(({ name }) => name ?? []);
   const fit = tokens.every(({ token }) => token.length >= SHORTEST_TOKEN && /^[\u0021-\u007e]+$/.test(token));
-  return fit && new Set(names).size === names.length;
+  if (!fit || new Set(names).size !== names.length) return `is not ${FORM}`;
+  const nameOf = new Map<string, string>();
+  for (const { name = "no name", token } of tokens) {
+    const other = nameOf.get(token);
+    if (other !== undefined) return `gives ${other} and ${name} the same token`;
+    nameOf.set(token, name);
+  }
+  return undefined;
 }

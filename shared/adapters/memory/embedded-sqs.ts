@@ -17,6 +17,10 @@ const defaults = {
   // The server serves a poll to its end even when the client has gone, and what it then takes is invisible
   // until the visibility timeout: keep such polls short.
   longPollSeconds: 1,
+  // Unlike SQS the server refuses what lies beyond U+FFFF too. Escaped, it is three times as long; the server takes
+  // messages of 1 MiB, so that an update of `MAX_UPDATE_BYTES` has room all the same.
+  refusedCharacters: /[^\t\n\r\u0020-\ud7ff\ue000-\ufffd]/,
+  maxBatchBytes: 1_048_576,
 };
 
 /** Listens on a free port of 127.0.0.1; everything is lost at `close`. Remembers the last 10,000 deduplication ids. */

@@ -1,7 +1,7 @@
 import type { ConsumerOptions, ProducerOptions, Reader } from "../../ports/primary-queue.ts";
 import type { Consumer, Delivery, OutgoingMessage, Producer } from "../../ports/update-queue.ts";
 import { createPendingSends, type Scheduler } from "../pending-sends.ts";
-import { notConnected, refused } from "../queue-errors.ts";
+import { blocked, notConnected, refused } from "../queue-errors.ts";
 import { createReceiveQueue } from "../receive-queue.ts";
 import type { Connection } from "./memory-broker-subscription.ts";
 import type { Entry, MemoryTopic } from "./memory-broker-topic.ts";
@@ -32,7 +32,7 @@ export function createMemoryProducer(
 
   function store(message: OutgoingMessage, publishTimeMs: number): Promise<void> {
     if (topic.append(message, publishTimeMs)) return Promise.resolve();
-    return Promise.reject(refused(options.topic, "the backlog is full", true));
+    return Promise.reject(blocked(options.topic, "the backlog is full"));
   }
 
   return {

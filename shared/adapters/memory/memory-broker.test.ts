@@ -75,7 +75,7 @@ it("refuses sends when the backlog is full, and takes them again after an acknow
   const reading = consumer();
   await send("1");
   await send("2");
-  await expect(send("3")).rejects.toMatchObject({ code: "queue_send_refused", retryable: true });
+  await expect(send("3")).rejects.toMatchObject({ code: "queue_blocked", retryable: true });
   await reading.acknowledge(await reading.receive(1));
   await send("3");
 });

@@ -1,9 +1,9 @@
 import type { Producer as NativeProducer } from "pulsar-client";
 import type { ProducerOptions } from "../../ports/primary-queue.ts";
 import type { Producer } from "../../ports/update-queue.ts";
-import { type KeylineError, toError } from "../../runtime/errors.ts";
+import { toError } from "../../runtime/errors.ts";
 import { createPendingSends } from "../pending-sends.ts";
-import { notConnected, refused, unanswered } from "../queue-errors.ts";
+import { notConnected, refusalNamed, refused, unanswered } from "../queue-errors.ts";
 import type { NativeConnection } from "./native-connection.ts";
 
 export function createNativeProducer(connection: NativeConnection, options: ProducerOptions): Producer {
@@ -42,7 +42,11 @@ export function createNativeProducer(connection: NativeConnection, options: Prod
       const answered = pending.wait(id);
       native.send({ data: Buffer.from(message.payload), partitionKey: message.key }).then(
         () => pending.resolve(id),
-        (thrown) => pending.reject(id, errorOf(topic, toError(thrown).message)),
+        (thrown) => {
+          // The client says which result of its C++ part it was, by name.
+          const reason = toError(thrown).message;
+          pending.reject(id, refusalNamed(topic, reason) ?? unanswered(topic, reason));
+        },
       );
       return answered;
     },
@@ -53,11 +57,4 @@ export function createNativeProducer(connection: NativeConnection, options: Prod
       await kept.close();
     },
   };
-}
-
-/** The client says which result of its C++ part it was, by name. */
-function errorOf(topic: string, reason: string): KeylineError {
-  if (/TooBig|InvalidMessage|NotAllowed|Authorization/i.test(reason)) return refused(topic, reason, false);
-  if (/QueueIsFull|Quota|MemoryBufferIsFull|Terminated/i.test(reason)) return refused(topic, reason, true);
-  return unanswered(topic, reason);
 }

@@ -2,7 +2,7 @@ import type { ProducerOptions } from "../../ports/primary-queue.ts";
 import type { OutgoingMessage, Producer } from "../../ports/update-queue.ts";
 import type { KeylineError } from "../../runtime/errors.ts";
 import { createPendingSends } from "../pending-sends.ts";
-import { notConnected, refused, unanswered } from "../queue-errors.ts";
+import { blocked, notConnected, refusalNamed, refused, unanswered } from "../queue-errors.ts";
 import { type Endpoint, sessionUrl } from "./endpoint.ts";
 import { openReconnectingSocket, type Session } from "./reconnecting-socket.ts";
 
@@ -78,7 +78,7 @@ function errorOf(topic: string, reason: string): KeylineError {
   if (/Timeout|AlreadyClosed|NotConnected|Fenced|ConnectException/i.test(reason)) {
     return unanswered(topic, reason);
   }
-  return refused(topic, reason, !/InvalidMessage|too big|NotAllowed|Authorization/i.test(reason));
+  return refusalNamed(topic, reason) ?? blocked(topic, reason);
 }
 
 /** True when the server's own producer is gone, or when it can't say which message it means. */

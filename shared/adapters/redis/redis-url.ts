@@ -1,5 +1,6 @@
 /** Which Redis to open, by its URL. */
 import { KeylineError } from "../../runtime/errors.ts";
+import { hideCredentials } from "../../runtime/hide-credentials.ts";
 
 export type RedisAddress = { host: string; port: number };
 
@@ -24,7 +25,7 @@ const pattern = /^(redis|rediss)(\+sentinel|\+cluster)?:\/\/(?:([^@/]*)@)?([^@/?
  */
 export function parseRedisUrl(url: string): RedisTarget {
   const [, scheme, mode, userInfo = "", hosts = "", path = ""] = pattern.exec(url) ?? [];
-  const description = url.replace(/\/\/.*@/s, "//***@");
+  const description = hideCredentials(url);
   const bad = (why: string) => {
     const text = `bad Redis URL ${JSON.stringify(description)}: ${why}`;
     return new KeylineError("bad_redis_url", text, { value: description });

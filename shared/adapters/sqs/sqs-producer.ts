@@ -13,6 +13,8 @@ export type SqsProducerOptions = {
   /** Bytes in one batch, bodies and attributes together. */
   maxBatchBytes: number;
   maxConcurrentRequests: number;
+  /** Characters that the server takes in no text. Default: those that SQS refuses. */
+  refusedCharacters?: RegExp | undefined;
 };
 
 type Pending = Waiting & {
@@ -78,7 +80,7 @@ export function createSqsProducer(requests: SqsRequests, options: SqsProducerOpt
 
   return {
     async send(message) {
-      const { entry, sizeBytes } = encodeMessage(message);
+      const { entry, sizeBytes } = encodeMessage(message, options.refusedCharacters);
       const refused = refusal(sizeBytes);
       if (refused !== undefined) throw refused;
       pendingCount++;

@@ -21,6 +21,8 @@ export type SqsOptions = {
   sendTimeoutMs: number;
   /** Bytes in one batch, bodies and attributes together. Default 262,144, which every SQS takes. */
   maxBatchBytes?: number;
+  /** Characters that the server takes in no text. Default: those that SQS refuses. */
+  refusedCharacters?: RegExp;
   /** Requests at once, for sending and again for deleting. Default 16. */
   maxConcurrentRequests?: number;
   /** Long polls at once, per consumer. */
@@ -80,10 +82,9 @@ export function createSqs(options: SqsOptions): SqsQueue {
     path: "sqs",
     description: `SQS FIFO at ${endpoint ?? url.origin}${url.pathname}`,
     producer() {
-      const { maxPending, maxBatchBytes = 262_144 } = options;
-      return closing(
-        createSqsProducer(requests, { maxPending, sendTimeoutMs, maxBatchBytes, maxConcurrentRequests }),
-      );
+      const { maxPending, maxBatchBytes = 262_144, refusedCharacters } = options;
+      const bounds = { maxPending, sendTimeoutMs, maxBatchBytes, maxConcurrentRequests };
+      return closing(createSqsProducer(requests, { ...bounds, refusedCharacters }));
     },
     consumer() {
       const defaults = { longPollSeconds: 20, maxUnacknowledged: 10_000, onError: () => {} };
