@@ -19,7 +19,7 @@ export type RouterOptions = {
   voter: string;
   /** Time between two votes. */
   voteEveryMs: number;
-  /** How long a vote counts. */
+  /** How long a vote counts, and how long the fleet's route stands that was heard last. */
   voteTtlMs: number;
   now(): number;
   /** The first listener, which hears the start as well. */
@@ -47,14 +47,16 @@ const ASK_AGAIN_MS = 20;
 
 /**
  * Keeps this process's idea of the route. It votes with its breaker's verdict and hears the fleet in the same
- * round trip; when the store is away it goes by its own verdict, but an override it knows of stands until it
- * expires.
+ * round trip. One that fails changes nothing yet: the route heard last stands for as long as a vote counts, so
+ * that a store which fails now and then does not move it to and fro. Only then this process goes by its own
+ * verdict. An override it knows of stands until it expires.
  */
 export function startRouter(options: RouterOptions): Router {
   const { breaker, routeStore, now } = options;
   const stopping = new AbortController();
   let state: FleetState | undefined;
   let heard = false;
+  let heardAtMs = 0;
   let overrideEndsMs = 0;
   let error: string | undefined;
   let known = "";
@@ -67,9 +69,15 @@ export function startRouter(options: RouterOptions): Router {
     if (override && (heard || now() < overrideEndsMs)) {
       return { path: override.route, by: "override", why: `${override.name}: ${override.reason}` };
     }
-    if (state && heard) return { path: state.route, by: "fleet", why: votesInWords(state) };
+    if (state && (heard || justHeard())) return { path: state.route, by: "fleet", why: votesInWords(state) };
     const { route: path, reason } = breaker.verdict();
     return { path, by: "local", why: reason };
+  }
+
+  /** Not by a clock that was stepped back since, which would make it last for as long as the step. */
+  function justHeard(): boolean {
+    const agoMs = now() - heardAtMs;
+    return agoMs >= 0 && agoMs < options.voteTtlMs;
   }
 
   function announce(): void {
@@ -86,7 +94,8 @@ export function startRouter(options: RouterOptions): Router {
       try {
         state = await routeStore.vote({ voter: options.voter, ...breaker.verdict() }, options.voteTtlMs);
         heard = true;
-        overrideEndsMs = now() + remainingMs(state, options);
+        heardAtMs = now();
+        overrideEndsMs = heardAtMs + remainingMs(state, options);
         error = undefined;
       } catch (thrown) {
         heard = false;
