@@ -50,7 +50,8 @@ export type RouteStore = {
    *
    * The count: more than half of the live votes for `sqs` move the fleet to sqs. Back to pulsar when at most
    * half are for sqs and the fleet opened at most once in the 60 s before (so that it opens at most twice in
-   * any 60 s).
+   * any 60 s). When no vote was live before this one, the route rests for its `ttlMs`, so that the others can be
+   * heard.
    */
   vote(vote: Vote, ttlMs: number): Promise<FleetState>;
   /** Withdraws a vote at shutdown. Best effort, never rejects. */

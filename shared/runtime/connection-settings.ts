@@ -143,7 +143,7 @@ export const breakerSettings = {
     min: 100,
     max: 600_000,
     longerThan: ["VOTE_INTERVAL_MS"],
-    meaning: "a vote counts for this long; longer than `VOTE_INTERVAL_MS`",
+    meaning: "a vote counts for this long; longer than `VOTE_INTERVAL_MS`, better several times as long",
   }),
 };
 

@@ -42,6 +42,11 @@ end
 /** ARGV: now, voter, route, reason, ttlMs. */
 export const voteScript = script(`${prelude}
 local voter, route, reason, ttl = ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5])
+local silent, before = true, redis.call('HVALS', votes)
+for index = 1, #before do
+  if tonumber(string.match(before[index], '^%d+')) > now then silent = false end
+end
+if silent then redis.call('HSET', state, 'heardSinceMs', integer(now)) end
 redis.call('HSET', votes, voter, integer(now + ttl) .. ' ' .. route .. ' ' .. reason)
 local all, live, forSqs = redis.call('HGETALL', votes), 0, 0
 for index = 1, #all, 2 do
@@ -53,16 +58,18 @@ for index = 1, #all, 2 do
     if cast == 'sqs' then forSqs = forSqs + 1 end
   end
 end
-local fleet = redis.call('HMGET', state, 'route', 'openingsMs')
+local fleet = redis.call('HMGET', state, 'route', 'openingsMs', 'heardSinceMs')
 local current, openings = fleet[1] or 'pulsar', {}
 for opened in string.gmatch(fleet[2] or '', '%d+') do
   if now - tonumber(opened) < ${openingWindowMs} then openings[#openings + 1] = opened end
 end
 local majority, target = forSqs * 2 > live, nil
-if current == 'pulsar' and majority then
+local heardFor = now - tonumber(fleet[3] or '0')
+local rests = heardFor >= 0 and heardFor < ttl
+if current == 'pulsar' and majority and not rests then
   target = 'sqs'
   openings[#openings + 1] = integer(now)
-elseif current == 'sqs' and not majority and #openings < ${maxOpenings} then
+elseif current == 'sqs' and not rests and not majority and #openings < ${maxOpenings} then
   target = 'pulsar'
 end
 if target then
