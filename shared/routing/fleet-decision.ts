@@ -28,6 +28,29 @@ export function isLive(vote: { expiresAtMs: number }, nowMs: number): boolean {
   return vote.expiresAtMs > nowMs;
 }
 
+export type VoteCount = {
+  all: number;
+  forSqs: number;
+  /** Those that see the subscription, and those of them that say it is bad. */
+  watching: number;
+  subscriptionBad: number;
+};
+
+export function countVotes(votes: readonly Vote[]): VoteCount {
+  const count = (counts: (vote: Vote) => boolean) => votes.filter(counts).length;
+  return {
+    all: votes.length,
+    forSqs: count(({ route }) => route === "sqs"),
+    watching: count(({ subscription }) => subscription !== undefined),
+    subscriptionBad: count(({ subscription }) => subscription === "bad"),
+  };
+}
+
+/** What the subscription adds to a count in words. */
+export function subscriptionInWords({ watching, subscriptionBad }: VoteCount): string {
+  return subscriptionBad === 0 ? "" : `, ${subscriptionBad} of ${watching} consumers for the subscription`;
+}
+
 /**
  * Whoever is heard first after a silence (Redis was away, its data is lost, the fleet starts) would be the whole
  * majority; so the others get the time of one vote to be heard before the route moves.
@@ -53,9 +76,9 @@ export function decideFleetRoute(
   reason: string,
 ): { state: FleetRoute; moved: AuditLine | undefined } {
   const live = [...votes].filter((vote) => isLive(vote, nowMs));
-  const forSqs = live.filter((vote) => vote.route === "sqs").length;
+  const count = countVotes(live);
   const openingsMs = state.openingsMs.filter((openedMs) => nowMs - openedMs < openingWindowMs);
-  const majority = forSqs * 2 > live.length;
+  const majority = count.forSqs * 2 > count.all || count.subscriptionBad * 2 > count.watching;
   const heardForMs = nowMs - state.heardSinceMs;
   // A clock that was stepped back does not lengthen the rest.
   const rests = heardForMs >= 0 && heardForMs < ttlMs;
@@ -70,7 +93,7 @@ export function decideFleetRoute(
       action: "fleet",
       route,
       name: "fleet",
-      reason: `${forSqs} of ${live.length} votes for sqs: ${reason}`,
+      reason: `${count.forSqs} of ${count.all} votes for sqs${subscriptionInWords(count)}: ${reason}`,
     },
   };
 }

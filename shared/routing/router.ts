@@ -1,8 +1,9 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import type { FleetState, RouteStore } from "../ports/route-store.ts";
+import type { FleetState, RouteStore, SubscriptionVerdict, Vote } from "../ports/route-store.ts";
 import type { Path } from "../ports/update-queue.ts";
 import { toError } from "../runtime/errors.ts";
 import type { Breaker } from "./breaker.ts";
+import { countVotes, subscriptionInWords } from "./fleet-decision.ts";
 
 export type Route = {
   path: Path;
@@ -17,6 +18,8 @@ export type RouterOptions = {
   routeStore: RouteStore | undefined;
   /** This process in the votes. */
   voter: string;
+  /** Only where this process sees the subscription. */
+  subscription?: (() => SubscriptionVerdict) | undefined;
   /** Time between two votes. */
   voteEveryMs: number;
   /** How long a vote counts, and how long the fleet's route stands that was heard last. */
@@ -55,6 +58,8 @@ export function startRouter(options: RouterOptions): Router {
   const { breaker, routeStore, now } = options;
   const stopping = new AbortController();
   let state: FleetState | undefined;
+  // In words once for each hearing: `route` is asked at every send.
+  let fleetWhy = "";
   let heard = false;
   let heardAtMs = 0;
   let overrideEndsMs = 0;
@@ -69,7 +74,7 @@ export function startRouter(options: RouterOptions): Router {
     if (override && (heard || now() < overrideEndsMs)) {
       return { path: override.route, by: "override", why: `${override.name}: ${override.reason}` };
     }
-    if (state && (heard || justHeard())) return { path: state.route, by: "fleet", why: votesInWords(state) };
+    if (state && (heard || justHeard())) return { path: state.route, by: "fleet", why: fleetWhy };
     const { route: path, reason } = breaker.verdict();
     return { path, by: "local", why: reason };
   }
@@ -78,6 +83,11 @@ export function startRouter(options: RouterOptions): Router {
   function justHeard(): boolean {
     const agoMs = now() - heardAtMs;
     return agoMs >= 0 && agoMs < options.voteTtlMs;
+  }
+
+  function ownVote(): Vote {
+    const { voter, subscription } = options;
+    return { voter, ...breaker.verdict(), ...(subscription && { subscription: subscription() }) };
   }
 
   function announce(): void {
@@ -92,7 +102,8 @@ export function startRouter(options: RouterOptions): Router {
   async function refresh(): Promise<void> {
     if (routeStore) {
       try {
-        state = await routeStore.vote({ voter: options.voter, ...breaker.verdict() }, options.voteTtlMs);
+        state = await routeStore.vote(ownVote(), options.voteTtlMs);
+        fleetWhy = votesInWords(state);
         heard = true;
         heardAtMs = now();
         overrideEndsMs = heardAtMs + remainingMs(state, options);
@@ -152,6 +163,6 @@ function remainingMs({ override, votes }: FleetState, { voter, voteTtlMs }: Rout
 }
 
 function votesInWords(state: FleetState): string {
-  const forSqs = state.votes.filter(({ route }) => route === "sqs").length;
-  return `${forSqs} of ${state.votes.length} processes vote for sqs`;
+  const count = countVotes(state.votes);
+  return `${count.forSqs} of ${count.all} processes vote for sqs${subscriptionInWords(count)}`;
 }

@@ -77,6 +77,24 @@ export function describeRouteStore(
       ]);
     });
 
+    it("opens for the consumers' subscription whatever those vote who can't see it, and closes with them", async () => {
+      await startFleet();
+      for (const voter of ["b", "c", "d"]) await vote(voter, "pulsar");
+      const consume = (voter: string, subscription: "good" | "bad", route: Path) =>
+        store.vote({ voter, route, reason: "stalled", subscription }, ttlMs);
+      await consume("one", "good", "pulsar");
+      expect((await consume("two", "bad", "sqs")).route).toBe("pulsar");
+      const state = await consume("one", "bad", "sqs");
+      expect(state.route).toBe("sqs");
+      expect(state.votes.filter(({ subscription }) => subscription === "bad")).toHaveLength(2);
+      expect((await vote("a", "pulsar")).route).toBe("sqs");
+      expect((await consume("one", "good", "pulsar")).route).toBe("pulsar");
+      expect((await store.audit(10)).map(({ reason }) => reason)).toEqual([
+        "1 of 6 votes for sqs, 1 of 2 consumers for the subscription: stalled",
+        "2 of 6 votes for sqs, 2 of 2 consumers for the subscription: stalled",
+      ]);
+    });
+
     it("closes when at most half are for sqs", async () => {
       await startFleet();
       await vote("a", "sqs");

@@ -61,6 +61,34 @@ describe("the fleet leaves Pulsar", () => {
   });
 });
 
+describe("the fleet goes by what its consumers see of the subscription", () => {
+  const seen = (...subscriptions: ("good" | "bad")[]) => [
+    ...votes("pulsar", "pulsar", "pulsar", "pulsar"),
+    ...subscriptions.map((subscription, i) => ({
+      ...{ voter: `c${i}`, route: subscription === "bad" ? ("sqs" as const) : ("pulsar" as const) },
+      ...{ reason: WHY, subscription, expiresAtMs: NOW_MS + 1 },
+    })),
+  ];
+
+  test.each([
+    [["bad"], "1 of 5 votes for sqs, 1 of 1 consumers for the subscription: canaries time out"],
+    [
+      ["bad", "bad", "good"],
+      "2 of 7 votes for sqs, 2 of 3 consumers for the subscription: canaries time out",
+    ],
+    [["bad", "good"], undefined],
+    [["good"], undefined],
+  ] as [("good" | "bad")[], string | undefined][])("%j: %s", (subscriptions, reason) => {
+    const { moved } = decideFleetRoute(initialFleetRoute, seen(...subscriptions), NOW_MS, TTL_MS, WHY);
+    expect(moved?.reason).toBe(reason);
+  });
+
+  test("and stays on sqs for it", () => {
+    expect(decideFleetRoute(onSqs([]), seen("bad"), NOW_MS, TTL_MS, WHY).moved).toBeUndefined();
+    expect(decideFleetRoute(onSqs([]), seen("good"), NOW_MS, TTL_MS, WHY).moved?.route).toBe("pulsar");
+  });
+});
+
 describe("the fleet returns to Pulsar", () => {
   const opened = onSqs([NOW_MS - 10_000]);
 

@@ -78,7 +78,10 @@ describe("beside a fleet", () => {
   const onPulsar: FleetState = { route: "pulsar", sinceMs: 0, override: undefined, votes: [] };
 
   /** A router whose store says what `hears` gives, and whose own breaker is open when `verdict` says sqs. */
-  function start(hears: () => FleetState, { withStore = true, voteEveryMs = 1_000_000 } = {}) {
+  function start(
+    hears: () => FleetState,
+    { withStore = true, voteEveryMs = 1_000_000, subscription = undefined as (() => "bad") | undefined } = {},
+  ) {
     const local = { verdict: "pulsar" as Path, nowMs: 1_000_000, changed: () => {} };
     const changes: Route[] = [];
     const store = { vote: vi.fn(async () => hears()), withdraw: vi.fn(async () => {}) };
@@ -91,6 +94,7 @@ describe("beside a fleet", () => {
       } as Partial<Breaker> as Breaker,
       routeStore: withStore ? (store as Partial<RouteStore> as RouteStore) : undefined,
       voter: "one",
+      subscription,
       voteEveryMs,
       voteTtlMs: VOTE_TTL_MS,
       now: () => local.nowMs,
@@ -107,6 +111,24 @@ describe("beside a fleet", () => {
     expect(router.fleet()).toEqual({ state: { ...onPulsar, route: "sqs", votes }, error: undefined });
     const own = { voter: "one", route: "pulsar", reason: "breaker says pulsar" };
     expect(store.vote).toHaveBeenLastCalledWith(own, VOTE_TTL_MS);
+    await router.close();
+  });
+
+  test("where it sees the subscription it votes with that too", async () => {
+    const seen = { ...vote("one", "sqs"), subscription: "bad" as const };
+    const { router, store } = start(
+      () => ({ ...onPulsar, route: "sqs", votes: [seen, vote("two", "pulsar")] }),
+      {
+        subscription: () => "bad",
+      },
+    );
+    await router.refresh();
+    const why = "1 of 2 processes vote for sqs, 1 of 1 consumers for the subscription";
+    expect(router.route()).toEqual({ path: "sqs", by: "fleet", why });
+    expect(store.vote).toHaveBeenLastCalledWith(
+      expect.objectContaining({ voter: "one", subscription: "bad" }),
+      VOTE_TTL_MS,
+    );
     await router.close();
   });
 
