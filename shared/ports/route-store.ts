@@ -11,7 +11,14 @@ export type Vote = {
   route: Path;
   /** Why, in plain words. */
   reason: string;
+  /**
+   * Only from a process that sees the subscription: `bad` while its breaker is open because of it. The others
+   * see the canaries alone, which say nothing of it.
+   */
+  subscription?: SubscriptionVerdict;
 };
+
+export type SubscriptionVerdict = "good" | "bad";
 
 export type Override = {
   route: Path;
@@ -48,9 +55,10 @@ export type RouteStore = {
    * Casts this process's vote for `ttlMs`, counts, moves the fleet's route when the count says so, ends an
    * override whose time has come, and returns the result; one round trip. Rejects with `store_unavailable`.
    *
-   * The count: more than half of the live votes for `sqs` move the fleet to sqs. Back to pulsar when at most
-   * half are for sqs and the fleet opened at most once in the 60 s before (so that it opens at most twice in
-   * any 60 s).
+   * The count: more than half of the live votes for `sqs` move the fleet to sqs, and so do more than half of
+   * those that see the subscription when they say it is bad. Back to pulsar when neither holds and the fleet opened at most once in the 60 s before (so that it opens at most twice in
+   * any 60 s). When no vote was live before this one, the route rests for its `ttlMs`, so that the others can be
+   * heard.
    */
   vote(vote: Vote, ttlMs: number): Promise<FleetState>;
   /** Withdraws a vote at shutdown. Best effort, never rejects. */

@@ -13,6 +13,8 @@ export type FleetRoute = {
   sinceMs: number;
   /** When the fleet went from pulsar to sqs, within the last `openingWindowMs`. */
   openingsMs: readonly number[];
+  /** When a vote was the first after none was live; 0 when there never was one. */
+  heardSinceMs: number;
 };
 
 /** An opening counts against closing again for this long. */
@@ -20,39 +22,78 @@ export const openingWindowMs = 60_000;
 /** The fleet does not close while this many openings count, and so never opens more often in one window. */
 export const maxOpenings = 2;
 
-export const initialFleetRoute: FleetRoute = { route: "pulsar", sinceMs: 0, openingsMs: [] };
+export const initialFleetRoute: FleetRoute = { route: "pulsar", sinceMs: 0, openingsMs: [], heardSinceMs: 0 };
 
 export function isLive(vote: { expiresAtMs: number }, nowMs: number): boolean {
   return vote.expiresAtMs > nowMs;
 }
 
+export type VoteCount = {
+  all: number;
+  forSqs: number;
+  /** Those that see the subscription, and those of them that say it is bad. */
+  watching: number;
+  subscriptionBad: number;
+};
+
+export function countVotes(votes: readonly Vote[]): VoteCount {
+  const count = (counts: (vote: Vote) => boolean) => votes.filter(counts).length;
+  return {
+    all: votes.length,
+    forSqs: count(({ route }) => route === "sqs"),
+    watching: count(({ subscription }) => subscription !== undefined),
+    subscriptionBad: count(({ subscription }) => subscription === "bad"),
+  };
+}
+
+/** What the subscription adds to a count in words. */
+export function subscriptionInWords({ watching, subscriptionBad }: VoteCount): string {
+  return subscriptionBad === 0 ? "" : `, ${subscriptionBad} of ${watching} consumers for the subscription`;
+}
+
+/**
+ * Whoever is heard first after a silence (Redis was away, its data is lost, the fleet starts) would be the whole
+ * majority; so the others get the time of one vote to be heard before the route moves.
+ *
+ * @param before the votes before the one that is cast now.
+ */
+export function hearVote(state: FleetRoute, before: Iterable<FleetVote>, nowMs: number): FleetRoute {
+  for (const vote of before) if (isLive(vote, nowMs)) return state;
+  return { ...state, heardSinceMs: nowMs };
+}
+
 /**
  * @param votes expired ones don't count.
- * @param reason what the vote that made the fleet count again gave as its reason, for the audit line.
+ * @param ttlMs how long the vote counts that made the fleet count again.
+ * @param reason what that vote gave as its reason, for the audit line.
  * @returns the fleet's route, and the line that says why when it moved.
  */
 export function decideFleetRoute(
   state: FleetRoute,
   votes: Iterable<FleetVote>,
   nowMs: number,
+  ttlMs: number,
   reason: string,
 ): { state: FleetRoute; moved: AuditLine | undefined } {
   const live = [...votes].filter((vote) => isLive(vote, nowMs));
-  const forSqs = live.filter((vote) => vote.route === "sqs").length;
+  const count = countVotes(live);
   const openingsMs = state.openingsMs.filter((openedMs) => nowMs - openedMs < openingWindowMs);
-  const majority = forSqs * 2 > live.length;
-  const opens = state.route === "pulsar" && majority;
-  const closes = state.route === "sqs" && !majority && openingsMs.length < maxOpenings;
+  const majority = count.forSqs * 2 > count.all || count.subscriptionBad * 2 > count.watching;
+  const heardForMs = nowMs - state.heardSinceMs;
+  // A clock that was stepped back does not lengthen the rest.
+  const rests = heardForMs >= 0 && heardForMs < ttlMs;
+  const opens = state.route === "pulsar" && majority && !rests;
+  const closes = state.route === "sqs" && !rests && !majority && openingsMs.length < maxOpenings;
   if (!opens && !closes) return { state: { ...state, openingsMs }, moved: undefined };
   const route = opens ? "sqs" : "pulsar";
   return {
-    state: { route, sinceMs: nowMs, openingsMs: opens ? [...openingsMs, nowMs] : openingsMs },
+    state: { ...state, route, sinceMs: nowMs, openingsMs: opens ? [...openingsMs, nowMs] : openingsMs },
     moved: {
       atMs: nowMs,
       action: "fleet",
       route,
       name: "fleet",
-      reason: `${forSqs} of ${live.length} votes for sqs: ${reason}`,
+      reason: `${count.forSqs} of ${count.all} votes for sqs${subscriptionInWords(count)}: ${reason}`,
     },
   };
 }

@@ -1,8 +1,9 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import type { FleetState, RouteStore } from "../ports/route-store.ts";
+import type { FleetState, RouteStore, SubscriptionVerdict, Vote } from "../ports/route-store.ts";
 import type { Path } from "../ports/update-queue.ts";
 import { toError } from "../runtime/errors.ts";
 import type { Breaker } from "./breaker.ts";
+import { countVotes, subscriptionInWords } from "./fleet-decision.ts";
 
 export type Route = {
   path: Path;
@@ -17,9 +18,11 @@ export type RouterOptions = {
   routeStore: RouteStore | undefined;
   /** This process in the votes. */
   voter: string;
+  /** Only where this process sees the subscription. */
+  subscription?: (() => SubscriptionVerdict) | undefined;
   /** Time between two votes. */
   voteEveryMs: number;
-  /** How long a vote counts. */
+  /** How long a vote counts, and how long the fleet's route stands that was heard last. */
   voteTtlMs: number;
   now(): number;
   /** The first listener, which hears the start as well. */
@@ -47,14 +50,18 @@ const ASK_AGAIN_MS = 20;
 
 /**
  * Keeps this process's idea of the route. It votes with its breaker's verdict and hears the fleet in the same
- * round trip; when the store is away it goes by its own verdict, but an override it knows of stands until it
- * expires.
+ * round trip. One that fails changes nothing yet: the route heard last stands for as long as a vote counts, so
+ * that a store which fails now and then does not move it to and fro. Only then this process goes by its own
+ * verdict. An override it knows of stands until it expires.
  */
 export function startRouter(options: RouterOptions): Router {
   const { breaker, routeStore, now } = options;
   const stopping = new AbortController();
   let state: FleetState | undefined;
+  // In words once for each hearing: `route` is asked at every send.
+  let fleetWhy = "";
   let heard = false;
+  let heardAtMs = 0;
   let overrideEndsMs = 0;
   let error: string | undefined;
   let known = "";
@@ -67,9 +74,20 @@ export function startRouter(options: RouterOptions): Router {
     if (override && (heard || now() < overrideEndsMs)) {
       return { path: override.route, by: "override", why: `${override.name}: ${override.reason}` };
     }
-    if (state && heard) return { path: state.route, by: "fleet", why: votesInWords(state) };
+    if (state && (heard || justHeard())) return { path: state.route, by: "fleet", why: fleetWhy };
     const { route: path, reason } = breaker.verdict();
     return { path, by: "local", why: reason };
+  }
+
+  /** Not by a clock that was stepped back since, which would make it last for as long as the step. */
+  function justHeard(): boolean {
+    const agoMs = now() - heardAtMs;
+    return agoMs >= 0 && agoMs < options.voteTtlMs;
+  }
+
+  function ownVote(): Vote {
+    const { voter, subscription } = options;
+    return { voter, ...breaker.verdict(), ...(subscription && { subscription: subscription() }) };
   }
 
   function announce(): void {
@@ -84,9 +102,11 @@ export function startRouter(options: RouterOptions): Router {
   async function refresh(): Promise<void> {
     if (routeStore) {
       try {
-        state = await routeStore.vote({ voter: options.voter, ...breaker.verdict() }, options.voteTtlMs);
+        state = await routeStore.vote(ownVote(), options.voteTtlMs);
+        fleetWhy = votesInWords(state);
         heard = true;
-        overrideEndsMs = now() + remainingMs(state, options);
+        heardAtMs = now();
+        overrideEndsMs = heardAtMs + remainingMs(state, options);
         error = undefined;
       } catch (thrown) {
         heard = false;
@@ -143,6 +163,6 @@ function remainingMs({ override, votes }: FleetState, { voter, voteTtlMs }: Rout
 }
 
 function votesInWords(state: FleetState): string {
-  const forSqs = state.votes.filter(({ route }) => route === "sqs").length;
-  return `${forSqs} of ${state.votes.length} processes vote for sqs`;
+  const count = countVotes(state.votes);
+  return `${count.forSqs} of ${count.all} processes vote for sqs${subscriptionInWords(count)}`;
 }

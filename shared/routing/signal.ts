@@ -39,7 +39,10 @@ export function signalInWords({ name, partition, value, unit, limit, why }: Sign
  * Only messages show that a subscription works again, and an open breaker sends none. So these two hold it
  * open for `probeAfterMs`; then it closes to try, and opens again when they are still bad.
  */
-const shownByTraffic: ReadonlySet<SignalName> = new Set(["oldest_unacknowledged", "subscription_stalled"]);
+export const shownByTraffic: ReadonlySet<SignalName> = new Set([
+  "oldest_unacknowledged",
+  "subscription_stalled",
+]);
 export const probeAfterMs = 60_000;
 
 /** @returns the first signal for which a breaker that has been open for `openForMs` must stay open. */

@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { hostname } from "node:os";
 import type { PrimaryQueue, Topic } from "../ports/primary-queue.ts";
-import type { RouteStore } from "../ports/route-store.ts";
+import type { RouteStore, SubscriptionVerdict } from "../ports/route-store.ts";
 import type { ReadSubscription } from "../ports/subscription-stats.ts";
 import type { breakerSettings } from "../runtime/connection-settings.ts";
 import type { Log } from "../runtime/log.ts";
@@ -11,7 +11,7 @@ import { type HealthSampler, startHealthSampler } from "./health-sampler.ts";
 import { type Router, startRouter } from "./router.ts";
 import { judgeSendFailures } from "./send-failures.ts";
 import { startSendLatency } from "./send-latency.ts";
-import { holdsOpen, type Signal } from "./signal.ts";
+import { holdsOpen, type Signal, shownByTraffic } from "./signal.ts";
 import { createSignalBoard } from "./signal-board.ts";
 import type { SubscriptionLimits, Workers } from "./subscription-health.ts";
 import { startSubscriptionWatch } from "./subscription-watch.ts";
@@ -59,7 +59,12 @@ export function startRouting(options: {
     errorPercent: settings.breakerErrorPercent,
     minCalls: settings.breakerMinCalls,
   };
-  const board = createSignalBoard(settings.signalBadReadings, (reason) => breaker.trip(reason));
+  let subscriptionVerdict: SubscriptionVerdict = "good";
+  const board = createSignalBoard(settings.signalBadReadings, (reason, name) => {
+    // Until the breaker closes, or the vote would flicker with the readings.
+    if (shownByTraffic.has(name)) subscriptionVerdict = "bad";
+    breaker.trip(reason);
+  });
   const signals = () => [judgeSendFailures(breaker.state(), limits), ...board.signals()];
   const sendLatency = startSendLatency(
     {
@@ -80,7 +85,10 @@ export function startRouting(options: {
     now,
   });
   breaker.onChange(({ state, reason, openings }) => {
-    if (state === "closed") board.countAnew();
+    if (state === "closed") {
+      board.countAnew();
+      subscriptionVerdict = "good";
+    }
     log.warn({ breaker: state, reason, openings }, `breaker ${state}: ${reason}`);
   });
   const sampler = startHealthSampler({
@@ -107,6 +115,7 @@ export function startRouting(options: {
     breaker,
     routeStore: options.routeStore,
     voter,
+    subscription: options.subscription?.read && (() => subscriptionVerdict),
     voteEveryMs: settings.voteIntervalMs,
     voteTtlMs: settings.voteTtlMs,
     now,

@@ -1,11 +1,18 @@
 /** Sequences of operations on a route store, for running two stores side by side. */
 import fc from "fast-check";
-import type { RouteStore } from "../../shared/ports/route-store.ts";
+import type { RouteStore, Vote } from "../../shared/ports/route-store.ts";
 
 /** What a fleet does, one after another; `wait` moves the clock. */
 export type RouteOperation =
   | { do: "wait"; ms: number }
-  | { do: "vote"; voter: string; route: "pulsar" | "sqs"; reason: string; ttlMs: number }
+  | {
+      do: "vote";
+      voter: string;
+      route: "pulsar" | "sqs";
+      reason: string;
+      subscription?: NonNullable<Vote["subscription"]>;
+      ttlMs: number;
+    }
   | { do: "withdraw"; voter: string }
   | { do: "override"; route: "pulsar" | "sqs"; reason: string; name: string; expiresInMs: number }
   | { do: "clear"; reason: string; name: string }
@@ -20,7 +27,17 @@ const spanMs = fc.oneof(
   fc.constantFrom(999, 1_000, 1_001, 10_000, 29_999, 30_000, 59_999, 60_000, 60_001),
 );
 
-const vote = fc.record({ do: fc.constant("vote" as const), voter, route, reason: text, ttlMs: spanMs });
+const vote = fc.record(
+  {
+    do: fc.constant("vote" as const),
+    voter,
+    route,
+    reason: text,
+    subscription: fc.constantFrom("good" as const, "bad" as const),
+    ttlMs: spanMs,
+  },
+  { requiredKeys: ["do", "voter", "route", "reason", "ttlMs"] },
+);
 const wait = fc.record({ do: fc.constant("wait" as const), ms: spanMs });
 
 export const arbitraryRouteOperations: fc.Arbitrary<RouteOperation[]> = fc.array(

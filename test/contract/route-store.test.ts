@@ -96,9 +96,12 @@ describe("route store: Redis", () => {
     const server = await startRedis(installation, { directory });
     const port = Number(new URL(server.urls.redis).port);
     const connection = openRedis(server.urls.redis, { maxReconnectDelayMs: 100 });
-    const store = createRedisRouteStore(connection, { keyPrefix: "kl:" });
+    const clock: TestClock = { nowMs: 1_700_000_000_000 };
+    const store = createRedisRouteStore(connection, { keyPrefix: "kl:", clock: () => clock.nowMs });
     await untilConnected(connection);
     await store.vote({ voter: "a", route: "sqs", reason: "sick" }, 60_000);
+    clock.nowMs += 30_000;
+    await store.vote({ voter: "a", route: "sqs", reason: "sick" }, 30_000);
     await server.stop();
     const away = { code: "store_unavailable", retryable: true };
     await expect(store.vote({ voter: "a", route: "sqs", reason: "" }, 60_000)).rejects.toMatchObject(away);

@@ -35,6 +35,13 @@ export function describeRouteStore(
 
     const vote = (voter: string, route: Path, reason = `${voter} says so`) =>
       store.vote({ voter, route, reason }, ttlMs);
+    /** A fleet that is no longer in its first rest, with one vote. */
+    const startFleet = async (voter = "a") => {
+      await vote(voter, "pulsar");
+      clock.nowMs += ttlMs - 1;
+      await vote(voter, "pulsar");
+      clock.nowMs += 1;
+    };
     const actions = async () => (await store.audit(100)).map(({ action, route }) => `${action} ${route}`);
 
     it("starts at pulsar, without an override, votes or lines", async () => {
@@ -55,7 +62,7 @@ export function describeRouteStore(
     });
 
     it("opens with more than half of the votes, not with half", async () => {
-      await vote("a", "pulsar");
+      await startFleet();
       expect((await vote("b", "sqs")).route).toBe("pulsar");
       const state = await vote("c", "sqs", "canary late");
       expect(state).toMatchObject({ route: "sqs", sinceMs: clock.nowMs });
@@ -70,7 +77,26 @@ export function describeRouteStore(
       ]);
     });
 
+    it("opens for the consumers' subscription whatever those vote who can't see it, and closes with them", async () => {
+      await startFleet();
+      for (const voter of ["b", "c", "d"]) await vote(voter, "pulsar");
+      const consume = (voter: string, subscription: "good" | "bad", route: Path) =>
+        store.vote({ voter, route, reason: "stalled", subscription }, ttlMs);
+      await consume("one", "good", "pulsar");
+      expect((await consume("two", "bad", "sqs")).route).toBe("pulsar");
+      const state = await consume("one", "bad", "sqs");
+      expect(state.route).toBe("sqs");
+      expect(state.votes.filter(({ subscription }) => subscription === "bad")).toHaveLength(2);
+      expect((await vote("a", "pulsar")).route).toBe("sqs");
+      expect((await consume("one", "good", "pulsar")).route).toBe("pulsar");
+      expect((await store.audit(10)).map(({ reason }) => reason)).toEqual([
+        "1 of 6 votes for sqs, 1 of 2 consumers for the subscription: stalled",
+        "2 of 6 votes for sqs, 2 of 2 consumers for the subscription: stalled",
+      ]);
+    });
+
     it("closes when at most half are for sqs", async () => {
+      await startFleet();
       await vote("a", "sqs");
       await vote("b", "sqs");
       clock.nowMs += 1_000;
@@ -78,7 +104,42 @@ export function describeRouteStore(
       expect(await actions()).toEqual(["fleet pulsar", "fleet sqs"]);
     });
 
+    it.each(["expired", "withdrawn"])(
+      "does not let the first to be heard move it alone when all votes are %s",
+      async (gone) => {
+        await startFleet();
+        await vote("b", "pulsar");
+        await vote("c", "pulsar");
+        if (gone === "expired") clock.nowMs += ttlMs;
+        else for (const voter of ["a", "b", "c"]) await store.withdraw(voter);
+        expect((await vote("a", "sqs", "own link cut")).route).toBe("pulsar");
+        clock.nowMs += 500;
+        await vote("b", "pulsar");
+        await vote("c", "pulsar");
+        for (let round = 0; round < 30; round++) {
+          clock.nowMs += 500;
+          for (const voter of ["a", "b", "c"]) await vote(voter, voter === "a" ? "sqs" : "pulsar");
+        }
+        expect(await actions()).toEqual([]);
+      },
+    );
+
+    it("goes by the votes once it was heard for as long as a vote counts", async () => {
+      await vote("a", "sqs");
+      clock.nowMs += ttlMs - 1;
+      expect((await vote("a", "sqs")).route).toBe("pulsar");
+      clock.nowMs += 1;
+      expect((await vote("a", "sqs")).route).toBe("sqs");
+      clock.nowMs += ttlMs;
+      expect((await vote("a", "pulsar")).route).toBe("sqs");
+      clock.nowMs += ttlMs - 1;
+      await vote("a", "pulsar");
+      clock.nowMs += 1;
+      expect((await vote("a", "pulsar")).route).toBe("pulsar");
+    });
+
     it("writes one line a change, none for votes that change nothing", async () => {
+      await startFleet();
       for (let round = 0; round < 5; round++) {
         await vote("a", "sqs");
         clock.nowMs += 1_000;
@@ -104,6 +165,7 @@ export function describeRouteStore(
     });
 
     it("opens at most twice in any 60 s, and does not close again before the first is over", async () => {
+      await startFleet();
       const openedMs: number[] = [];
       let route: Path = "pulsar";
       for (let step = 0; step < 400; step++) {
@@ -122,11 +184,15 @@ export function describeRouteStore(
     });
 
     it("closes after two openings when the first is 60 s ago, not a millisecond earlier", async () => {
+      await startFleet();
       for (const route of ["sqs", "pulsar", "sqs"] as const) {
         await vote("a", route);
         clock.nowMs += 1_000;
       }
-      clock.nowMs += 60_000 - 3_000 - 1;
+      for (let seconds = 0; seconds < 57; seconds++) {
+        clock.nowMs += seconds === 0 ? 999 : 1_000;
+        await vote("a", "sqs");
+      }
       expect((await vote("a", "pulsar")).route).toBe("sqs");
       clock.nowMs += 1;
       expect((await vote("a", "pulsar")).route).toBe("pulsar");
@@ -192,6 +258,7 @@ export function describeRouteStore(
     });
 
     it("lets votes move the fleet's route under an override", async () => {
+      await startFleet();
       await store.override({ route: "pulsar", reason: "hold", name: "ada", expiresInMs: 60_000 });
       expect(await vote("a", "sqs")).toMatchObject({ route: "sqs", override: { route: "pulsar" } });
     });
@@ -202,6 +269,7 @@ export function describeRouteStore(
     });
 
     it("writes one line for a change however many processes vote at once", async () => {
+      await startFleet("voter 0");
       const voters = Array.from({ length: 50 }, (_, index) => `voter ${index}`);
       await Promise.all(
         voters.map((voter, index) =>
@@ -218,6 +286,7 @@ export function describeRouteStore(
     });
 
     it("takes a fleet of 500", async () => {
+      await startFleet("voter 0");
       for (let voter = 0; voter < 500; voter++) await vote(`voter ${voter}`, voter < 250 ? "pulsar" : "sqs");
       const state = await store.read();
       expect(state.votes).toHaveLength(500);

@@ -1,5 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { createMemoryBroker } from "../../shared/adapters/memory/memory-broker.ts";
+import { createMemoryRouteStore } from "../../shared/adapters/memory/memory-route-store.ts";
+import type { RouteStore } from "../../shared/ports/route-store.ts";
 import type { SubscriptionStats } from "../../shared/ports/subscription-stats.ts";
 import { type Routing, startRouting } from "../../shared/routing/start-routing.ts";
 import { breakerSettings } from "../../shared/runtime/connection-settings.ts";
@@ -22,13 +24,16 @@ afterEach(async () => {
   vi.useRealTimers();
 });
 
-async function start(subscription?: Parameters<typeof startRouting>[0]["subscription"]): Promise<void> {
+async function start(
+  subscription?: Parameters<typeof startRouting>[0]["subscription"],
+  routeStore?: RouteStore,
+): Promise<void> {
   broker = createMemoryBroker();
   openingsMs = [];
   routing = startRouting({
     primary: broker,
     canaryTopic,
-    routeStore: undefined,
+    routeStore,
     settings,
     log: createLog("test", "fatal"),
     voter: "here",
@@ -209,6 +214,56 @@ describe("the subscription", () => {
     await advance(70_000);
     expect(state().state).toBe("closed");
     expect(signal("subscription_stalled")).toMatchObject({ verdict: "good" });
+  });
+
+  test("that delivers nothing moves a fleet of mostly publishers, and lets it back", async () => {
+    const routeStore = createMemoryRouteStore();
+    await start(watched, routeStore);
+    const pass = async (ms: number) => {
+      for (let passedMs = 0; passedMs < ms; passedMs += 500) {
+        await advance(500);
+        for (const voter of ["p1", "p2", "p3"])
+          await routeStore.vote({ voter, route: "pulsar", reason: "canaries are back" }, 3_000);
+        await routing.router.refresh();
+      }
+    };
+    const own = async () => (await routeStore.read()).votes.find(({ voter }) => voter === "here");
+    await pass(5_000);
+    expect(await own()).toMatchObject({ route: "pulsar", subscription: "good" });
+    stats = stuck();
+    await pass(20_000);
+    expect(await own()).toMatchObject({ route: "sqs", subscription: "bad" });
+    const why = "1 of 4 processes vote for sqs, 1 of 1 consumers for the subscription";
+    expect(routing.router.route()).toEqual({ path: "sqs", by: "fleet", why });
+    stats = idle;
+    await pass(60_000);
+    expect(await own()).toMatchObject({ route: "pulsar", subscription: "good" });
+    expect(routing.router.route()).toMatchObject({ path: "pulsar", by: "fleet" });
+  });
+
+  test("that is bad for ever lets the fleet try again once a minute", async () => {
+    const routeStore = createMemoryRouteStore();
+    await start(watched, routeStore);
+    stats = stuck();
+    let tries = 0;
+    routing.router.onChange(({ path }) => {
+      if (path === "pulsar") tries += 1;
+    });
+    for (let passedMs = 0; passedMs < 300_000; passedMs += 500) {
+      await advance(500);
+      for (const voter of ["p1", "p2"])
+        await routeStore.vote({ voter, route: "pulsar", reason: "canaries are back" }, 3_000);
+      await routing.router.refresh();
+    }
+    expect(tries).toBeGreaterThanOrEqual(3);
+    expect(tries).toBeLessThanOrEqual(5);
+  });
+
+  test("of which it can't ask is not voted on", async () => {
+    const routeStore = createMemoryRouteStore();
+    await start({ ...watched, read: undefined }, routeStore);
+    await routing.router.refresh();
+    expect((await routeStore.read()).votes.map(({ subscription }) => subscription)).toEqual([undefined]);
   });
 
   test("whose messages the workers hold, as while Redis is away, is good", async () => {

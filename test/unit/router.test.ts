@@ -78,7 +78,10 @@ describe("beside a fleet", () => {
   const onPulsar: FleetState = { route: "pulsar", sinceMs: 0, override: undefined, votes: [] };
 
   /** A router whose store says what `hears` gives, and whose own breaker is open when `verdict` says sqs. */
-  function start(hears: () => FleetState, { withStore = true, voteEveryMs = 1_000_000 } = {}) {
+  function start(
+    hears: () => FleetState,
+    { withStore = true, voteEveryMs = 1_000_000, subscription = undefined as (() => "bad") | undefined } = {},
+  ) {
     const local = { verdict: "pulsar" as Path, nowMs: 1_000_000, changed: () => {} };
     const changes: Route[] = [];
     const store = { vote: vi.fn(async () => hears()), withdraw: vi.fn(async () => {}) };
@@ -91,6 +94,7 @@ describe("beside a fleet", () => {
       } as Partial<Breaker> as Breaker,
       routeStore: withStore ? (store as Partial<RouteStore> as RouteStore) : undefined,
       voter: "one",
+      subscription,
       voteEveryMs,
       voteTtlMs: VOTE_TTL_MS,
       now: () => local.nowMs,
@@ -107,6 +111,24 @@ describe("beside a fleet", () => {
     expect(router.fleet()).toEqual({ state: { ...onPulsar, route: "sqs", votes }, error: undefined });
     const own = { voter: "one", route: "pulsar", reason: "breaker says pulsar" };
     expect(store.vote).toHaveBeenLastCalledWith(own, VOTE_TTL_MS);
+    await router.close();
+  });
+
+  test("where it sees the subscription it votes with that too", async () => {
+    const seen = { ...vote("one", "sqs"), subscription: "bad" as const };
+    const { router, store } = start(
+      () => ({ ...onPulsar, route: "sqs", votes: [seen, vote("two", "pulsar")] }),
+      {
+        subscription: () => "bad",
+      },
+    );
+    await router.refresh();
+    const why = "1 of 2 processes vote for sqs, 1 of 1 consumers for the subscription";
+    expect(router.route()).toEqual({ path: "sqs", by: "fleet", why });
+    expect(store.vote).toHaveBeenLastCalledWith(
+      expect.objectContaining({ voter: "one", subscription: "bad" }),
+      VOTE_TTL_MS,
+    );
     await router.close();
   });
 
@@ -172,9 +194,25 @@ describe("beside a fleet", () => {
     await router.close();
   });
 
-  test("it goes by its own breaker while the store is away, and says why", async () => {
+  test("a vote that is lost now and then does not move the route", async () => {
+    let asked = 0;
+    const { router, local, changes } = start(() => {
+      asked += 1;
+      if (asked % 2 === 0) throw new Error("timeout");
+      return { ...onPulsar, route: "sqs" };
+    });
+    await router.firstHeard;
+    for (let vote = 0; vote < 20; vote++) {
+      local.nowMs += 500;
+      await router.refresh();
+    }
+    expect(changes.map(({ path, by }) => `${path} by ${by}`)).toEqual(["sqs by fleet"]);
+    await router.close();
+  });
+
+  test("it goes by its own breaker once the store is away for as long as a vote counts, and says why", async () => {
     let away = false;
-    const { router, local } = start(() => {
+    const { router, local, changes } = start(() => {
       if (away) throw new Error("connection refused");
       return onPulsar;
     });
@@ -182,13 +220,32 @@ describe("beside a fleet", () => {
     away = true;
     local.verdict = "sqs";
     expect(router.route()).toMatchObject({ path: "pulsar", by: "fleet" });
+    local.nowMs += VOTE_TTL_MS - 1;
+    await router.refresh();
+    expect(router.route()).toMatchObject({ path: "pulsar", by: "fleet" });
+    expect(router.fleet()).toEqual({ state: onPulsar, error: "connection refused" });
+    local.nowMs += 1;
     await router.refresh();
     expect(router.route()).toEqual({ path: "sqs", by: "local", why: "breaker says sqs" });
-    expect(router.fleet()).toEqual({ state: onPulsar, error: "connection refused" });
+    expect(changes.map(({ path, by }) => `${path} by ${by}`)).toEqual(["pulsar by fleet", "sqs by local"]);
     away = false;
     await router.refresh();
     expect(router.route()).toMatchObject({ path: "pulsar", by: "fleet" });
     expect(router.fleet().error).toBeUndefined();
+    await router.close();
+  });
+
+  test("a clock stepped back does not lengthen what it heard last", async () => {
+    let away = false;
+    const { router, local } = start(() => {
+      if (away) throw new Error("connection refused");
+      return onPulsar;
+    });
+    await router.refresh();
+    away = true;
+    await router.refresh();
+    local.nowMs -= 1;
+    expect(router.route()).toMatchObject({ by: "local" });
     await router.close();
   });
 
@@ -209,7 +266,7 @@ describe("beside a fleet", () => {
     expect(router.route()).toEqual({ path: "sqs", by: "override", why: "ann: drill" });
     away = true;
     await router.refresh();
-    expect(router.route()).toMatchObject({ path: "pulsar", by: "local" });
+    expect(router.route()).toMatchObject({ path: "pulsar", by: "fleet" });
     await router.close();
   });
 

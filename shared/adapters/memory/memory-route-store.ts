@@ -4,6 +4,7 @@ import {
   decideFleetRoute,
   expireOverride,
   type FleetVote,
+  hearVote,
   initialFleetRoute,
   isLive,
 } from "../../routing/fleet-decision.ts";
@@ -44,9 +45,10 @@ export function createMemoryRouteStore(options: MemoryRouteStoreOptions = {}): R
   return {
     async vote(vote, ttlMs) {
       const nowMs = begin();
+      fleet = hearVote(fleet, votes.values(), nowMs);
       votes.set(vote.voter, { ...vote, expiresAtMs: nowMs + ttlMs });
       for (const [voter, cast] of votes) if (!isLive(cast, nowMs)) votes.delete(voter);
-      const decision = decideFleetRoute(fleet, votes.values(), nowMs, vote.reason);
+      const decision = decideFleetRoute(fleet, votes.values(), nowMs, ttlMs, vote.reason);
       fleet = decision.state;
       audit(decision.moved);
       return state(nowMs);

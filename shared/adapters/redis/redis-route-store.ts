@@ -1,5 +1,11 @@
 /** The fleet's route in Redis; see route-script.ts for how it is kept. */
-import type { AuditLine, FleetState, Override, RouteStore } from "../../ports/route-store.ts";
+import type {
+  AuditLine,
+  FleetState,
+  Override,
+  RouteStore,
+  SubscriptionVerdict,
+} from "../../ports/route-store.ts";
 import type { Path } from "../../ports/update-queue.ts";
 import { initialFleetRoute, isLive } from "../../routing/fleet-decision.ts";
 import { assertKeyPrefix } from "./profile-key.ts";
@@ -50,7 +56,8 @@ export function createRedisRouteStore(
   }
 
   return {
-    vote: ({ voter, route, reason }, ttlMs) => change(voteScript, voter, route, reason, ttlMs),
+    vote: ({ voter, route, reason, subscription = "-" }, ttlMs) =>
+      change(voteScript, voter, route, reason, ttlMs, subscription),
     async withdraw(voter) {
       await run(withdrawScript, [voter]).catch(() => undefined);
     },
@@ -71,12 +78,13 @@ function toFleetState(reply: unknown): FleetState {
   const [route, sinceMs, ...override] = fields;
   const votes: FleetState["votes"] = [];
   for (let index = 0; index < flatVotes.length; index += 2) {
-    const [, expiresAtMs, votedRoute, reason = ""] =
-      /^(\d+) (\w+) (.*)$/s.exec(flatVotes[index + 1] ?? "") ?? [];
+    const [, expiresAtMs, votedRoute, subscription, reason = ""] =
+      /^(\d+) (\w+) (-|good|bad) (.*)$/s.exec(flatVotes[index + 1] ?? "") ?? [];
     const vote = {
       voter: flatVotes[index] ?? "",
       route: votedRoute as Path,
       reason,
+      ...(subscription !== "-" && { subscription: subscription as SubscriptionVerdict }),
       expiresAtMs: Number(expiresAtMs),
     };
     if (isLive(vote, Number(now))) votes.push(vote);

@@ -2,7 +2,8 @@
  * The operations on the fleet's route, each one script, so that a change and its audit line are one step.
  * The rule is `shared/routing/fleet-decision.ts`; a property test holds the two together.
  *
- * KEYS: state (a hash), votes (a hash: voter to "expiresAtMs route reason"), audit log (a stream).
+ * KEYS: state (a hash), votes (a hash: voter to "expiresAtMs route subscription reason",
+ * subscription "-" where the voter does not see it), audit log (a stream).
  * ARGV[1]: now in milliseconds since the epoch, or "" for the server's clock, which is the one that a fleet
  * with skewed clocks shares.
  */
@@ -39,35 +40,45 @@ local function read()
 end
 `;
 
-/** ARGV: now, voter, route, reason, ttlMs. */
+/** ARGV: now, voter, route, reason, ttlMs, subscription. */
 export const voteScript = script(`${prelude}
 local voter, route, reason, ttl = ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5])
-redis.call('HSET', votes, voter, integer(now + ttl) .. ' ' .. route .. ' ' .. reason)
-local all, live, forSqs = redis.call('HGETALL', votes), 0, 0
+local silent, before = true, redis.call('HVALS', votes)
+for index = 1, #before do
+  if tonumber(string.match(before[index], '^%d+')) > now then silent = false end
+end
+if silent then redis.call('HSET', state, 'heardSinceMs', integer(now)) end
+redis.call('HSET', votes, voter, integer(now + ttl) .. ' ' .. route .. ' ' .. ARGV[6] .. ' ' .. reason)
+local all, live, forSqs, watching, bad = redis.call('HGETALL', votes), 0, 0, 0, 0
 for index = 1, #all, 2 do
-  local expiresAt, cast = string.match(all[index + 1], '^(%d+) (%a+) ')
+  local expiresAt, cast, subscription = string.match(all[index + 1], '^(%d+) (%a+) (%S*)')
   if tonumber(expiresAt) <= now then
     redis.call('HDEL', votes, all[index])
   else
     live = live + 1
     if cast == 'sqs' then forSqs = forSqs + 1 end
+    if subscription == 'good' or subscription == 'bad' then watching = watching + 1 end
+    if subscription == 'bad' then bad = bad + 1 end
   end
 end
-local fleet = redis.call('HMGET', state, 'route', 'openingsMs')
+local fleet = redis.call('HMGET', state, 'route', 'openingsMs', 'heardSinceMs')
 local current, openings = fleet[1] or 'pulsar', {}
 for opened in string.gmatch(fleet[2] or '', '%d+') do
   if now - tonumber(opened) < ${openingWindowMs} then openings[#openings + 1] = opened end
 end
-local majority, target = forSqs * 2 > live, nil
-if current == 'pulsar' and majority then
+local majority, target = forSqs * 2 > live or bad * 2 > watching, nil
+local heardFor = now - tonumber(fleet[3] or '0')
+local rests = heardFor >= 0 and heardFor < ttl
+if current == 'pulsar' and majority and not rests then
   target = 'sqs'
   openings[#openings + 1] = integer(now)
-elseif current == 'sqs' and not majority and #openings < ${maxOpenings} then
+elseif current == 'sqs' and not rests and not majority and #openings < ${maxOpenings} then
   target = 'pulsar'
 end
 if target then
   redis.call('HSET', state, 'route', target, 'sinceMs', integer(now), 'openingsMs', table.concat(openings, ','))
-  audit('fleet', target, 'fleet', forSqs .. ' of ' .. live .. ' votes for sqs: ' .. reason)
+  local because = bad > 0 and ', ' .. bad .. ' of ' .. watching .. ' consumers for the subscription' or ''
+  audit('fleet', target, 'fleet', forSqs .. ' of ' .. live .. ' votes for sqs' .. because .. ': ' .. reason)
 end
 return read()
 `);
