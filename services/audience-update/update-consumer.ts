@@ -104,7 +104,8 @@ export function createUpdateConsumer(options: UpdateConsumerOptions): UpdateCons
       maxPending: DEAD_LETTERS_UNDER_WAY,
     }),
   );
-  const primaryConsumer = lifecycle.own(
+  const receiving = createLifecycle(log);
+  const primaryConsumer = receiving.own(
     "primary consumer",
     primary.consumer({
       topic: topics.updates,
@@ -171,7 +172,10 @@ export function createUpdateConsumer(options: UpdateConsumerOptions): UpdateCons
     flow,
     connected: () => ({ pulsar: primaryConsumer.connected(), sqs: fallbackConsumer.connected() }),
     async close() {
-      const [clean] = await Promise.all([flow.drain(settings.shutdownTimeoutMs), completion.close()]);
+      const drained = flow.drain(settings.shutdownTimeoutMs);
+      // First of all: until it leaves, the broker keeps its users' next messages for it.
+      const left = drained.then(receiving.close);
+      const [clean] = await Promise.all([drained, left, completion.close()]);
       if (clean) log.info("drained: nothing is left in hand");
       else log.warn(flow.counts(), "not drained in time; what is in hand is delivered to another consumer");
       await lifecycle.close();
