@@ -9,15 +9,13 @@ import { localAwsEnvironment, localSqsClient } from "../../localstack/create-que
 import { parsePurchases, sumByCustomer } from "../../services/embedded/purchases.ts";
 import { createPulsarWebSocket } from "../../shared/adapters/pulsar-websocket/pulsar-websocket.ts";
 import type { PrimaryQueue } from "../../shared/ports/primary-queue.ts";
-import { type ConnectedPublisher, connectPublisher } from "../../shared/publish/connect-publisher.ts";
-import { createLog } from "../../shared/runtime/log.ts";
+import type { ConnectedPublisher } from "../../shared/publish/connect-publisher.ts";
 import { topicsOf } from "../../shared/runtime/topics.ts";
-import { createInstallation, type Installation } from "../support/installation.ts";
+import { connectTo, createInstallation, type Installation } from "../support/installation.ts";
 import { type ServiceProcess, startService } from "../support/service-process.ts";
 import { until } from "../support/until.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "keyline-service-"));
-const log = createLog("test", "fatal");
 let installation: Installation;
 let service: ServiceProcess;
 let publisher: ConnectedPublisher;
@@ -38,19 +36,6 @@ afterAll(async () => {
   await service?.exited;
   rmSync(directory, { recursive: true, force: true });
 });
-
-function connectTo({ environment, namespace, redisKeyPrefix }: Installation): Promise<ConnectedPublisher> {
-  return connectPublisher(
-    {
-      pulsarUrl: environment.PULSAR_URL!,
-      pulsarNamespace: namespace,
-      sqsQueueUrl: environment.SQS_QUEUE_URL!,
-      redisUrl: environment.REDIS_URL!,
-      redisKeyPrefix,
-    },
-    log,
-  );
-}
 
 type Answer = { status: number; body: Record<string, unknown> };
 

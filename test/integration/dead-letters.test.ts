@@ -6,10 +6,9 @@ import { localAwsEnvironment } from "../../localstack/create-queues.ts";
 import { createPulsarWebSocket } from "../../shared/adapters/pulsar-websocket/pulsar-websocket.ts";
 import type { PrimaryQueue } from "../../shared/ports/primary-queue.ts";
 import type { Producer } from "../../shared/ports/update-queue.ts";
-import { type ConnectedPublisher, connectPublisher } from "../../shared/publish/connect-publisher.ts";
-import { createLog } from "../../shared/runtime/log.ts";
+import type { ConnectedPublisher } from "../../shared/publish/connect-publisher.ts";
 import { DEAD_LETTER_SUBSCRIPTION, topicsOf } from "../../shared/runtime/topics.ts";
-import { createInstallation, type Installation } from "../support/installation.ts";
+import { connectTo, createInstallation, type Installation } from "../support/installation.ts";
 import { type KeylineResult, runKeyline } from "../support/keyline-process.ts";
 import { type ServiceProcess, startService } from "../support/service-process.ts";
 import { until } from "../support/until.ts";
@@ -28,17 +27,8 @@ beforeAll(async () => {
   Object.assign(process.env, localAwsEnvironment);
   installation = await createInstallation();
   await restart(small);
-  const { environment, namespace, redisKeyPrefix } = installation;
-  publisher = await connectPublisher(
-    {
-      pulsarUrl: environment.PULSAR_URL!,
-      pulsarNamespace: namespace,
-      sqsQueueUrl: environment.SQS_QUEUE_URL!,
-      redisUrl: environment.REDIS_URL!,
-      redisKeyPrefix,
-    },
-    createLog("test", "fatal"),
-  );
+  const { namespace } = installation;
+  publisher = await connectTo(installation);
   queue = createPulsarWebSocket({ url: inject("servers").pulsarWebSocketUrl });
   foreign = queue.producer({ topic: topicsOf(namespace).updates, sendTimeoutMs: 5_000, maxPending: 100 });
   await until("the producer is connected", () => foreign.connected());

@@ -6,10 +6,9 @@ import { afterAll, beforeAll, expect, inject, test } from "vitest";
 import { localAwsEnvironment } from "../../localstack/create-queues.ts";
 import { ledgerQueueUrl } from "../../services/audience-update/settings.ts";
 import { createPulsarWebSocket } from "../../shared/adapters/pulsar-websocket/pulsar-websocket.ts";
-import { type ConnectedPublisher, connectPublisher } from "../../shared/publish/connect-publisher.ts";
-import { createLog } from "../../shared/runtime/log.ts";
+import type { ConnectedPublisher } from "../../shared/publish/connect-publisher.ts";
 import { topicsOf } from "../../shared/runtime/topics.ts";
-import { createInstallation, type Installation } from "../support/installation.ts";
+import { connectTo, createInstallation, type Installation } from "../support/installation.ts";
 import { messagesIn } from "../support/queue-depth.ts";
 import { compareLedger, identityOf } from "../support/read-ledger.ts";
 import { type ServiceProcess, startService } from "../support/service-process.ts";
@@ -28,17 +27,7 @@ let publisher: ConnectedPublisher;
 beforeAll(async () => {
   Object.assign(process.env, localAwsEnvironment);
   installation = await createInstallation();
-  const { environment, namespace, redisKeyPrefix } = installation;
-  publisher = await connectPublisher(
-    {
-      pulsarUrl: environment.PULSAR_URL!,
-      pulsarNamespace: namespace,
-      sqsQueueUrl: environment.SQS_QUEUE_URL!,
-      redisUrl: environment.REDIS_URL!,
-      redisKeyPrefix,
-    },
-    createLog("test", "fatal"),
-  );
+  publisher = await connectTo(installation);
 }, 60_000);
 
 afterAll(async () => {

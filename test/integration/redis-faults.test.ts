@@ -5,9 +5,8 @@ import { Redis } from "ioredis";
 import { afterAll, beforeAll, describe, expect, inject, test } from "vitest";
 import { installRedis, type RedisServer, startRedis, withRedis } from "../../deploy/local/redis.ts";
 import { localAwsEnvironment } from "../../localstack/create-queues.ts";
-import { type ConnectedPublisher, connectPublisher } from "../../shared/publish/connect-publisher.ts";
-import { createLog } from "../../shared/runtime/log.ts";
-import { createInstallation, type Installation } from "../support/installation.ts";
+import type { ConnectedPublisher } from "../../shared/publish/connect-publisher.ts";
+import { connectTo, createInstallation, type Installation } from "../support/installation.ts";
 import { expectProfiles, pulsarBacklog } from "../support/outcome.ts";
 import { messagesIn } from "../support/queue-depth.ts";
 import { type SentinelRedis, startSentinelRedis } from "../support/redis-sentinel.ts";
@@ -38,7 +37,6 @@ type Subject = {
 };
 
 const directory = mkdtempSync(join(tmpdir(), "keyline-redis-faults-"));
-const log = createLog("test", "fatal");
 const cleanUps: (() => unknown)[] = [];
 
 beforeAll(() => {
@@ -64,19 +62,12 @@ async function startSubject(name: string, redisUrl: string): Promise<Subject> {
     service.kill("SIGKILL");
     await service.exited;
   });
-  const publisher: ConnectedPublisher = await connectPublisher(
-    {
-      pulsarUrl: environment.PULSAR_URL!,
-      pulsarNamespace: installation.namespace,
-      pulsarSendTimeoutMs: 5_000,
-      publishDeadlineMs: 10_000,
-      canaryTimeoutMs: 5_000,
-      sqsQueueUrl: environment.SQS_QUEUE_URL!,
-      redisUrl,
-      redisKeyPrefix: installation.redisKeyPrefix,
-    },
-    log,
-  );
+  const publisher: ConnectedPublisher = await connectTo(installation, {
+    redisUrl,
+    pulsarSendTimeoutMs: 5_000,
+    publishDeadlineMs: 10_000,
+    canaryTimeoutMs: 5_000,
+  });
   cleanUps.push(() => publisher.close());
   const traffic = startSteadyTraffic(publisher, {
     seed: SEED,

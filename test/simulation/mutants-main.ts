@@ -1,16 +1,13 @@
 /** `npm run sim:mutants`: plants each bug in turn and runs the simulation until it sees it. */
 import { execFile } from "node:child_process";
 import { fileURLToPath } from "node:url";
-import { Command, InvalidArgumentError } from "commander";
+import { Command } from "commander";
+import { numberArgument } from "../support/number-argument.ts";
 import { mutants } from "./mutants.ts";
 
-const count = (text: string) => {
-  if (!/^[1-9]\d{0,5}$/.test(text)) throw new InvalidArgumentError(`${text} is not a whole number from 1 on`);
-  return Number(text);
-};
 const { seeds, only } = new Command("npm run sim:mutants --")
   .description("Plants realistic bugs, one at a time, and checks that the simulation sees each.")
-  .option("--seeds <n>", "seeds after which a bug has not been seen", count, 300)
+  .option("--seeds <n>", "seeds after which a bug has not been seen", numberArgument(1, 999_999), 300)
   .option("--only <text>", "only bugs whose name contains this", "")
   .parse()
   .opts<{ seeds: number; only: string }>();

@@ -2,6 +2,8 @@ import { randomBytes } from "node:crypto";
 import { inject } from "vitest";
 import { createQueue, localAwsEnvironment, localSqsClient } from "../../localstack/create-queues.ts";
 import { setUpTopics } from "../../shared/adapters/pulsar-admin/set-up.ts";
+import { type ConnectedPublisher, connectPublisher } from "../../shared/publish/connect-publisher.ts";
+import { createLog } from "../../shared/runtime/log.ts";
 import { healthNamespaceOf } from "../../shared/runtime/topics.ts";
 
 /** One installation of Keyline on the test run's servers: a namespace, queues and a key prefix of its own. */
@@ -38,4 +40,22 @@ export async function createInstallation(): Promise<Installation> {
       REDIS_KEY_PREFIX: redisKeyPrefix,
     },
   };
+}
+
+/** A publisher of the installation; silent, and with the defaults but for `settings`. */
+export function connectTo(
+  { environment, namespace, redisKeyPrefix }: Installation,
+  settings: Parameters<typeof connectPublisher>[0] = {},
+): Promise<ConnectedPublisher> {
+  return connectPublisher(
+    {
+      pulsarUrl: environment.PULSAR_URL!,
+      pulsarNamespace: namespace,
+      sqsQueueUrl: environment.SQS_QUEUE_URL!,
+      redisUrl: environment.REDIS_URL!,
+      redisKeyPrefix,
+      ...settings,
+    },
+    createLog("test", "fatal"),
+  );
 }

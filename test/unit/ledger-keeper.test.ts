@@ -8,24 +8,10 @@ import { createUpdateMetrics } from "../../services/audience-update/update-metri
 import { createMemoryProfileStore } from "../../shared/adapters/memory/memory-profile-store.ts";
 import { stampAt } from "../../shared/domain/stamp.ts";
 import type { Delivery, FallbackConsumer, OutgoingMessage, Path } from "../../shared/ports/update-queue.ts";
+import { smallFlowLimits } from "../support/flow-limits.ts";
 import { until } from "../support/until.ts";
 
 const NOW_MS = Date.UTC(2026, 10, 21);
-const limits = {
-  maxUpdateBytes: 10_000,
-  maxClockSkewMs: 1_000,
-  maxProfileLength: 10_000,
-  horizonMs: 30 * 86_400_000,
-  maxSources: 128,
-  maxIds: 32,
-  idMemoryMs: 86_400_000,
-  maxInFlightMessages: 1_000,
-  maxInFlightBytes: 1_000_000,
-  maxUpdatesPerTurn: 10,
-  maxUsersPerRound: 10,
-  maxRounds: 2,
-  maxCacheBytes: 100_000,
-};
 const ops = [{ kind: "increment", body: { points: 1 } }];
 const envelope = (seq: number) =>
   JSON.stringify({
@@ -77,7 +63,7 @@ function start(
       onKept: () => metrics.ledger("kept"),
       onError() {},
     }),
-    limits,
+    limits: { ...smallFlowLimits, maxInFlightMessages: 1_000, maxInFlightBytes: 1_000_000 },
     metrics,
     now: () => NOW_MS,
     onStoreFailure() {},

@@ -9,24 +9,10 @@ import { stampAt } from "../../shared/domain/stamp.ts";
 import type { DeadLetter } from "../../shared/ports/dead-letter.ts";
 import type { ProfileStore } from "../../shared/ports/profile-store.ts";
 import type { Consumer, Delivery } from "../../shared/ports/update-queue.ts";
+import { smallFlowLimits } from "../support/flow-limits.ts";
 import { until } from "../support/until.ts";
 
 const NOW_MS = Date.UTC(2026, 10, 21);
-const limits = {
-  maxUpdateBytes: 10_000,
-  maxClockSkewMs: 1_000,
-  maxProfileLength: 10_000,
-  horizonMs: 30 * 86_400_000,
-  maxSources: 128,
-  maxIds: 32,
-  idMemoryMs: 86_400_000,
-  maxInFlightMessages: 100,
-  maxInFlightBytes: 100_000,
-  maxUpdatesPerTurn: 10,
-  maxUsersPerRound: 10,
-  maxRounds: 2,
-  maxCacheBytes: 100_000,
-};
 const ops = [{ kind: "increment", body: { points: 1 } }];
 
 /** A flow over these messages; what it acknowledged and parked, in order, and the letters. */
@@ -81,7 +67,7 @@ function start(
       onError() {},
     }),
     keeper: { keep: async () => true, close() {} },
-    limits,
+    limits: smallFlowLimits,
     metrics,
     now: () => NOW_MS,
     onStoreFailure() {},
@@ -208,7 +194,7 @@ test("a user whose saves fail holds up nobody else, whatever the key", async () 
       );
     },
   };
-  const own = Array.from({ length: 2 * limits.maxUpdatesPerTurn }, (_, index) => ({
+  const own = Array.from({ length: 2 * smallFlowLimits.maxUpdatesPerTurn }, (_, index) => ({
     key: "shop:broken",
     payload: { ...envelope(index + 1), userId: "broken" },
   }));
