@@ -33,6 +33,11 @@ export default defineConfig({
         // All cores are its own.
         test: { name: "simulation", include: ["test/simulation/**/*.test.ts"], sequence: { groupOrder: 2 } },
       },
+      {
+        extends: true,
+        // So are its servers.
+        test: { name: "chaos", include: ["test/chaos/**/*.test.ts"], sequence: { groupOrder: 3 } },
+      },
     ],
   },
 });

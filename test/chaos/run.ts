@@ -32,7 +32,7 @@ export type ChaosOptions = {
 };
 
 const SIZE = { publishers: 3, consumers: 3 };
-const LOAD = { users: 1_000, perSecondEach: 80 };
+const LOAD = { users: 600, perSecondEach: 50 };
 const PATIENCE = { patienceMs: 180_000, everyMs: 250 };
 const AUDIT_LINES = 1_000;
 
