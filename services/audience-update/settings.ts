@@ -103,7 +103,9 @@ export const consumerSettings = {
     unit: "s",
     min: 5,
     max: 43_200,
-    meaning: "how long a received message is hidden; extended while it is in hand",
+    longerThan: { SQS_SEND_TIMEOUT_MS: 2, SQS_LONG_POLL_SECONDS: 1 },
+    meaning:
+      "how long a received message is hidden; extended at half of it while it is in hand, and so longer than twice `SQS_SEND_TIMEOUT_MS`, and than `SQS_LONG_POLL_SECONDS`",
   }),
   ledgerCompletionsPerSecond: integer({
     env: "LEDGER_COMPLETIONS_PER_SECOND",
@@ -164,7 +166,9 @@ export const consumerSettings = {
     default: "1000000",
     unit: "characters",
     min: 1_000,
-    meaning: "longest encoded profile; an update that would pass it is parked",
+    longerThan: { MAX_UPDATE_BYTES: 1 },
+    meaning:
+      "longest encoded profile; an update that would pass it is parked; longer than `MAX_UPDATE_BYTES`, else a new user's first could be",
   }),
   maxClockSkewMs: integer({
     env: "MAX_CLOCK_SKEW_MS",
@@ -177,10 +181,11 @@ export const consumerSettings = {
     env: "HORIZON_DAYS",
     default: "30",
     unit: "days",
-    min: 1,
+    // SQS keeps a message for 14 days at most, and there are two queues in a row.
+    min: 29,
     max: 3_650,
     meaning:
-      "longest time from an update's stamp to its last delivery; what is older is parked, not guessed at; longer than the two SQS queues together may hold a message",
+      "longest time from an update's stamp to its last delivery; what is older is parked, not guessed at; at least 29, longer than the two SQS queues together can hold a message",
   }),
   idMemoryHours: integer({
     env: "ID_MEMORY_HOURS",

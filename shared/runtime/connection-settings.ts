@@ -47,7 +47,7 @@ export const connectionSettings = {
     min: 50,
     max: 60_000,
     meaning:
-      "a send to SQS without an answer by then has failed; so have a delete and an extension of what was received, so keep `SQS_VISIBILITY_TIMEOUT_SECONDS` longer",
+      "a send to SQS without an answer by then has failed; so have a delete and an extension of what was received",
   }),
   redisUrl: url({
     env: "REDIS_URL",
@@ -94,6 +94,8 @@ export const breakerSettings = {
     default: "3",
     unit: "calls",
     min: 1,
+    // What a process with little traffic sends in a window may never be more.
+    max: 100,
     meaning: "and when there were at least this many",
   }),
   breakerMinOpenMs: integer({
@@ -188,6 +190,8 @@ export const publisherSettings = {
     default: "200000",
     unit: "users",
     min: 2,
+    // About 2 GB; a Map of V8 takes 16 million at most.
+    max: 10_000_000,
     meaning: "users whose numbers a publisher remembers",
   }),
   tailMs: integer({
@@ -235,7 +239,7 @@ export const sharedSettings = {
     env: "SHUTDOWN_TIMEOUT_MS",
     default: "10000",
     unit: "ms",
-    min: 0,
+    min: 1_000,
     max: 600_000,
     meaning: "after SIGTERM, what is in hand is finished for at most this time",
   }),

@@ -16,7 +16,10 @@ export type Setting<T> = {
   meaning: string;
   /** Never quoted whole. */
   secret: boolean;
-  /** Other settings, by their `env`: where these are declared too, its number must be greater than so many times theirs. */
+  /**
+   * Other settings, by their `env`: where these are declared too, its number must be greater than so many times
+   * theirs. Times are compared as such, whatever their units.
+   */
   longerThan: Readonly<Record<string, number>>;
 };
 
@@ -86,8 +89,10 @@ export function url(declared: Declared & { schemes: readonly string[] }): Settin
   });
 }
 
-/** The value of a setting, and its text as it may be printed. */
-type Read = { value: unknown; text: string };
+/** The number of a setting, times in milliseconds, and its text as it may be printed. */
+type Read = { amount: number; text: string };
+
+const MS_OF_UNIT: Readonly<Record<string, number>> = { ms: 1, s: 1_000, hours: 3_600_000, days: 86_400_000 };
 
 /**
  * Reads all settings from an environment. Throws one KeylineError `bad_settings` that names every setting
@@ -107,7 +112,8 @@ export function readSettings<S extends Settings>(settings: S, env: NodeJS.Proces
     const parsed = setting.parse(text);
     if ("value" in parsed) {
       values[name] = parsed.value;
-      read.set(setting.env, { value: parsed.value, text: shown(setting, text) });
+      const amount = Number(parsed.value) * (MS_OF_UNIT[setting.unit] ?? 1);
+      read.set(setting.env, { amount, text: shown(setting, text) });
     } else problems.push(`${setting.env}=${shown(setting, text)} ${parsed.problem}`);
   }
   for (const setting of Object.values(settings)) problems.push(...contradictions(setting, read));
@@ -134,7 +140,7 @@ function contradictions({ env, longerThan }: Setting<unknown>, read: ReadonlyMap
   const own = read.get(env);
   return Object.entries(longerThan).flatMap(([otherEnv, times]) => {
     const other = read.get(otherEnv);
-    if (!own || !other || Number(own.value) > times * Number(other.value)) return [];
+    if (!own || !other || own.amount > times * other.amount) return [];
     return [
       `${env}=${own.text} is not longer than ${times === 1 ? "" : `${times} times `}${otherEnv}=${other.text}`,
     ];

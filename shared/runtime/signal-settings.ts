@@ -16,7 +16,8 @@ export const signalSettings = {
     default: "3",
     unit: "readings",
     min: 1,
-    max: 1_000,
+    // With more, a subscription that is stalled is a matter of minutes before anything moves.
+    max: 20,
     meaning: "a health signal that is bad so many times in a row opens the breaker",
   }),
   sendLatencyWindowMs: integer({

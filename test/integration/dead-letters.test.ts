@@ -14,7 +14,7 @@ import { type ServiceProcess, startService } from "../support/service-process.ts
 import { until } from "../support/until.ts";
 
 /** What `small` refuses and `large` takes. */
-const small = { MAX_PROFILE_LENGTH: "5000", MAX_UPDATE_BYTES: "20000" };
+const small = { MAX_PROFILE_LENGTH: "21000", MAX_UPDATE_BYTES: "20000" };
 const large = { MAX_PROFILE_LENGTH: "500000", MAX_UPDATE_BYTES: "200000" };
 const directory = mkdtempSync(join(tmpdir(), "keyline-dead-letters-"));
 let installation: Installation;
@@ -81,7 +81,7 @@ const minimal = (userId: string, body: object) => {
 };
 
 test("poison of every kind is parked while the others flow", async () => {
-  await publisher.user("shop", "grown").set({ plan: "pro" });
+  await publisher.user("shop", "grown").set({ plan: "pro", before: "x".repeat(15_000) });
   const sends = [
     send("p1", "not json"),
     send("p2", { ...minimal("p2", {}), ops: [{ kind: "boom" }] }),

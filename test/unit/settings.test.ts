@@ -102,6 +102,32 @@ describe("settings that contradict each other are refused, quoting both", () => 
     },
   );
 
+  test.each(Object.entries({ audienceUpdateSettings, embeddedSettings }))(
+    "a message that SQS shows again before its extension is answered, of %s",
+    (_, declared) => {
+      const env = { ...given, SQS_VISIBILITY_TIMEOUT_SECONDS: "5" };
+      const read = (SQS_SEND_TIMEOUT_MS: string, SQS_LONG_POLL_SECONDS: string) => () =>
+        readSettings(declared, { ...env, SQS_SEND_TIMEOUT_MS, SQS_LONG_POLL_SECONDS });
+      const problem = 'SQS_VISIBILITY_TIMEOUT_SECONDS="5" is not longer than';
+      expect(read("2500", "5")).toThrow(
+        refusal(`${problem} 2 times SQS_SEND_TIMEOUT_MS="2500"`, `${problem} SQS_LONG_POLL_SECONDS="5"`),
+      );
+      expect(read("2499", "4")).not.toThrow();
+    },
+  );
+
+  test.each(Object.entries({ audienceUpdateSettings, embeddedSettings }))(
+    "a profile that has no room for an update, of %s",
+    (_, declared) => {
+      const read = (MAX_PROFILE_LENGTH: string) => () =>
+        readSettings(declared, { ...given, MAX_PROFILE_LENGTH, MAX_UPDATE_BYTES: "20000" });
+      expect(read("20000")).toThrow(
+        refusal('MAX_PROFILE_LENGTH="20000" is not longer than MAX_UPDATE_BYTES="20000"'),
+      );
+      expect(read("20001")).not.toThrow();
+    },
+  );
+
   test("before a publisher connects", async () => {
     const connecting = connectPublisher({
       pulsarUrl: "ws://h",
@@ -120,6 +146,19 @@ describe("settings that contradict each other are refused, quoting both", () => 
       ),
     );
   });
+});
+
+test.each([
+  ["HORIZON_DAYS", "28", "29"],
+  ["BREAKER_MIN_CALLS", "101", "100"],
+  ["SIGNAL_BAD_READINGS", "21", "20"],
+  ["SHUTDOWN_TIMEOUT_MS", "0", "1000"],
+  ["MAX_NUMBERED_USERS", "10000001", "10000000"],
+])("%s=%s does harm and is refused, %s is taken", (env, harmful, good) => {
+  const setting = Object.values(embeddedSettings).find((declared) => declared.env === env)!;
+  const read = (text: string) => () => readSettings({ setting }, { [env]: text });
+  expect(read(harmful)).toThrow(`${env}="${harmful}" is not from `);
+  expect(read(good)).not.toThrow();
 });
 
 test("the README's tables are those of the code", () => {
