@@ -4,17 +4,16 @@
  */
 import { setFlagsFromString } from "node:v8";
 import {
-  openFallbackQueue,
+  openExistingQueues,
   openPrimaryQueue,
   openStores,
   openSubscriptionReader,
   setUpPulsar,
 } from "../../shared/adapters/open.ts";
-import type { SqsQueue } from "../../shared/adapters/sqs/sqs.ts";
 import { KeylineError } from "../../shared/runtime/errors.ts";
 import { createLifecycle, shutdownSignal } from "../../shared/runtime/lifecycle.ts";
-import { createLog, type Log } from "../../shared/runtime/log.ts";
-import { readSettings, settingsHelp, type Values } from "../../shared/runtime/settings.ts";
+import { createLog } from "../../shared/runtime/log.ts";
+import { readSettings, settingsHelp } from "../../shared/runtime/settings.ts";
 import { startAudienceUpdate } from "./audience-update.ts";
 import { MAX_COMPLETIONS_UNDER_WAY } from "./ledger-completion.ts";
 import { audienceUpdateSettings, ledgerQueueUrl } from "./settings.ts";
@@ -48,9 +47,10 @@ async function run(): Promise<void> {
   const log = createLog("audience-update", settings.logLevel);
   const lifecycle = createLifecycle(log);
   const primary = lifecycle.own("primary queue", await openPrimaryQueue(settings, log));
-  const fallback = lifecycle.own("fallback queue", await openFallbackQueue(settings, settings, log));
-  await fallback.checkExists();
-  const ledgerQueue = lifecycle.own("ledger queue", await openLedgerQueue(settings, log));
+  // Without the ledger queue nothing that comes over SQS could be acknowledged.
+  const ledger = { sqsQueueUrl: ledgerQueueUrl(settings), maxInFlightMessages: MAX_COMPLETIONS_UNDER_WAY };
+  const queues = { fallback: settings, ledgerQueue: { ...settings, ...ledger } };
+  const { fallback, ledgerQueue } = await openExistingQueues(queues, lifecycle, log);
   const { store, routeStore, connection } = openStores(settings);
   lifecycle.own("Redis", connection);
   log.info(
@@ -85,13 +85,4 @@ async function run(): Promise<void> {
   log.info("stopped");
   // A look-up of a name or a poll that is under way would keep the process past the grace period of its host.
   process.exit();
-}
-
-/** Refused at start where it is missing: nothing that comes over SQS could be acknowledged. */
-async function openLedgerQueue(settings: Values<typeof audienceUpdateSettings>, log: Log): Promise<SqsQueue> {
-  const connection = { ...settings, sqsQueueUrl: ledgerQueueUrl(settings) };
-  const consuming = { ...settings, maxInFlightMessages: MAX_COMPLETIONS_UNDER_WAY };
-  const queue = await openFallbackQueue(connection, consuming, log);
-  await queue.checkExists();
-  return queue;
 }

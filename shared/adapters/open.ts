@@ -6,6 +6,7 @@ import type { RouteStore } from "../ports/route-store.ts";
 import type { ReadSubscription } from "../ports/subscription-stats.ts";
 import type { connectionSettings } from "../runtime/connection-settings.ts";
 import { KeylineError, toError } from "../runtime/errors.ts";
+import type { Lifecycle } from "../runtime/lifecycle.ts";
 import { errorFields, type Log, logRepeated } from "../runtime/log.ts";
 import type { Values } from "../runtime/settings.ts";
 import { healthNamespaceOf, topicsOf } from "../runtime/topics.ts";
@@ -42,19 +43,22 @@ export async function openPulsar(
   return /^wss?:/.test(pulsarUrl) ? createPulsarWebSocket(config) : createPulsarNative(config);
 }
 
+type SqsConnection = Pick<Connection, "sqsQueueUrl" | "sqsSendTimeoutMs">;
+type SqsConsuming = {
+  sqsPollers: number;
+  sqsLongPollSeconds: number;
+  sqsVisibilityTimeoutSeconds: number;
+  maxInFlightMessages: number;
+};
+
 /**
  * SQS, by the AWS SDK's own region and credentials. Without credentials it opens all the same, because they may
  * come late and Pulsar needs none, and says so in the log.
  * @throws KeylineError `no_aws_region`
  */
 export async function openFallbackQueue(
-  settings: Pick<Connection, "sqsQueueUrl" | "sqsSendTimeoutMs">,
-  consuming: {
-    sqsPollers: number;
-    sqsLongPollSeconds: number;
-    sqsVisibilityTimeoutSeconds: number;
-    maxInFlightMessages: number;
-  },
+  settings: SqsConnection,
+  consuming: SqsConsuming,
   log: Log,
 ): Promise<SqsQueue> {
   const queue = createSqs({
@@ -73,6 +77,30 @@ export async function openFallbackQueue(
     log.error({ code: thrown.code }, `${thrown.message}; until then there is no fallback`);
   });
   return queue;
+}
+
+/**
+ * Two queues as `openFallbackQueue`, both at once: where SQS does not answer, the look at whether a queue is there
+ * takes `SQS_SEND_TIMEOUT_MS`. What was opened is the lifecycle's, also when the other one is refused.
+ * @throws KeylineError `no_aws_region`, and `sqs_queue_missing` where SQS says so
+ */
+export async function openExistingQueues(
+  queues: Record<"fallback" | "ledgerQueue", SqsConnection & SqsConsuming>,
+  lifecycle: Lifecycle,
+  log: Log,
+): Promise<{ fallback: SqsQueue; ledgerQueue: SqsQueue }> {
+  async function open(name: string, settings: SqsConnection & SqsConsuming): Promise<SqsQueue> {
+    const queue = lifecycle.own(name, await openFallbackQueue(settings, settings, log));
+    await queue.checkExists();
+    return queue;
+  }
+  const opening = [
+    open("fallback queue", queues.fallback),
+    open("ledger queue", queues.ledgerQueue),
+  ] as const;
+  await Promise.allSettled(opening);
+  const [fallback, ledgerQueue] = await Promise.all(opening);
+  return { fallback, ledgerQueue };
 }
 
 const MAX_PENDING_SENDS = 20_000;
