@@ -51,6 +51,8 @@ const INPUT_NAMES = new Set(["tenant", "userId", "ops", "id", "at", "priority", 
 
 /** What types forbid and JavaScript lets pass: a misspelt `id` must not cost its caller the idempotency. */
 function refuseInput(input: UpdateInput): Refusal | undefined {
+  if (typeof input !== "object" || input === null || Array.isArray(input))
+    return refuse("invalid_update", "", input, "must be an object with tenant, userId and ops");
   const { at } = input;
   if (at !== undefined && typeof at !== "number" && !(at instanceof Date))
     return refuse("invalid_update", "at", at, "must be a Date or milliseconds since the epoch");

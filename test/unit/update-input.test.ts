@@ -28,6 +28,19 @@ test.each<[string, object, string]>([
 });
 
 test.each([
+  [null, "null"],
+  [undefined, "undefined"],
+  ["shop:42", '"shop:42"'],
+  [42, "42"],
+  [[valid], JSON.stringify([valid])],
+  [() => valid, "() => valid"],
+])("%o instead of an update is refused, quoted", (input, value) => {
+  const refused = expect(() => envelopeOf(input as unknown as UpdateInput, 7));
+  refused.toThrow(expect.objectContaining({ name: "KeylineError", code: "invalid_update", path: "", value }));
+  refused.toThrow(`update: must be an object with tenant, userId and ops, not ${value}`);
+});
+
+test.each([
   [64, true],
   [65, false],
 ])("an update of %i levels is taken by publisher and consumer alike: %s", (levels, taken) => {
