@@ -2,6 +2,8 @@
 /**
  * `keyline`: what an operator does by hand. Exits with 0 when all went well, 1 when not, 2 for wrong use.
  */
+import { readFileSync } from "node:fs";
+import { findPackageJSON } from "node:module";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Command, CommanderError } from "commander";
 import { openPulsar } from "../../shared/adapters/open.ts";
@@ -45,15 +47,24 @@ const dlq = dlqCommand({
 });
 try {
   const keyline = new Command("keyline").description("Keyline, by hand.").exitOverride();
-  keyline.addCommand(withExitOverride(dlq)).addHelpText(
-    "afterAll",
-    `
+  keyline
+    .version(ownVersion())
+    .addCommand(withExitOverride(dlq))
+    .addHelpText(
+      "afterAll",
+      `
 Settings, from the environment:
 ${settingsHelp(cliSettings)}`,
-  );
+    );
   await keyline.parseAsync();
 } catch (error) {
   process.exitCode = exitCodeOf(error);
+}
+
+/** From the package.json above, which is another step away once this is compiled. */
+function ownVersion(): string {
+  const file = findPackageJSON("..", import.meta.url)!;
+  return (JSON.parse(readFileSync(file, "utf8")) as { version: string }).version;
 }
 
 /** Only commands made by `command()` take it from the one above. */

@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import { afterEach, describe, expect, test } from "vitest";
 import {
   dropLetters,
@@ -16,6 +17,7 @@ import type { PrimaryQueue } from "../../shared/ports/primary-queue.ts";
 import type { Delivery } from "../../shared/ports/update-queue.ts";
 import { KeylineError } from "../../shared/runtime/errors.ts";
 import { topicsOf } from "../../shared/runtime/topics.ts";
+import { runKeyline } from "../support/keyline-process.ts";
 
 const { deadLetter } = topicsOf("public/keyline");
 const NOW_MS = Date.UTC(2026, 10, 21, 20);
@@ -122,6 +124,18 @@ describe("list", () => {
       const { ok, said } = await run(open, list(selection, limit));
       expect([ok, idsOf(said)]).toEqual([true, ids]);
     }
+  });
+
+  test.each<[string, readonly (typeof parked)[number][], boolean, string[]]>([
+    ["where nothing is parked", [], false, ["no dead letters"]],
+    ["where a filter lets none pass", parked, false, ["none of the 4 dead letters fits"]],
+    ["not to a program", [], true, []],
+  ])("says that there is none, beside the lines: %s", async (_, letters, json, said) => {
+    const { open } = await start(letters);
+    const listing = await run(open, (box, output) =>
+      listLetters(box, { reason: "apply_failed" }, { json, limit: undefined }, output),
+    );
+    expect(listing).toEqual({ ok: true, said: [], complaints: said });
   });
 
   test("prints one line each, however the letter tries to break out of it", async () => {
@@ -249,6 +263,27 @@ describe("replay", () => {
     expect((await run(open, list())).said).toHaveLength(1);
   });
 
+  test.each([
+    [
+      "another command has them",
+      async () => ({ messages: [1], consumers: ["someone"] }),
+      "dead_letters_busy",
+    ],
+    [
+      "there is no such topic",
+      () => Promise.reject(new KeylineError("pulsar_admin_refused", "404")),
+      "pulsar_admin_refused",
+    ],
+  ])("where %s, waiting is over long before its patience", async (_, backlog, code) => {
+    const { queue } = await start([]);
+    const consumer: PrimaryQueue["consumer"] = (options) => {
+      return { ...queue.consumer(options), connected: () => false };
+    };
+    const options = { queue: { ...queue, consumer }, topic: deadLetter, subscription: "s" };
+    const opening = openLetterBox({ ...options, backlog, problem: () => "HTTP 409", patienceMs: 600_000 });
+    await expect(opening).rejects.toMatchObject({ code });
+  });
+
   test("letters that do not come are an error and not a wait for ever", async () => {
     const { open, replayed, updatesProducer } = await start([{ key: "a" }], 1);
     await expect(run(open, replay({}, updatesProducer))).rejects.toMatchObject({
@@ -323,4 +358,9 @@ describe("what is asked for", () => {
     expect(adminUrlOf({ PULSAR_URL: "ws://h", PULSAR_ADMIN_URL: "http://a" })).toBe("http://a");
     expect(() => adminUrlOf({ PULSAR_URL: "pulsar://h:6650" })).toThrow("PULSAR_ADMIN_URL is required");
   });
+});
+
+test("keyline says its version", async () => {
+  const { version } = JSON.parse(readFileSync("package.json", "utf8")) as { version: string };
+  expect(await runKeyline({}, "--version")).toEqual({ code: 0, out: [version], err: "" });
 });

@@ -17,18 +17,22 @@ export async function listLetters(
   box: LetterBox,
   selection: Selection,
   options: { json: boolean; limit: number | undefined },
-  { out }: Output,
+  { out, complain }: Output,
 ): Promise<boolean> {
   const { limit } = options;
   const line = options.json ? letterJson : letterLine;
   const newest: string[] = [];
+  let listed = 0;
   for await (const stored of box.letters()) {
     if (!selects(selection, stored)) continue;
+    listed += 1;
     if (limit === undefined) out(line(stored));
     else newest.push(line(stored));
     if (newest.length > (limit ?? 0)) newest.shift();
   }
   newest.forEach(out);
+  if (listed === 0 && !options.json)
+    complain(box.count === 0 ? "no dead letters" : `none of the ${box.count} dead letters fits`);
   return true;
 }
 
