@@ -1,6 +1,6 @@
 /**
- * Installs the dependencies when they are missing or package-lock.json asks for others; for `prestart` and
- * `pretest`. Needs nothing but Node >= 18.
+ * Installs the dependencies when they are missing or package-lock.json asks for others; before each script of
+ * package.json. Needs nothing but Node >= 18.
  */
 import { spawnSync } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
@@ -43,7 +43,8 @@ function npm(...npmArguments) {
 
 const why = whyInstall();
 if (why !== undefined) {
-  console.log(`Installing the dependencies (${why})`);
+  // Standard output is the script's.
+  console.error(`Installing the dependencies (${why})`);
   npm("ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error");
   // The one install script that is wanted: it puts Node 24 in its place. Older versions of npm run them all.
   npm("rebuild", "node", "--loglevel=error");
