@@ -60,13 +60,17 @@ function start(options: {
     now: Date.now,
   });
   closing.push(breaker.close);
-  const world = { route: options.route ?? ("pulsar" as Path), connected: true };
+  /** Each look whether it may complete asks for the route. */
+  const world = { route: options.route ?? ("pulsar" as Path), connected: true, looks: 0 };
   const counts = { completed: 0, failed: 0 };
   const completion = startLedgerCompletion({
     queue: { consumer },
     producer: { send: options.send, connected: () => world.connected, async close() {} },
     breaker,
-    route: () => ({ path: world.route, by: "fleet", why: "" }),
+    route() {
+      world.looks += 1;
+      return { path: world.route, by: "fleet", why: "" };
+    },
     routeHeard: options.routeHeard ?? Promise.resolve(),
     perSecond: options.perSecond ?? 100_000,
     restMs: () => 1,
@@ -78,7 +82,12 @@ function start(options: {
     },
   });
   closing.push(completion.close);
-  return { queue, breaker, world, counts, completion };
+  /** The first of them may have been under way before. */
+  async function untilItHasLooked(): Promise<void> {
+    const before = world.looks;
+    await until("it has looked twice", () => world.looks >= before + 2, { everyMs: 10 });
+  }
+  return { queue, breaker, world, counts, completion, untilItHasLooked };
 }
 
 const payloads = Array.from({ length: 1_000 }, (_, index) => `update ${index}`);
@@ -122,12 +131,12 @@ test("deletes a message only after Pulsar's answer", async () => {
 });
 
 test("asks for nothing while the route is sqs or the producer is not connected", async () => {
-  const { queue, world } = start({ payloads: ["one"], route: "sqs", async send() {} });
-  world.connected = false;
-  await new Promise((resume) => setTimeout(resume, 600));
+  const { queue, world, untilItHasLooked } = start({ payloads: ["one"], route: "sqs", async send() {} });
+  await untilItHasLooked();
   expect([queue.consumers, queue.waiting]).toEqual([0, ["one"]]);
+  world.connected = false;
   world.route = "pulsar";
-  await new Promise((resume) => setTimeout(resume, 600));
+  await untilItHasLooked();
   expect([queue.consumers, queue.waiting]).toEqual([0, ["one"]]);
   world.connected = true;
   await until("it is completed", () => queue.deleted.length === 1);
@@ -135,20 +144,21 @@ test("asks for nothing while the route is sqs or the producer is not connected",
 
 test("asks for nothing before the fleet has been asked for its route", async () => {
   const asked = Promise.withResolvers<void>();
-  const { queue } = start({ payloads: ["one"], routeHeard: asked.promise, async send() {} });
-  await new Promise((resume) => setTimeout(resume, 600));
+  const { queue, world } = start({ payloads: ["one"], routeHeard: asked.promise, async send() {} });
+  await new Promise(setImmediate);
+  expect(world.looks).toBe(0);
   expect([queue.consumers, queue.waiting]).toEqual([0, ["one"]]);
   asked.resolve();
   await until("it is completed", () => queue.deleted.length === 1);
 });
 
 test("leaves the queue when the route becomes sqs, and comes back", async () => {
-  const { queue, world } = start({ payloads: ["one"], async send() {} });
+  const { queue, world, untilItHasLooked } = start({ payloads: ["one"], async send() {} });
   await until("it is completed", () => queue.deleted.length === 1);
   world.route = "sqs";
   await until("it has left", () => queue.consumers === 0);
   queue.waiting.push("two");
-  await new Promise((resume) => setTimeout(resume, 600));
+  await untilItHasLooked();
   expect(queue.waiting).toEqual(["two"]);
   world.route = "pulsar";
   await until("the other is completed too", () => queue.deleted.length === 2);
@@ -183,14 +193,14 @@ test("gives back what Pulsar does not take, and completes it later", async () =>
 });
 
 test("its failures open the breaker, and then it asks for nothing more", async () => {
-  const { queue, breaker, counts } = start({
+  const { queue, breaker, counts, untilItHasLooked } = start({
     payloads,
     send: () => Promise.reject(new Error("timed out")),
   });
   await until("the breaker is open", () => breaker.state().state === "open");
   await until("it has left", () => queue.consumers === 0);
   const { failed } = counts;
-  await new Promise((resume) => setTimeout(resume, 600));
+  await untilItHasLooked();
   expect([queue.consumers, counts]).toEqual([0, { completed: 0, failed }]);
   expect(queue.waiting).toHaveLength(payloads.length);
   expect(queue.deleted).toEqual([]);
