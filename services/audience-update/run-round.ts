@@ -29,6 +29,8 @@ export type RoundOptions<Item> = {
   settle(items: readonly Item[], fates: readonly Fate[]): void;
   onConflict(): void;
   onFailure(error: Error): void;
+  /** The keys whose record this build can't read; kept up here. */
+  unreadable: Set<string>;
 };
 
 /** An item with its update, and the path that it came on. */
@@ -75,6 +77,7 @@ async function foldAndSave<Item>(
 ): Promise<OpenTurn<Item>[]> {
   const { store, cache } = options;
   const settle = (turn: Turn<Item>, fates: readonly Fate[]) => {
+    options.unreadable.delete(turn.key);
     const items = unsettled.get(turn)!;
     if (fates.length < items.length) unsettled.set(turn, items.slice(fates.length));
     else unsettled.delete(turn);
@@ -135,6 +138,7 @@ function readProfile<Item>(
     return decodeProfile(record.machinery);
   } catch (thrown) {
     options.cache.forget(key);
+    options.unreadable.add(key);
     options.onFailure(toError(thrown));
     return undefined;
   }

@@ -28,7 +28,7 @@ import { createMailboxes } from "./mailboxes.ts";
 import { createProfileCache } from "./profile-cache.ts";
 import { restMs } from "./rest.ts";
 import { type OpenItem, runRound } from "./run-round.ts";
-import type { UpdateMetrics } from "./update-metrics.ts";
+import type { FlowCounts, UpdateMetrics } from "./update-metrics.ts";
 
 export type FlowLimits = DecodeLimits &
   FoldLimits & {
@@ -64,8 +64,7 @@ export type UpdateFlow = {
   start(): void;
   /** Stops asking, finishes what is in hand, for at most `timeoutMs`; true when nothing was left. */
   drain(timeoutMs: number): Promise<boolean>;
-  /** Keys with messages in hand, those that rest after a failure, and messages in flight. */
-  counts(): { users: number; resting: number; messages: number; bytes: number; cachedProfiles: number };
+  counts(): FlowCounts;
   /** Messages from Pulsar: in hand now, and received since the start. */
   fromPulsar(): { inHand: number; received: number };
 };
@@ -79,6 +78,7 @@ export function createUpdateFlow(options: FlowOptions): UpdateFlow {
     createIntake(options.fallback, inFlightLimits, keeper.keep),
   ];
   const toAcknowledge = new Map<Intake, Delivery[]>();
+  const unreadable = new Set<string>();
   const mailboxes = createMailboxes<Item>({
     maxItemsPerTurn: limits.maxUpdatesPerTurn,
     maxUsersPerRound: limits.maxUsersPerRound,
@@ -99,6 +99,7 @@ export function createUpdateFlow(options: FlowOptions): UpdateFlow {
       metrics.storeFailure();
       options.onStoreFailure(error);
     },
+    unreadable,
   };
 
   /** No payload whatever may end the process: it would come again to the next one. */
@@ -174,6 +175,7 @@ export function createUpdateFlow(options: FlowOptions): UpdateFlow {
     fromPulsar: () => ({ inHand: intakes[0]!.inFlight.messages(), received: intakes[0]!.received() }),
     counts: () => ({
       ...mailboxes.counts(),
+      unreadable: unreadable.size,
       messages: intakes.reduce((sum, { inFlight }) => sum + inFlight.messages(), 0),
       bytes: intakes.reduce((sum, { inFlight }) => sum + inFlight.bytes(), 0),
       cachedProfiles: cache.size(),

@@ -15,15 +15,24 @@ export type UpdateMetrics = {
   counted(): Record<Path, number>;
 };
 
+/** What the update flow has in hand. */
+export type FlowCounts = {
+  /** Keys with messages in hand; those of them that rest after a failure, and whose record can't be read. */
+  users: number;
+  resting: number;
+  unreadable: number;
+  /** In flight. */
+  messages: number;
+  bytes: number;
+  cachedProfiles: number;
+};
+
 /** Since this process started. */
 export type LedgerCounts = { kept: number; completed: number; failed: number };
 
 const LAG_BUCKETS_SECONDS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60, 300];
 
-export function createUpdateMetrics(
-  registry: Registry,
-  counts: () => { users: number; resting: number; messages: number; bytes: number; cachedProfiles: number },
-): UpdateMetrics {
+export function createUpdateMetrics(registry: Registry, counts: () => FlowCounts): UpdateMetrics {
   const registers = [registry];
   const updates = new Counter({
     name: "keyline_updates_total",
@@ -54,13 +63,13 @@ export function createUpdateMetrics(
     help: "Saves that the store failed; they are tried again",
     registers,
   });
-  for (const name of ["users", "resting", "messages", "bytes", "cachedProfiles"] as const) {
+  for (const [count, { name, help }] of Object.entries(gauges)) {
     new Gauge({
-      name: `keyline_${name === "cachedProfiles" ? "cached_profiles" : `in_flight_${name}`}`,
-      help: gaugeHelp[name],
+      name,
+      help,
       registers,
       collect() {
-        this.set(counts()[name]);
+        this.set(counts()[count as keyof FlowCounts]);
       },
     });
   }
@@ -115,10 +124,26 @@ export function createUpdateMetrics(
   };
 }
 
-const gaugeHelp = {
-  users: "Keys with messages in hand; a key is a user, but for what others put on the topic",
-  resting: "Keys whose last save failed and is to be tried again",
-  messages: "Messages received and not yet acknowledged",
-  bytes: "Bytes of the messages received and not yet acknowledged",
-  cachedProfiles: "Profiles in the cache",
+const gauges: Record<keyof FlowCounts, { name: string; help: string }> = {
+  users: {
+    name: "keyline_in_flight_users",
+    help: "Keys with messages in hand; a key is a user, but for what others put on the topic",
+  },
+  resting: {
+    name: "keyline_in_flight_resting",
+    help: "Keys whose last save failed and is to be tried again",
+  },
+  unreadable: {
+    name: "keyline_unreadable_profiles",
+    help: "Users who wait, because their record in the store is of another build",
+  },
+  messages: {
+    name: "keyline_in_flight_messages",
+    help: "Messages received and not yet acknowledged",
+  },
+  bytes: {
+    name: "keyline_in_flight_bytes",
+    help: "Bytes of the messages received and not yet acknowledged",
+  },
+  cachedProfiles: { name: "keyline_cached_profiles", help: "Profiles in the cache" },
 };

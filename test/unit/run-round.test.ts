@@ -39,6 +39,7 @@ function createProcess() {
       now: () => NOW_MS,
       open: (_, held) => held.map((item) => ({ ...item, item })),
       settle: (_, settled: readonly Fate[]) => void fates.push(...settled.map(({ outcome }) => outcome)),
+      unreadable: new Set(),
       onConflict: () => {
         conflicts += 1;
       },

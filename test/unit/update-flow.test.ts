@@ -169,6 +169,32 @@ test("a letter says by its stack what folding the update threw", async () => {
   ]);
 });
 
+test("who waits because another build wrote the record is counted, until a record is there that can be read", async () => {
+  const user = { tenant: "shop", userId: "42" };
+  const store = createMemoryProfileStore({ maxProfiles: 10 });
+  const first = start(store, [{ key: "shop:42", payload: envelope(1) }]);
+  await until("a profile is there", () => first.acknowledged.length === 1);
+  const { version, machinery } = (await store.load(user))!;
+  const put = (expectedVersion: string, written: string, text: string) =>
+    store.save([
+      {
+        ...{ user, expectedVersion, version: written, machinery: text },
+        ...{ setAttributes: [], removeAttributes: [] },
+      },
+    ]);
+  await put(version, "2-x", machinery.replace("[2,", "[1,"));
+  const { flow, acknowledged } = start(store, [
+    { key: "shop:42", payload: envelope(2) },
+    { key: "shop:7", payload: { ...envelope(1), userId: "7" } },
+  ]);
+  await until("it is counted", () => flow.counts().unreadable === 1 && flow.counts().resting === 1);
+  expect(acknowledged).toEqual(["shop:7"]);
+  await put("2-x", "3-x", machinery);
+  await until("it is acknowledged", () => acknowledged.length === 2);
+  expect(flow.counts()).toMatchObject({ unreadable: 0 });
+  expect(await pointsOf(store)).toBe(2);
+});
+
 test("one user under both keys that stand for them, in the order of the ledger, loses nothing", async () => {
   const store = createMemoryProfileStore({ maxProfiles: 10 });
   const keys = ["shop:42", "42", ...Array.from({ length: 20 }, () => "shop:42")];
