@@ -1,31 +1,57 @@
-/** Writes the settings tables into the README, between their markers; `--check` only says whether they differ. */
+/**
+ * Writes the settings tables into the documents that have them, between their markers; `--check` only says whether
+ * they differ.
+ */
 import { readFileSync, writeFileSync } from "node:fs";
 import { audienceUpdateSettings } from "../services/audience-update/settings.ts";
 import { cliSettings } from "../services/cli/settings.ts";
 import { publisherSettings } from "../shared/runtime/connection-settings.ts";
-import { settingsTable } from "../shared/runtime/settings.ts";
+import { type Settings, settingsTable } from "../shared/runtime/settings.ts";
 
-const README = new URL("../README.md", import.meta.url);
+export const documentsWithSettings = ["README.md", "docs/settings.md"];
 
-/** The README with its tables made anew. */
-export function withSettingsTables(readme: string): string {
-  const tables = {
-    "audience-update": audienceUpdateSettings,
-    publisher: publisherSettings,
-    keyline: cliSettings,
-  };
-  return Object.entries(tables).reduce((text, [name, settings]) => {
-    const marked = new RegExp(`(<!-- settings ${name} -->\n)[\\s\\S]*?(\n<!-- end -->)`);
-    return text.replace(
-      marked,
-      (_, start: string, end: string) => `${start}${settingsTable(settings)}${end}`,
-    );
-  }, readme);
+/** Beside what is required: what a first installation sets. */
+const SET_FIRST = [
+  "PULSAR_ADMIN_URL",
+  "PULSAR_TOKEN",
+  "PULSAR_SEND_TIMEOUT_MS",
+  "ADMIN_PORT",
+  "READ_TOKEN",
+  "CANARY_TIMEOUT_MS",
+  "PULSAR_PARTITIONS",
+  "LEDGER_COMPLETIONS_PER_SECOND",
+  "MAX_IN_FLIGHT_MESSAGES",
+  "LOG_LEVEL",
+];
+
+const tables: Record<string, Settings> = {
+  "most-used": mostUsed(audienceUpdateSettings),
+  "audience-update": audienceUpdateSettings,
+  publisher: publisherSettings,
+  keyline: cliSettings,
+};
+
+function mostUsed(settings: Settings): Settings {
+  const chosen = Object.entries(settings).filter(
+    ([, { env, default: without }]) => without === undefined || SET_FIRST.includes(env),
+  );
+  return Object.fromEntries(chosen);
+}
+
+/** A document with its tables made anew. */
+export function withSettingsTables(document: string): string {
+  return document.replace(
+    /(<!-- settings (.+) -->\n)[\s\S]*?(<!-- end -->)/g,
+    (_, start: string, name: string, end: string) => `${start}${settingsTable(tables[name]!)}\n${end}`,
+  );
 }
 
 if (import.meta.main) {
-  const before = readFileSync(README, "utf8");
-  const after = withSettingsTables(before);
-  if (process.argv.includes("--check") && before !== after) process.exitCode = 1;
-  else writeFileSync(README, after);
+  for (const document of documentsWithSettings) {
+    const file = new URL(`../${document}`, import.meta.url);
+    const before = readFileSync(file, "utf8");
+    const after = withSettingsTables(before);
+    if (process.argv.includes("--check") && before !== after) process.exitCode = 1;
+    else writeFileSync(file, after);
+  }
 }

@@ -61,8 +61,7 @@ const CONNECT_GRACE_MS = 3_000;
 
 /**
  * Connects a publisher for an upstream service. What is not given comes from the environment, by the names in
- * the README's settings table. Starts also while Pulsar or Redis is away,
- * after a wait of 3 s.
+ * docs/settings.md. Starts also while Pulsar or Redis is away, after a wait of 3 s.
  *
  * @throws KeylineError `bad_settings`, naming each setting that is missing or wrong; `no_aws_region`
  */

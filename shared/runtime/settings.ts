@@ -2,8 +2,8 @@ import { KeylineError } from "./errors.ts";
 import { hideCredentials } from "./hide-credentials.ts";
 
 /**
- * One setting: an environment variable with its type, default, unit and meaning. `--help`, the README's table
- * and the check at start are all made from it.
+ * One setting: an environment variable with its type, default, unit and meaning. `--help`, the documents'
+ * tables and the check at start are all made from it.
  */
 export type Setting<T> = {
   env: string;

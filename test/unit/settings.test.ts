@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
-import { withSettingsTables } from "../../scripts/settings-table.ts";
+import { documentsWithSettings, withSettingsTables } from "../../scripts/settings-table.ts";
 import { audienceUpdateSettings } from "../../services/audience-update/settings.ts";
 import { embeddedSettings } from "../../services/embedded/settings.ts";
 import { connectPublisher, publisherConnectionSettings } from "../../shared/publish/connect-publisher.ts";
@@ -161,13 +161,18 @@ test.each([
   expect(read(good)).not.toThrow();
 });
 
-test("the README's tables are those of the code", () => {
-  const readme = readFileSync("README.md", "utf8");
-  expect(withSettingsTables(readme)).toBe(readme);
+test("the documents' tables are those of the code", () => {
+  const [readme, all] = documentsWithSettings.map((document) => {
+    const text = readFileSync(document, "utf8");
+    expect(withSettingsTables(text)).toBe(text);
+    return text;
+  });
   for (const own of [
     "`ADMIN_PORT` | `8090`",
     "`TAIL_MS` | `5000`",
     "`PULSAR_ADMIN_URL` |  | URL | Pulsar's admin API; for",
   ])
-    expect(readme).toContain(`| ${own} `);
+    expect(all).toContain(`| ${own} `);
+  for (const required of ["PULSAR_URL", "SQS_QUEUE_URL", "REDIS_URL", "ADMIN_TOKEN"])
+    expect(readme).toContain(`| \`${required}\` | required |`);
 });
