@@ -43,44 +43,17 @@ type Machinery = [
   ids: Flat,
 ];
 
+/** What cells are written by: sources by their index, stamps as steps back from the last one. */
+type Basis = { sources: string[]; lastStamp: number };
+
 /** The text that the store keeps. Plain loops: this and its reverse are the dearest functions of the service. */
 export function encodeProfile(profile: Profile, lastUpdate: LastUpdate): string {
   const { lastStamp } = profile;
   const sources: string[] = [];
-  const index = (src: string): number => {
-    const known = sources.indexOf(src);
-    return known >= 0 ? known : sources.push(src) - 1;
-  };
+  const basis = { sources, lastStamp };
   const registers: Machinery[4] = [];
   const unset: Machinery[5] = [];
-  profile.registers.forEach(({ value, order: { stamp, src, seq } }, name) => {
-    if (value === undefined) unset.push(name, lastStamp - stamp, index(src), seq);
-    else registers.push(name, lastStamp - stamp, index(src), seq, value);
-  });
-  const counters: Machinery[6] = [];
-  profile.counters.forEach((sum, name) => {
-    counters.push(name, sum);
-  });
-  const sets: Machinery[7] = [];
-  profile.sets.forEach((members, name) => {
-    const set: Flat = [name];
-    members.forEach(({ present, order: { stamp, src, seq } }, member) => {
-      set.push(member, present ? 1 : 0, lastStamp - stamp, index(src), seq);
-    });
-    sets.push(set);
-  });
-  const events: Machinery[8] = [];
-  profile.events.forEach(({ count, firstAt, lastAt }, name) => {
-    events.push(name, count, firstAt, lastAt);
-  });
-  const seen: Machinery[9] = [];
-  profile.seen.forEach((source, src) => {
-    seen.push([index(src), lastStamp - source.lastStamp, source.blurredTo, ...source.intervals]);
-  });
-  const ids: Machinery[10] = [];
-  profile.ids.forEach((countedAtMs, id) => {
-    ids.push(id, countedAtMs);
-  });
+  flattenRegisters(profile.registers, basis, registers, unset);
   const { id, at, path, appliedAtMs, lagMs } = lastUpdate;
   const machinery: Machinery = [
     FORMAT,
@@ -89,11 +62,11 @@ export function encodeProfile(profile: Profile, lastUpdate: LastUpdate): string 
     sources,
     registers,
     unset,
-    counters,
-    sets,
-    events,
-    seen,
-    ids,
+    flattenNumbers(profile.counters),
+    flattenSets(profile.sets, basis),
+    flattenEvents(profile.events),
+    flattenSeen(profile.seen, basis),
+    flattenNumbers(profile.ids),
   ];
   return JSON.stringify(machinery);
 }
@@ -104,41 +77,129 @@ export function decodeProfile(text: string): { profile: Profile; lastUpdate: Las
   if (machinery[0] !== FORMAT) throw new Error(`profile format ${machinery[0]}: this build reads ${FORMAT}`);
   const [, numbers, last, sources, written, unset, sums, members, counts, heard, remembered] = machinery;
   const [updates, lastStamp, mark, prunedAtMs] = numbers;
-  const orderAt = (cells: readonly unknown[], from: number): WriteOrder => ({
+  const basis = { sources, lastStamp };
+  const [id, at, path, appliedAtMs, lagMs] = last;
+  const profile = {
+    registers: readRegisters(written, unset, basis),
+    counters: readNumbers<Decimal>(sums),
+    sets: readSets(members, basis),
+    events: readEvents(counts),
+    seen: readSeen(heard, basis),
+    ids: readNumbers<number>(remembered),
+    mark,
+    updates,
+    lastStamp,
+    prunedAtMs,
+  };
+  return { profile, lastUpdate: { id, at, path, appliedAtMs, lagMs } };
+}
+
+function indexIn(sources: string[], src: string): number {
+  const known = sources.indexOf(src);
+  return known >= 0 ? known : sources.push(src) - 1;
+}
+
+function orderAt(cells: readonly unknown[], from: number, { sources, lastStamp }: Basis): WriteOrder {
+  return {
     stamp: lastStamp - (cells[from] as number),
     src: sources[cells[from + 1] as number]!,
     seq: cells[from + 2] as number,
+  };
+}
+
+function flattenRegisters(
+  registers: Profile["registers"],
+  { sources, lastStamp }: Basis,
+  written: Machinery[4],
+  unset: Machinery[5],
+): void {
+  registers.forEach(({ value, order: { stamp, src, seq } }, name) => {
+    const back = lastStamp - stamp;
+    if (value === undefined) unset.push(name, back, indexIn(sources, src), seq);
+    else written.push(name, back, indexIn(sources, src), seq, value);
   });
+}
+
+function readRegisters(written: Machinery[4], unset: Machinery[5], basis: Basis): Map<string, Register> {
   const registers = new Map<string, Register>();
   for (let i = 0; i < written.length; i += 5)
-    registers.set(written[i] as string, { value: written[i + 4], order: orderAt(written, i + 1) });
+    registers.set(written[i] as string, { value: written[i + 4], order: orderAt(written, i + 1, basis) });
   for (let i = 0; i < unset.length; i += 4)
-    registers.set(unset[i] as string, { value: undefined, order: orderAt(unset, i + 1) });
-  const counters = new Map<string, Decimal>();
-  for (let i = 0; i < sums.length; i += 2) counters.set(sums[i] as string, sums[i + 1] as Decimal);
-  const sets = new Map<string, Map<string, SetMember>>();
-  for (const cells of members) {
-    const set = new Map<string, SetMember>();
-    for (let i = 1; i < cells.length; i += 5)
-      set.set(cells[i] as string, { present: cells[i + 1] === 1, order: orderAt(cells, i + 2) });
-    sets.set(cells[0] as string, set);
-  }
-  const events = new Map<string, EventCount>();
-  for (let i = 0; i < counts.length; i += 4)
-    events.set(counts[i] as string, {
-      count: counts[i + 1] as number,
-      firstAt: counts[i + 2] as number,
-      lastAt: counts[i + 3] as number,
+    registers.set(unset[i] as string, { value: undefined, order: orderAt(unset, i + 1, basis) });
+  return registers;
+}
+
+/** Counters, and callers' ids. */
+function flattenNumbers<Amount>(numbers: ReadonlyMap<string, Amount>): (string | Amount)[] {
+  const cells: (string | Amount)[] = [];
+  numbers.forEach((amount, name) => {
+    cells.push(name, amount);
+  });
+  return cells;
+}
+
+function readNumbers<Amount>(cells: readonly unknown[]): Map<string, Amount> {
+  const numbers = new Map<string, Amount>();
+  for (let i = 0; i < cells.length; i += 2) numbers.set(cells[i] as string, cells[i + 1] as Amount);
+  return numbers;
+}
+
+function flattenSets(sets: Profile["sets"], { sources, lastStamp }: Basis): Machinery[7] {
+  const flat: Machinery[7] = [];
+  sets.forEach((members, name) => {
+    const cells: Flat = [name];
+    members.forEach(({ present, order: { stamp, src, seq } }, member) => {
+      cells.push(member, present ? 1 : 0, lastStamp - stamp, indexIn(sources, src), seq);
     });
+    flat.push(cells);
+  });
+  return flat;
+}
+
+function readSets(flat: Machinery[7], basis: Basis): Map<string, Map<string, SetMember>> {
+  const sets = new Map<string, Map<string, SetMember>>();
+  for (const cells of flat) {
+    const members = new Map<string, SetMember>();
+    for (let i = 1; i < cells.length; i += 5)
+      members.set(cells[i] as string, { present: cells[i + 1] === 1, order: orderAt(cells, i + 2, basis) });
+    sets.set(cells[0] as string, members);
+  }
+  return sets;
+}
+
+function flattenEvents(events: Profile["events"]): Machinery[8] {
+  const cells: Machinery[8] = [];
+  events.forEach(({ count, firstAt, lastAt }, name) => {
+    cells.push(name, count, firstAt, lastAt);
+  });
+  return cells;
+}
+
+function readEvents(cells: Machinery[8]): Map<string, EventCount> {
+  const events = new Map<string, EventCount>();
+  for (let i = 0; i < cells.length; i += 4)
+    events.set(cells[i] as string, {
+      count: cells[i + 1] as number,
+      firstAt: cells[i + 2] as number,
+      lastAt: cells[i + 3] as number,
+    });
+  return events;
+}
+
+function flattenSeen(seen: Profile["seen"], { sources, lastStamp }: Basis): Machinery[9] {
+  const flat: Machinery[9] = [];
+  seen.forEach((source, src) => {
+    const back = lastStamp - source.lastStamp;
+    flat.push([indexIn(sources, src), back, source.blurredTo, ...source.intervals]);
+  });
+  return flat;
+}
+
+function readSeen(flat: Machinery[9], { sources, lastStamp }: Basis): Map<string, SeenSource> {
   const seen = new Map<string, SeenSource>();
-  for (const [source, back, blurredTo, ...intervals] of heard)
+  for (const [source, back, blurredTo, ...intervals] of flat)
     seen.set(sources[source]!, { intervals, lastStamp: lastStamp - back, blurredTo });
-  const ids = new Map<string, number>();
-  for (let i = 0; i < remembered.length; i += 2)
-    ids.set(remembered[i] as string, remembered[i + 1] as number);
-  const [id, at, path, appliedAtMs, lagMs] = last;
-  const profile = { registers, counters, sets, events, seen, ids, mark, updates, lastStamp, prunedAtMs };
-  return { profile, lastUpdate: { id, at, path, appliedAtMs, lagMs } };
+  return seen;
 }
 
 /** The plain attribute fields in which two profiles differ. */
