@@ -46,6 +46,8 @@ export type Server = {
 export type World = {
   time: VirtualTime;
   servers: Record<ServerName, Server>;
+  /** How many faults there are now, and when the last one began beside others or ended. */
+  faults: { now: number; lastMs: number };
   trace(line: () => string): void;
   /** Notes that a promise was broken. */
   violate(promise: string, text: string): void;

@@ -14,16 +14,7 @@ import type { Log } from "../../shared/runtime/log.ts";
 import { readSettings, settingsFrom } from "../../shared/runtime/settings.ts";
 import { topicsOf } from "../../shared/runtime/topics.ts";
 import { type SimulatedProcess, type World, wasHealthy } from "./network.ts";
-import type { SimulatedPulsar } from "./simulated-pulsar.ts";
-import type { SimulatedRedis } from "./simulated-redis.ts";
-import type { SimulatedQueue } from "./simulated-sqs.ts";
-
-export type Servers = {
-  pulsar: SimulatedPulsar;
-  updates: SimulatedQueue;
-  ledgerQueue: SimulatedQueue;
-  redis: SimulatedRedis;
-};
+import type { Servers } from "./servers.ts";
 
 /** Rarer canaries and votes than by default: a simulated minute costs less. */
 const environment = {

@@ -1,0 +1,63 @@
+/** What publishers send, and how often. */
+import { seededOperations } from "../support/seeded-updates.ts";
+import type { World } from "./network.ts";
+import type { RunningPublisher } from "./processes.ts";
+
+export type Load = {
+  /** Publishes from a random moment of the first seconds on, for as long as its process lives. */
+  begin(publisher: RunningPublisher): void;
+  /** So many times as much as usual; has no effect once it has ended. */
+  multiply(by: number): void;
+  end(): void;
+  /** Updates whose publish was called. */
+  updates(): number;
+};
+
+const USERS = 25;
+/** Mean time between two updates of a publisher. */
+const EVERY_MS = 4_000;
+/** Of the messages, the share that can never apply. */
+const POISON_SHARE = 0.01;
+const POISON = ["no JSON", "{}", '{"v":9,"tenant":"sim","userId":"user-1"}'];
+
+export function createLoad({ time }: World): Load {
+  let times = 1;
+  let updates = 0;
+  let poisons = 0;
+
+  function publishOn(publisher: RunningPublisher): void {
+    if (times === 0) return;
+    const user = Math.floor(time.random() ** 2 * USERS);
+    updates += 1;
+    if (time.random() < POISON_SHARE) void publisher.poison(`user-${user}`, pickPoison());
+    void publisher.publish({
+      userId: `user-${user}`,
+      ops: seededOperations(time.random),
+      trace: `publish-${updates}`,
+    });
+    const restMs = (-Math.log(1 - time.random()) * EVERY_MS) / times;
+    time.after(restMs, () => publishOn(publisher), publisher.process);
+  }
+
+  /** Each is different, so that its dead letter can be told. */
+  function pickPoison(): string {
+    poisons += 1;
+    const index = Math.floor(time.random() * POISON.length);
+    return POISON[index]! + " ".repeat(poisons);
+  }
+
+  return {
+    begin: (publisher) => time.after(time.random() * EVERY_MS, () => publishOn(publisher), publisher.process),
+    multiply(by) {
+      if (times > 0) times = by;
+    },
+    end() {
+      times = 0;
+    },
+    updates: () => updates,
+  };
+}
+
+export function isPoison(payload: string): boolean {
+  return POISON.includes(payload.trimEnd());
+}

@@ -1,0 +1,47 @@
+/** The simulated servers, with the checks that belong to every single acknowledgement. */
+import { checkAcknowledgement, checkCompleted, checkKept } from "./checks.ts";
+import type { Content, World } from "./network.ts";
+import { topics } from "./processes.ts";
+import { createSimulatedPulsar, type SimulatedPulsar } from "./simulated-pulsar.ts";
+import { createSimulatedRedis, type SimulatedRedis } from "./simulated-redis.ts";
+import { createSimulatedQueue, type SimulatedQueue } from "./simulated-sqs.ts";
+
+export type Servers = {
+  pulsar: SimulatedPulsar;
+  updates: SimulatedQueue;
+  ledgerQueue: SimulatedQueue;
+  redis: SimulatedRedis;
+  /** Payloads of messages that were parked. */
+  deadLettered(): ReadonlySet<string>;
+  isInLedger(message: Content): boolean;
+};
+
+const MAX_PREFETCHED = 50;
+
+export function createServers(world: World): Servers {
+  const redis = createSimulatedRedis(world);
+  const onAcknowledge = (delivery: Content) => checkAcknowledgement(world, redis, delivery, deadLettered);
+  const pulsar = createSimulatedPulsar(world, onAcknowledge);
+  const ledgerQueue = createSimulatedQueue(world, {
+    maxPrefetched: MAX_PREFETCHED,
+    onAcknowledge: (delivery) => checkCompleted(world, delivery, isInLedger),
+  });
+  const updates = createSimulatedQueue(world, {
+    maxPrefetched: MAX_PREFETCHED,
+    onAcknowledge(delivery) {
+      onAcknowledge(delivery);
+      checkKept(world, delivery, ledgerQueue.took, deadLettered);
+    },
+  });
+
+  function deadLettered(): ReadonlySet<string> {
+    const letters = pulsar.ledger(topics.deadLetter);
+    return new Set(letters.map(({ payload }) => (JSON.parse(payload) as { payload: string }).payload));
+  }
+
+  function isInLedger(message: Content): boolean {
+    return pulsar.took(topics.updates, message);
+  }
+
+  return { pulsar, updates, ledgerQueue, redis, deadLettered, isInLedger };
+}
