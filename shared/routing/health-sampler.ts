@@ -58,7 +58,7 @@ export function startHealthSampler(options: HealthSamplerOptions): HealthSampler
   async function sample(): Promise<void> {
     const results = await Promise.all(canaries.map((canary) => canary.fly()));
     const errors = results.flatMap((result) => ("error" in result ? result.error : []));
-    const opened = breaker.state().state === "open";
+    const opened = breaker.verdict().route === "sqs";
     const error = opened || errors.length === partitions ? errors[0] : undefined;
     await breaker.sample(async () => {
       if (error) throw error;
