@@ -1,8 +1,7 @@
 /** The promises of the design, each as a check that a run can fail. */
 import { isDeepStrictEqual } from "node:util";
 import type { Update } from "../../shared/domain/envelope.ts";
-import { decodeProfile } from "../../shared/domain/profile-record.ts";
-import { sight, UNSEEN } from "../../shared/domain/seen.ts";
+import { sight } from "../../shared/domain/seen.ts";
 import { expectedProfile } from "../support/oracle.ts";
 import { identityOf } from "../support/read-ledger.ts";
 import { visible } from "../support/visible.ts";
@@ -49,10 +48,8 @@ function isSaved(redis: SimulatedRedis, payload: string): boolean {
   } catch {
     return false;
   }
-  const machinery = redis.saved(update);
-  if (machinery === undefined) return false;
-  const { seen } = decodeProfile(machinery).profile;
-  return sight(seen.get(update.src) ?? UNSEEN, update.seq) === "seen";
+  const source = redis.saved(update)?.seen.get(update.src);
+  return source !== undefined && sight(source, update.seq) === "seen";
 }
 
 /** All of it is in the store, or parked. */
@@ -119,8 +116,8 @@ export function checkProfiles(
     checkStamps(world, updates);
   for (const [userId, updates] of Map.groupBy(accepted, (update) => update.userId)) {
     const expected = expectedProfile(updates);
-    const machinery = redis.saved({ tenant: "sim", userId });
-    const found = machinery === undefined ? undefined : visible(decodeProfile(machinery).profile);
+    const profile = redis.saved({ tenant: "sim", userId });
+    const found = profile && visible(profile);
     if (isDeepStrictEqual(found, expected)) continue;
     const text = `${userId} is ${JSON.stringify(found)} instead of ${JSON.stringify(expected)}`;
     const promise = found && found.updates > expected.updates ? "I2" : "I1/I3";

@@ -34,9 +34,13 @@ export function createServers(world: World): Servers {
     },
   });
 
+  const parked = new Set<string>();
+  let lettersRead = 0;
   function deadLettered(): ReadonlySet<string> {
     const letters = pulsar.ledger(topics.deadLetter);
-    return new Set(letters.map(({ payload }) => (JSON.parse(payload) as { payload: string }).payload));
+    for (; lettersRead < letters.length; lettersRead += 1)
+      parked.add((JSON.parse(letters[lettersRead]!.payload) as { payload: string }).payload);
+    return parked;
   }
 
   function isInLedger(message: Content): boolean {

@@ -57,7 +57,8 @@ export function createSimulatedPulsar(
   });
   const producers = new Map<string, Producer>();
   const ledgers = new Map<string, OutgoingMessage[]>();
-  const ledgerTexts = new Map<string, Set<string>>();
+  /** Of the ledgers whose messages are looked for, as far as it was read. */
+  const ledgerTexts = new Map<string, { known: Set<string>; read: number }>();
   const acknowledged = new Map<string, Set<string>>();
   /** Grows with each crash: sessions of before are gone. */
   let incarnation = 0;
@@ -65,7 +66,12 @@ export function createSimulatedPulsar(
   let heldBack: (() => void)[] | undefined;
 
   const ledgerOf = (topic: string) => entry(ledgers, topic, () => []);
-  const textsOf = (topic: string) => entry(ledgerTexts, topic, () => new Set<string>());
+  function textsOf(topic: string): ReadonlySet<string> {
+    const ledger = ledgerOf(topic);
+    const texts = entry(ledgerTexts, topic, () => ({ known: new Set<string>(), read: 0 }));
+    for (; texts.read < ledger.length; texts.read += 1) texts.known.add(textOf(ledger[texts.read]!));
+    return texts.known;
+  }
   const producerOf = (topic: string) =>
     entry(producers, topic, () =>
       broker.producer({ topic, sendTimeoutMs: NO_TIMEOUT_MS, maxPending: UNBOUNDED }),
@@ -74,7 +80,6 @@ export function createSimulatedPulsar(
   async function append(topic: string, message: OutgoingMessage): Promise<void> {
     await producerOf(topic).send(message);
     ledgerOf(topic).push(message);
-    textsOf(topic).add(textOf(message));
   }
 
   function openProducer(process: SimulatedProcess, options: ProducerOptions): Producer {

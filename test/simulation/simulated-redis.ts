@@ -1,6 +1,8 @@
 /** Redis as its clients see it: the stores in memory behind a network that fails, with faults of its own. */
 import { createMemoryProfileStore } from "../../shared/adapters/memory/memory-profile-store.ts";
 import { createMemoryRouteStore } from "../../shared/adapters/memory/memory-route-store.ts";
+import type { Profile } from "../../shared/domain/profile.ts";
+import { decodeProfile } from "../../shared/domain/profile-record.ts";
 import type { ProfileStore, UserKey, WriteResult } from "../../shared/ports/profile-store.ts";
 import type { RouteStore } from "../../shared/ports/route-store.ts";
 import { KeylineError } from "../../shared/runtime/errors.ts";
@@ -10,8 +12,8 @@ export type SimulatedRedis = {
   connect(process: SimulatedProcess): { store: ProfileStore; routeStore: RouteStore };
   /** Why writes fail now: full, read-only; undefined when they don't. */
   refuseWrites(reason: string | undefined): void;
-  /** The machinery of a user's profile as it is on the server. */
-  saved(user: UserKey): string | undefined;
+  /** A user's profile as it is on the server. */
+  saved(user: UserKey): Profile | undefined;
   /** The route store as an operator's tool reaches it. */
   routes: RouteStore;
 };
@@ -21,7 +23,8 @@ const COMMAND_TIMEOUT_MS = 2_000;
 export function createSimulatedRedis(world: World): SimulatedRedis {
   const profiles = createMemoryProfileStore({ maxProfiles: 1_000_000 });
   const routes = createMemoryRouteStore({ now: world.time.now });
-  const saved = new Map<string, string>();
+  /** Read when it is asked for, once. */
+  const saved = new Map<string, { machinery: string; profile: Profile | undefined }>();
   let refusal: string | undefined;
 
   const unavailable = (why: string) =>
@@ -59,7 +62,8 @@ export function createSimulatedRedis(world: World): SimulatedRedis {
             async () => {
               const results = await profiles.save(writes);
               results.forEach(({ outcome }, index) => {
-                if (outcome === "saved") saved.set(keys[index]!, writes[index]!.machinery);
+                const { machinery } = writes[index]!;
+                if (outcome === "saved") saved.set(keys[index]!, { machinery, profile: undefined });
               });
               return results;
             },
@@ -92,7 +96,11 @@ export function createSimulatedRedis(world: World): SimulatedRedis {
     refuseWrites(reason) {
       refusal = reason;
     },
-    saved: (user) => saved.get(keyOf(user)),
+    saved(user) {
+      const record = saved.get(keyOf(user));
+      if (record) record.profile ??= decodeProfile(record.machinery).profile;
+      return record?.profile;
+    },
     routes,
   };
 }
