@@ -29,11 +29,16 @@ export type SimulatedQueue = {
   took(message: Content): boolean;
 };
 
+type Poll = { room: number; wanted(): boolean; answer(messages: Message[]): void };
 type Message = OutgoingMessage & { sentMs: number; visibleMs: number; receipt: number };
 
 const DEDUPLICATION_MS = 300_000;
 const VISIBILITY_MS = 30_000;
-const POLL_MS = 2_000;
+/** A client gives up a poll that brings nothing for so long. */
+const LONG_POLL_MS = 20_000;
+const POLL_REST_MS = 2_000;
+/** How long it takes at most until polls that wait hear of a message. */
+const MAX_LATE_MS = 2_000;
 const SEND_TIMEOUT_MS = 2_000;
 const MAX_BATCH = 10;
 
@@ -50,6 +55,9 @@ export function createSimulatedQueue(
   const takenTexts = new Set<string>();
   let receipts = 0;
   let size = 0;
+  /** Polls that found nothing yet. */
+  let waiting: Poll[] = [];
+  let looking = false;
   let refuses = false;
 
   function store(message: OutgoingMessage): void {
@@ -65,6 +73,7 @@ export function createSimulatedQueue(
     const stored = { ...message, sentMs: now, visibleMs: 0, receipt: 0 };
     if (group) group.push(stored);
     else groups.set(message.key, [stored]);
+    lookSoon();
   }
 
   /** A group with a message in flight gives none. */
@@ -82,6 +91,35 @@ export function createSimulatedQueue(
       }
     }
     return given;
+  }
+
+  /** Gives to those that wait. A message is found some time after it came, or became visible again. */
+  function lookSoon(): void {
+    if (looking || size === 0 || waiting.length === 0) return;
+    looking = true;
+    world.time.after(world.time.random() * MAX_LATE_MS, () => {
+      looking = false;
+      if (world.servers.sqs.state === "up") waiting = waiting.filter((poll) => !answered(poll));
+      lookSoon();
+    });
+  }
+
+  /** True where there is nothing more to do for it. */
+  function answered({ room, wanted, answer }: Poll): boolean {
+    if (!wanted()) return true;
+    const messages = give(room);
+    if (messages.length > 0) answer(messages);
+    return messages.length > 0;
+  }
+
+  /** A long poll: waits until there is something, or nobody waits for its answer any more. */
+  function receive(room: number, wanted: () => boolean): Promise<Message[]> {
+    return new Promise((answer) => {
+      const poll: Poll = { room, wanted, answer };
+      if (answered(poll)) return;
+      waiting.push(poll);
+      lookSoon();
+    });
   }
 
   /** By its receipt, unless it was given to someone else since. */
@@ -135,18 +173,26 @@ export function createSimulatedQueue(
       return { path: "sqs", key, payload, sizeBytes: payload.length, publishTimeMs, handle };
     }
 
-    const poll = setInterval(() => {
-      const room = Math.min(MAX_BATCH, options.maxPrefetched - prefetched);
-      if (paused || !process.alive || room <= 0) return;
-      channel
-        .request(() => give(room))
-        .then((messages) => {
-          if (paused) return;
-          prefetched += messages.length;
-          for (const message of messages) queue.push(deliveryOf(message));
-        })
-        .catch(() => {});
-    }, POLL_MS);
+    async function pollOn(): Promise<void> {
+      while (!paused) {
+        const room = Math.min(MAX_BATCH, options.maxPrefetched - prefetched);
+        if (room > 0) await pollOnce(room);
+        await new Promise((resume) => setTimeout(resume, POLL_REST_MS));
+      }
+    }
+
+    async function pollOnce(room: number): Promise<void> {
+      let over = false;
+      const wanted = () => !over && !paused && process.alive;
+      const asked = channel.request(() => receive(room, wanted));
+      const messages = await within(asked, LONG_POLL_MS, () => new Error("none came")).catch(() => []);
+      over = true;
+      if (paused) return;
+      prefetched += messages.length;
+      for (const message of messages) queue.push(deliveryOf(message));
+    }
+
+    void pollOn();
     const extend = setInterval(() => {
       if (!process.alive || inHand.size === 0) return;
       const held = [...inHand];
@@ -182,7 +228,6 @@ export function createSimulatedQueue(
       async close() {
         paused = true;
         queue.end();
-        clearInterval(poll);
         clearInterval(extend);
       },
     };
