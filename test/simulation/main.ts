@@ -27,8 +27,8 @@ const options = new Command("npm run sim --")
   .parse()
   .opts<{ seed: number; seeds: number; minutes: number; soak?: number; firstFailure?: true; trace?: true }>();
 
-/** What simulated processes that were killed held is not all let go: a new process starts afresh. */
-const SEEDS_A_PROCESS = 50;
+/** Enough for a start and for compilation to cost little; a soak goes on in a new process then. */
+const SEEDS_A_PROCESS = 200;
 /** A seed of a soak that is never reached. */
 const ENDLESS = 1_000_000_000;
 const MAX_LINE = 500;
@@ -44,12 +44,13 @@ if (options.trace) {
 } else {
   const workers = Math.min(availableParallelism(), options.seeds);
   const seeds = options.soak === undefined ? options.seeds : ENDLESS;
+  const share = Math.min(SEEDS_A_PROCESS, Math.ceil(seeds / workers));
   if (options.soak !== undefined) setTimeout(end, options.soak * 60_000);
   let next = 0;
   const work = async () => {
     while (next < seeds && !ended) {
       const first = options.seed + next;
-      const count = Math.min(SEEDS_A_PROCESS, seeds - next);
+      const count = Math.min(share, seeds - next);
       next += count;
       await runSeeds({ first, count, minutes: options.minutes, traced: false });
     }

@@ -35,6 +35,7 @@ const environment = {
   MAX_CACHE_BYTES: "1000000",
   MAX_NUMBERED_USERS: "20",
   TAIL_MS: "30000",
+  MAX_TAIL_UPDATES: "2000",
 };
 
 const consumerSettings = readSettings(audienceUpdateSettings, environment);

@@ -57,6 +57,7 @@ export function installVirtualTime(): VirtualTime {
   let events = 0;
   let random = seededRandom(0);
   let queue = newQueue();
+  const sleepersBySignal = new WeakMap<AbortSignal, Set<() => void>>();
 
   function schedule(delayMs: number, run: () => void, everyMs?: number): Timer {
     const timer: Timer = {
@@ -100,22 +101,41 @@ export function installVirtualTime(): VirtualTime {
   function sleep<T>(delayMs?: number, value?: T, options?: { signal?: AbortSignal }): Promise<T> {
     return new Promise((resolve, reject) => {
       const { signal } = options ?? {};
+      if (signal?.aborted) {
+        reject(signal.reason as Error);
+        return;
+      }
+      const sleepers = signal && sleepersOf(signal);
       const abort = () => {
         cancel(timer);
         reject(signal!.reason as Error);
       };
       const timer = schedule(whole(delayMs), () => {
-        signal?.removeEventListener("abort", abort);
+        sleepers?.delete(abort);
         resolve(value as T);
       });
-      if (signal?.aborted) abort();
-      else signal?.addEventListener("abort", abort, { once: true });
+      sleepers?.add(abort);
     });
+  }
+
+  /** Those that the signal wakes. A listener for each sleep would cost more than all else of it. */
+  function sleepersOf(signal: AbortSignal): Set<() => void> {
+    const known = sleepersBySignal.get(signal);
+    if (known) return known;
+    const sleepers = new Set<() => void>();
+    sleepersBySignal.set(signal, sleepers);
+    const wakeAll = () => {
+      for (const wake of sleepers) wake();
+    };
+    signal.addEventListener("abort", wakeAll, { once: true });
+    return sleepers;
   }
 
   function randomBytes(size: number): Buffer {
     return Buffer.from(Array.from({ length: size }, () => Math.floor(random() * 256)));
   }
+
+  const randomHex = () => Math.floor(random() * 2 ** 32).toString(16);
 
   type Callback = (...args: unknown[]) => void;
   Object.assign(globalThis, {
@@ -132,9 +152,10 @@ export function installVirtualTime(): VirtualTime {
   performance.now = () => now - START_MS;
   Math.random = () => random();
   Object.assign(timersPromises, { setTimeout: sleep });
+  AbortSignal.any = anyOf;
   Object.assign(crypto, {
     randomBytes,
-    randomUUID: () => randomBytes(16).toString("hex"),
+    randomUUID: () => Array.from({ length: 4 }, randomHex).join("-"),
   });
   syncBuiltinESMExports();
 
@@ -170,6 +191,16 @@ export function installVirtualTime(): VirtualTime {
     },
     events: () => events,
   };
+}
+
+/** As Node's own, which keeps a signal that is listened to, with all it holds, for ever where none of them aborts. */
+function anyOf(signals: readonly AbortSignal[]): AbortSignal {
+  const any = new AbortController();
+  for (const signal of signals) {
+    if (signal.aborted) any.abort(signal.reason);
+    else signal.addEventListener("abort", () => any.abort(signal.reason), { once: true });
+  }
+  return any.signal;
 }
 
 function newQueue(): TinyQueue<Timer> {
