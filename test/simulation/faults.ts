@@ -6,6 +6,8 @@ export type Fault =
   | { kind: "pulsar crashes" }
   | { kind: "pulsar flickers" }
   | { kind: "pulsar sickens" }
+  /** Where `hotPerSecond` is above 0, one publisher has a user meanwhile that is updated so often. */
+  | { kind: "some sends fail"; share: number; storedShare: number; publisher: number; hotPerSecond: number }
   | { kind: "server down"; server: "sqs" | "redis" }
   | { kind: "server stalls"; server: "sqs" | "redis" }
   | { kind: "server slow"; server: ServerName; slowMs: number; lossRate: number }
@@ -21,9 +23,15 @@ export type Fault =
 export type PlannedFault = { atMs: number; forMs: number; fault: Fault };
 
 const MAX_FAULTS = 12;
-const MIN_MS = 500;
-/** Long enough to see whether the tail came over SQS meanwhile. */
-const MIN_SICKNESS_MS = 50_000;
+const MIN_MS: Partial<Record<Fault["kind"], number>> & { other: number } = {
+  /** Long enough to see whether the tail came over SQS meanwhile. */
+  "pulsar sickens": 50_000,
+  /** ... for a user's updates to travel over both paths side by side. */
+  "some sends fail": 60_000,
+  other: 500,
+};
+/** A hot user is dear. */
+const HOT_SHARE = 0.25;
 
 /** Faults that begin and end within `lengthMs`, in the order of their beginning. */
 export function planFaults(random: () => number, lengthMs: number): PlannedFault[] {
@@ -32,7 +40,7 @@ export function planFaults(random: () => number, lengthMs: number): PlannedFault
     const fault = drawFault(random);
     const atMs = random() * lengthMs * 0.9;
     // Most are short; some last for minutes.
-    const minMs = fault.kind === "pulsar sickens" ? MIN_SICKNESS_MS : MIN_MS;
+    const minMs = MIN_MS[fault.kind] ?? MIN_MS.other;
     const forMs = Math.min(lengthMs - atMs, minMs + random() ** 3 * 120_000);
     return { atMs, forMs, fault };
   });
@@ -50,6 +58,13 @@ function drawFault(random: () => number): Fault {
     () => ({ kind: "pulsar crashes" }),
     () => ({ kind: "pulsar flickers" }),
     () => ({ kind: "pulsar sickens" }),
+    () => ({
+      kind: "some sends fail",
+      share: 0.1 + random() * 0.5,
+      storedShare: random() ** 2,
+      publisher: process,
+      hotPerSecond: random() < HOT_SHARE ? 20 + random() * 80 : 0,
+    }),
     () => ({ kind: "server down", server }),
     () => ({ kind: "server stalls", server }),
     () => ({ kind: "server slow", server: any, slowMs: random() * 3_000, lossRate: random() * 0.3 }),

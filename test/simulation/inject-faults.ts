@@ -4,7 +4,7 @@ import type { Fleet } from "./fleet.ts";
 import type { Load } from "./load.ts";
 import { type Server, type ServerName, setLink, setServer, type World } from "./network.ts";
 import type { Servers } from "./servers.ts";
-import { type Course, flickers, sickens } from "./sick-pulsar.ts";
+import { type Course, failsSends, flickers, sickens } from "./sick-pulsar.ts";
 
 export type Faults = {
   /** Begins the fault now, if its target is not busy with another, and ends it in time. */
@@ -17,6 +17,7 @@ export type Faults = {
 type End = () => void;
 
 const BURST = 10;
+const MAX_HOT_UPDATES = 800;
 
 export function createFaults(world: World, servers: Servers, fleet: Fleet, load: Load): Faults {
   const { pulsar, ledgerQueue, redis } = servers;
@@ -45,6 +46,11 @@ export function createFaults(world: World, servers: Servers, fleet: Fleet, load:
         return occupy("pulsar", sickens(world, servers));
       case "pulsar crashes":
         return occupy("pulsar", [pulsar.crash, pulsar.heal]);
+      case "some sends fail": {
+        const end = occupy("sends", failsSends(world, servers, fault));
+        if (end) heat(fault);
+        return end;
+      }
       case "server down":
         return occupy(fault.server, changeServer(fault.server, "down"));
       case "server stalls":
@@ -108,6 +114,12 @@ export function createFaults(world: World, servers: Servers, fleet: Fleet, load:
         return () => {};
       }
     }
+  }
+
+  function heat({ publisher: index, hotPerSecond }: Extract<Fault, { hotPerSecond: number }>): void {
+    const publishers = fleet.publishers();
+    const publisher = publishers[index % publishers.length];
+    if (publisher && hotPerSecond > 0) load.heat(publisher, hotPerSecond, MAX_HOT_UPDATES);
   }
 
   function toggle(toggling: Promise<unknown>): End {

@@ -6,6 +6,8 @@ import type { RunningPublisher } from "./processes.ts";
 export type Load = {
   /** Publishes from a random moment of the first seconds on, for as long as its process lives. */
   begin(publisher: RunningPublisher): void;
+  /** Beside all else, one user of this publisher's is updated at this rate, so many times. */
+  heat(publisher: RunningPublisher, perSecond: number, times: number): void;
   /** So many times as much as usual; has no effect once it has ended. */
   multiply(by: number): void;
   end(): void;
@@ -14,6 +16,7 @@ export type Load = {
 };
 
 const USERS = 25;
+const HOT_USER = "user-0";
 /** Mean time between two updates of a publisher. */
 const EVERY_MS = 4_000;
 /** Of the messages, the share that can never apply. */
@@ -27,16 +30,22 @@ export function createLoad({ time }: World): Load {
 
   function publishOn(publisher: RunningPublisher): void {
     if (times === 0) return;
-    const user = Math.floor(time.random() ** 2 * USERS);
-    updates += 1;
-    if (time.random() < POISON_SHARE) void publisher.poison(`user-${user}`, pickPoison());
-    void publisher.publish({
-      userId: `user-${user}`,
-      ops: seededOperations(time.random),
-      trace: `publish-${updates}`,
-    });
+    const userId = `user-${Math.floor(time.random() ** 2 * USERS)}`;
+    if (time.random() < POISON_SHARE) void publisher.poison(userId, pickPoison());
+    publish(publisher, userId);
     const restMs = (-Math.log(1 - time.random()) * EVERY_MS) / times;
     time.after(restMs, () => publishOn(publisher), publisher.process);
+  }
+
+  function publish(publisher: RunningPublisher, userId: string): void {
+    updates += 1;
+    void publisher.publish({ userId, ops: seededOperations(time.random), trace: `publish-${updates}` });
+  }
+
+  function heat(publisher: RunningPublisher, perSecond: number, left: number): void {
+    if (times === 0 || left === 0) return;
+    publish(publisher, HOT_USER);
+    time.after(1_000 / perSecond, () => heat(publisher, perSecond, left - 1), publisher.process);
   }
 
   /** Each is different, so that its dead letter can be told. */
@@ -48,6 +57,7 @@ export function createLoad({ time }: World): Load {
 
   return {
     begin: (publisher) => time.after(time.random() * EVERY_MS, () => publishOn(publisher), publisher.process),
+    heat,
     multiply(by) {
       if (times > 0) times = by;
     },

@@ -63,6 +63,12 @@ export const mutants: readonly Mutant[] = [
     to: 'return seq > intervals[i + 1]! ? "new" : "seen";',
   },
   {
+    name: "keeps few gaps of a source",
+    file: "shared/domain/seen.ts",
+    from: "const MAX_INTERVALS = 4_096;",
+    to: "const MAX_INTERVALS = 64;",
+  },
+  {
     name: "counts repeats",
     file: "shared/domain/apply.ts",
     from: 'if (sighting === "seen") return "repeat";',

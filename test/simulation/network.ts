@@ -18,7 +18,7 @@ export function wasHealthy(
 ): boolean {
   const link = process.links[name];
   const server = world.servers[name];
-  const up = link.state === "up" && server.state === "up" && server.slowMs === 0;
+  const up = link.state === "up" && server.state === "up" && server.slowMs === 0 && !server.ails;
   return up && Math.max(link.changedMs, server.changedMs) < sinceMs;
 }
 
@@ -39,6 +39,8 @@ export type Server = {
   /** Answers wait this much longer, and are lost with this probability after the work was done. */
   slowMs: number;
   lossRate: number;
+  /** Something is wrong with it that only some requests feel. */
+  ails: boolean;
   /** Requests that arrived while it was stalled. */
   waiting: (() => void)[];
 };
@@ -60,7 +62,7 @@ const NOTICE_MS = 3_000;
 export class Unreachable extends Error {}
 
 export function createServer(name: ServerName, nowMs: number): Server {
-  return { name, state: "up", changedMs: nowMs, slowMs: 0, lossRate: 0, waiting: [] };
+  return { name, state: "up", changedMs: nowMs, slowMs: 0, lossRate: 0, ails: false, waiting: [] };
 }
 
 export function createProcess(world: World, name: string, skewMs: number): SimulatedProcess {

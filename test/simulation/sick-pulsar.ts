@@ -4,6 +4,7 @@ import { isPoison } from "./load.ts";
 import type { World } from "./network.ts";
 import { topics } from "./processes.ts";
 import type { Servers } from "./servers.ts";
+import type { FailingSends } from "./simulated-pulsar.ts";
 
 /** How a fault begins and how it ends. */
 export type Course = [on: () => void, off: () => void];
@@ -32,6 +33,22 @@ export function flickers({ time }: World, { pulsar }: Servers): Course {
       pulsar.heal();
     },
   ];
+}
+
+/**
+ * Some of what is sent fails all the time, too little for a breaker or enough for it: updates of one publisher for
+ * one user travel over both paths side by side.
+ */
+export function failsSends(
+  { time, servers }: World,
+  { pulsar }: Servers,
+  { share, storedShare }: Pick<FailingSends, "share" | "storedShare">,
+): Course {
+  const set = (failing: FailingSends | undefined) => () => {
+    pulsar.failSends(failing);
+    Object.assign(servers.pulsar, { ails: failing !== undefined, changedMs: time.now() });
+  };
+  return [set({ topic: topics.updates, share, storedShare }), set(undefined)];
 }
 
 /** It delivers nothing any more, and soon does not answer either. */

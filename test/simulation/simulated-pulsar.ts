@@ -1,15 +1,17 @@
 /** Pulsar as its clients see it: the embedded broker behind a network that fails. */
 import { createMemoryBroker } from "../../shared/adapters/memory/memory-broker.ts";
 import { createPendingSends } from "../../shared/adapters/pending-sends.ts";
-import { notConnected, refused, unanswered } from "../../shared/adapters/queue-errors.ts";
+import { blocked, notConnected, refused, unanswered } from "../../shared/adapters/queue-errors.ts";
 import { createReceiveQueue } from "../../shared/adapters/receive-queue.ts";
 import type {
   ConsumerOptions,
   PrimaryQueue,
   ProducerOptions,
   Reader,
+  Topic,
 } from "../../shared/ports/primary-queue.ts";
 import type { Consumer, Delivery, OutgoingMessage, Producer } from "../../shared/ports/update-queue.ts";
+import { KeylineError } from "../../shared/runtime/errors.ts";
 import {
   type Content,
   openChannel,
@@ -21,8 +23,16 @@ import {
   type World,
 } from "./network.ts";
 
+/**
+ * Of the messages to a topic so many fail. Of these, some are stored and the answer is lost; the others are refused,
+ * or are lost themselves.
+ */
+export type FailingSends = { topic: Topic; share: number; storedShare: number };
+
 export type SimulatedPulsar = {
   connect(process: SimulatedProcess): PrimaryQueue;
+  /** Until it is called with undefined. */
+  failSends(failing: FailingSends | undefined): void;
   stall(storesLate: boolean): void;
   /** Takes messages, and delivers none to consumers until it is healed. */
   holdDeliveries(): void;
@@ -64,6 +74,7 @@ export function createSimulatedPulsar(
   let incarnation = 0;
   /** Deliveries that are held back; undefined while none are. */
   let heldBack: (() => void)[] | undefined;
+  let failing: FailingSends | undefined;
 
   const ledgerOf = (topic: string) => entry(ledgers, topic, () => []);
   function textsOf(topic: string): ReadonlySet<string> {
@@ -82,6 +93,14 @@ export function createSimulatedPulsar(
     ledgerOf(topic).push(message);
   }
 
+  /** As `append`, while some sends fail. One that gets no answer never settles. */
+  async function take(topic: string, message: OutgoingMessage): Promise<void> {
+    if (failing?.topic !== topic || world.time.random() >= failing.share) return append(topic, message);
+    if (world.time.random() < failing.storedShare) await append(topic, message);
+    else if (world.time.random() < 0.5) throw blocked(topic, "some sends fail");
+    await new Promise(() => {});
+  }
+
   function openProducer(process: SimulatedProcess, options: ProducerOptions): Producer {
     const { topic } = options;
     const pending = createPendingSends(options);
@@ -94,16 +113,10 @@ export function createSimulatedPulsar(
           return Promise.reject(refused(topic, `${options.maxPending} are under way`, true));
         const id = pending.nextId();
         channel
-          .request(() => append(topic, message))
+          .request(() => take(topic, message))
           .then(
             () => pending.resolve(id),
-            (error: unknown) =>
-              pending.reject(
-                id,
-                error instanceof Unreachable
-                  ? unanswered(topic, "lost")
-                  : refused(topic, String(error), true),
-              ),
+            (error: unknown) => pending.reject(id, errorOf(topic, error)),
           );
         return pending.wait(id);
       },
@@ -245,6 +258,9 @@ export function createSimulatedPulsar(
       setServer(world, "pulsar", "stalled");
       broker.break({ storesLate });
     },
+    failSends(now) {
+      failing = now;
+    },
     crash() {
       incarnation += 1;
       setServer(world, "pulsar", "down");
@@ -264,6 +280,11 @@ export function createSimulatedPulsar(
     ledger: ledgerOf,
     took: (topic, message) => textsOf(topic).has(textOf(message)),
   };
+}
+
+function errorOf(topic: string, error: unknown): KeylineError {
+  if (error instanceof Unreachable) return unanswered(topic, "lost");
+  return error instanceof KeylineError ? error : refused(topic, String(error), true);
 }
 
 function entry<K, V>(map: Map<K, V>, key: K, make: () => V): V {
