@@ -19,6 +19,8 @@ export type PublisherTask = {
   updates: number;
   users: number;
   perSecond: number;
+  /** So many of them go out before the others, at a rate of their own. */
+  ahead?: { updates: number; perSecond: number };
   /** NDJSON of acknowledged updates. */
   outputFile: string;
   /** When given, each update is marked, and what happens to it before its acknowledgement is written too. */
@@ -57,8 +59,7 @@ const underWay = new Set<Promise<void>>();
 const latenciesMs: number[] = [];
 
 for (let sent = 0; sent < task.updates && !ending; sent += 1) {
-  const dueMs = startedMs + (sent * 1000) / task.perSecond;
-  await sleep(Math.max(0, dueMs - performance.now()));
+  await sleep(Math.max(0, startedMs + dueMs(sent) - performance.now()));
   while (underWay.size >= MAX_UNDER_WAY) await Promise.race(underWay);
   const publishing = publish(sent);
   underWay.add(publishing);
@@ -71,6 +72,12 @@ await publisher.close();
 latenciesMs.sort((a, b) => a - b);
 const p99 = latenciesMs[Math.floor(latenciesMs.length * 0.99)];
 console.log(JSON.stringify({ done: true, published, p99Ms: p99, longestMs: latenciesMs.at(-1) }));
+
+function dueMs(sent: number): number {
+  const { ahead = { updates: 0, perSecond: 1 } } = task;
+  const early = Math.min(sent, ahead.updates);
+  return (early * 1000) / ahead.perSecond + ((sent - early) * 1000) / task.perSecond;
+}
 
 async function publish(number: number): Promise<void> {
   const userId = `user-${Math.floor(random() * task.users)}`;
