@@ -3,7 +3,7 @@ import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { expect, test } from "vitest";
 
-const SEEDS = Number(process.env.SEEDS ?? 1_000);
+const SEEDS = Number(process.env.SEEDS ?? 2_000);
 
 test(`every promise holds in ${SEEDS} seeds of 10 simulated minutes`, async () => {
   const main = fileURLToPath(new URL("main.ts", import.meta.url));
