@@ -56,10 +56,9 @@ export type RouteStore = {
    * override whose time has come, and returns the result; one round trip. Rejects with `store_unavailable`.
    *
    * The count: more than half of the live votes for `sqs` move the fleet to sqs, and so do more than half of
-   * those that see the subscription when they say it is bad. Back to pulsar when neither holds and the fleet opened
-   * at most once in the 60 s before (so that it opens at most twice in any 60 s). A vote that ran out without being
-   * withdrawn counts for `ttlMs` more for the route as it is, and when no vote was live before this one, the route
-   * rests for its `ttlMs`: both so that the others can be heard.
+   * those that see the subscription when they say it is bad. Back to pulsar when neither holds and the fleet opened at most once in the 60 s before (so that it opens at most twice in
+   * any 60 s). When no vote was live before this one, the route rests for its `ttlMs`, so that the others can be
+   * heard.
    */
   vote(vote: Vote, ttlMs: number): Promise<FleetState>;
   /** Withdraws a vote at shutdown. Best effort, never rejects. */

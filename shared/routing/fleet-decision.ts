@@ -63,16 +63,7 @@ export function hearVote(state: FleetRoute, before: Iterable<FleetVote>, nowMs: 
 }
 
 /**
- * A vote that ran out, and was not withdrawn, is missing for as long again: its process died, or Redis was away and
- * the process will be heard soon. Else those who voted last before Redis went away would be the whole majority when
- * it is back just as the other votes have run out.
- */
-export function isMissing(vote: { expiresAtMs: number }, nowMs: number, ttlMs: number): boolean {
-  return !isLive(vote, nowMs) && vote.expiresAtMs + ttlMs > nowMs;
-}
-
-/**
- * @param votes a missing one counts for the route as it is; what ran out longer ago does not count.
+ * @param votes expired ones don't count.
  * @param ttlMs how long the vote counts that made the fleet count again.
  * @param reason what that vote gave as its reason, for the audit line.
  * @returns the fleet's route, and the line that says why when it moved.
@@ -84,13 +75,10 @@ export function decideFleetRoute(
   ttlMs: number,
   reason: string,
 ): { state: FleetRoute; moved: AuditLine | undefined } {
-  const all = [...votes];
-  const count = countVotes(all.filter((vote) => isLive(vote, nowMs)));
-  const missing = countVotes(all.filter((vote) => isMissing(vote, nowMs, ttlMs)));
+  const live = [...votes].filter((vote) => isLive(vote, nowMs));
+  const count = countVotes(live);
   const openingsMs = state.openingsMs.filter((openedMs) => nowMs - openedMs < openingWindowMs);
-  const majority =
-    isMajority(count.forSqs, count.all, missing.all, state.route) ||
-    isMajority(count.subscriptionBad, count.watching, missing.watching, state.route);
+  const majority = count.forSqs * 2 > count.all || count.subscriptionBad * 2 > count.watching;
   const heardForMs = nowMs - state.heardSinceMs;
   // A clock that was stepped back does not lengthen the rest.
   const rests = heardForMs >= 0 && heardForMs < ttlMs;
@@ -108,11 +96,6 @@ export function decideFleetRoute(
       reason: `${count.forSqs} of ${count.all} votes for sqs${subscriptionInWords(count)}: ${reason}`,
     },
   };
-}
-
-/** Whether more than half of the votes, live and missing, are against Pulsar. */
-function isMajority(against: number, live: number, missing: number, route: Path): boolean {
-  return (against + (route === "sqs" ? missing : 0)) * 2 > live + missing;
 }
 
 /** @returns the audit line of an override whose time has come; undefined while it stands. */

@@ -124,40 +124,6 @@ export function describeRouteStore(
       },
     );
 
-    it.each([
-      ["pulsar", "sqs"],
-      ["sqs", "pulsar"],
-    ] as const)("stays on %s when only a vote for %s outlived an outage of the store", async (all, own) => {
-      await startFleet();
-      const fleet = ["a", "b", "c", "d"];
-      for (const voter of fleet) await vote(voter, all);
-      const before = await actions();
-      clock.nowMs += 500;
-      await vote("a", own);
-      // The others' votes have run out.
-      clock.nowMs += ttlMs - 1;
-      for (let round = 0; round < 30; round++) {
-        expect((await vote("a", own)).route).toBe(all);
-        clock.nowMs += ttlMs / 20;
-        if (round > 15) for (const voter of ["b", "c", "d"]) await vote(voter, all);
-      }
-      expect(await actions()).toEqual(before);
-    });
-
-    it("goes by those it hears when the others are missing for as long as a vote counts", async () => {
-      await startFleet();
-      for (const voter of ["b", "c", "d"]) await vote(voter, "pulsar");
-      clock.nowMs += 1;
-      await vote("a", "sqs");
-      clock.nowMs += ttlMs - 1;
-      await vote("a", "sqs");
-      clock.nowMs += ttlMs - 1;
-      expect((await vote("a", "sqs")).route).toBe("pulsar");
-      clock.nowMs += 1;
-      expect((await vote("a", "sqs")).route).toBe("sqs");
-      expect((await store.audit(1))[0]?.reason).toBe("1 of 1 votes for sqs: a says so");
-    });
-
     it("goes by the votes once it was heard for as long as a vote counts", async () => {
       await vote("a", "sqs");
       clock.nowMs += ttlMs - 1;

@@ -7,7 +7,6 @@ import {
   hearVote,
   initialFleetRoute,
   isLive,
-  isMissing,
 } from "../../routing/fleet-decision.ts";
 
 export type MemoryRouteStoreOptions = {
@@ -48,8 +47,7 @@ export function createMemoryRouteStore(options: MemoryRouteStoreOptions = {}): R
       const nowMs = begin();
       fleet = hearVote(fleet, votes.values(), nowMs);
       votes.set(vote.voter, { ...vote, expiresAtMs: nowMs + ttlMs });
-      for (const [voter, cast] of votes)
-        if (!isLive(cast, nowMs) && !isMissing(cast, nowMs, ttlMs)) votes.delete(voter);
+      for (const [voter, cast] of votes) if (!isLive(cast, nowMs)) votes.delete(voter);
       const decision = decideFleetRoute(fleet, votes.values(), nowMs, ttlMs, vote.reason);
       fleet = decision.state;
       audit(decision.moved);

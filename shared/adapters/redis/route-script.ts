@@ -50,18 +50,15 @@ end
 if silent then redis.call('HSET', state, 'heardSinceMs', integer(now)) end
 redis.call('HSET', votes, voter, integer(now + ttl) .. ' ' .. route .. ' ' .. ARGV[6] .. ' ' .. reason)
 local all, live, forSqs, watching, bad = redis.call('HGETALL', votes), 0, 0, 0, 0
-local missing, missingWatching = 0, 0
 for index = 1, #all, 2 do
   local expiresAt, cast, subscription = string.match(all[index + 1], '^(%d+) (%a+) (%S*)')
-  local watches = (subscription == 'good' or subscription == 'bad') and 1 or 0
-  if tonumber(expiresAt) > now then
-    live, watching = live + 1, watching + watches
-    if cast == 'sqs' then forSqs = forSqs + 1 end
-    if subscription == 'bad' then bad = bad + 1 end
-  elseif tonumber(expiresAt) + ttl > now then
-    missing, missingWatching = missing + 1, missingWatching + watches
-  else
+  if tonumber(expiresAt) <= now then
     redis.call('HDEL', votes, all[index])
+  else
+    live = live + 1
+    if cast == 'sqs' then forSqs = forSqs + 1 end
+    if subscription == 'good' or subscription == 'bad' then watching = watching + 1 end
+    if subscription == 'bad' then bad = bad + 1 end
   end
 end
 local fleet = redis.call('HMGET', state, 'route', 'openingsMs', 'heardSinceMs')
@@ -69,11 +66,7 @@ local current, openings = fleet[1] or 'pulsar', {}
 for opened in string.gmatch(fleet[2] or '', '%d+') do
   if now - tonumber(opened) < ${openingWindowMs} then openings[#openings + 1] = opened end
 end
-local target
-local function isMajority(against, heard, unheard)
-  return (against + (current == 'sqs' and unheard or 0)) * 2 > heard + unheard
-end
-local majority = isMajority(forSqs, live, missing) or isMajority(bad, watching, missingWatching)
+local majority, target = forSqs * 2 > live or bad * 2 > watching, nil
 local heardFor = now - tonumber(fleet[3] or '0')
 local rests = heardFor >= 0 and heardFor < ttl
 if current == 'pulsar' and majority and not rests then
