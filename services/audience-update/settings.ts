@@ -103,9 +103,9 @@ export const consumerSettings = {
     unit: "s",
     min: 5,
     max: 43_200,
-    longerThan: { SQS_SEND_TIMEOUT_MS: 2, SQS_LONG_POLL_SECONDS: 1 },
+    longerThan: { SQS_SEND_TIMEOUT_MS: 2 },
     meaning:
-      "how long a received message is hidden; extended at half of it while it is in hand, and so longer than twice `SQS_SEND_TIMEOUT_MS`, and than `SQS_LONG_POLL_SECONDS`",
+      "how long a received message is hidden; extended at half of it while it is in hand, and so longer than twice `SQS_SEND_TIMEOUT_MS`",
   }),
   ledgerCompletionsPerSecond: integer({
     env: "LEDGER_COMPLETIONS_PER_SECOND",
@@ -168,7 +168,7 @@ export const consumerSettings = {
     min: 1_000,
     longerThan: { MAX_UPDATE_BYTES: 1 },
     meaning:
-      "longest encoded profile; an update that would pass it is parked; longer than `MAX_UPDATE_BYTES`, else a new user's first could be",
+      "longest encoded profile; an update that would pass it is parked; longer than `MAX_UPDATE_BYTES`, and better some times as long, since each member of a set carries its order",
   }),
   maxClockSkewMs: integer({
     env: "MAX_CLOCK_SKEW_MS",

@@ -89,17 +89,10 @@ export async function openExistingQueues(
   lifecycle: Lifecycle,
   log: Log,
 ): Promise<{ fallback: SqsQueue; ledgerQueue: SqsQueue }> {
-  async function open(name: string, settings: SqsConnection & SqsConsuming): Promise<SqsQueue> {
-    const queue = lifecycle.own(name, await openFallbackQueue(settings, settings, log));
-    await queue.checkExists();
-    return queue;
-  }
-  const opening = [
-    open("fallback queue", queues.fallback),
-    open("ledger queue", queues.ledgerQueue),
-  ] as const;
-  await Promise.allSettled(opening);
-  const [fallback, ledgerQueue] = await Promise.all(opening);
+  const open = (settings: SqsConnection & SqsConsuming) => openFallbackQueue(settings, settings, log);
+  const fallback = lifecycle.own("fallback queue", await open(queues.fallback));
+  const ledgerQueue = lifecycle.own("ledger queue", await open(queues.ledgerQueue));
+  await Promise.all([fallback.checkExists(), ledgerQueue.checkExists()]);
   return { fallback, ledgerQueue };
 }
 

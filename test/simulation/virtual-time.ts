@@ -193,7 +193,10 @@ export function installVirtualTime(): VirtualTime {
   };
 }
 
-/** As Node's own, which keeps a signal that is listened to, with all it holds, for ever where none of them aborts. */
+/**
+ * In the place of Node's own, which keeps a signal that is listened to, with all it holds, for ever where none of
+ * them aborts. While the listeners of one of them run, that of this one may not have run yet.
+ */
 function anyOf(signals: readonly AbortSignal[]): AbortSignal {
   const any = new AbortController();
   for (const signal of signals) {

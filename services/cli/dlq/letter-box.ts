@@ -32,7 +32,7 @@ export type LetterBox = {
 
 const RETRY_MS = 50;
 /** How long the command before may take to leave. */
-const LEAVING_MS = 500;
+const LEAVING_MS = 1_500;
 /** A letter can be close to a megabyte. */
 const MAX_PREFETCHED = 32;
 
@@ -62,22 +62,22 @@ export async function openLetterBox(options: LetterBoxOptions): Promise<LetterBo
   }
 }
 
-/** Waits for the connection; looks early why there is none, since waiting does not mend all. */
+/** Waits for the connection, and looks why there is none: waiting long mends neither of two reasons. */
 async function untilAlone(consumer: Consumer, options: LetterBoxOptions): Promise<void> {
   const { patienceMs } = options;
-  const leavingMs = Math.min(LEAVING_MS, patienceMs);
-  for (const waitMs of [leavingMs, patienceMs - leavingMs]) {
-    const deadline = performance.now() + waitMs;
-    while (!consumer.connected() && performance.now() < deadline) await sleep(RETRY_MS);
-    if (consumer.connected()) return;
-    const { consumers } = await options.backlog();
-    // The broker may have known of this one's before it did.
-    if (consumer.connected()) return;
-    if (consumers.length > 0) {
-      const text = `another command works on the dead letters (${consumers.join(", ")}): try again when it is done`;
-      throw new KeylineError("dead_letters_busy", text, { value: consumers, retryable: true });
-    }
+  const beganMs = performance.now();
+  const isConnectedWithin = async (waitMs: number) => {
+    while (!consumer.connected() && performance.now() - beganMs < waitMs) await sleep(RETRY_MS);
+    return consumer.connected();
+  };
+  if (await isConnectedWithin(Math.min(LEAVING_MS, patienceMs))) return;
+  const { consumers } = await options.backlog();
+  // The broker may have known of this one's before it did.
+  if (consumers.length > 0 && !consumer.connected()) {
+    const text = `another command works on the dead letters (${consumers.join(", ")}): try again when it is done`;
+    throw new KeylineError("dead_letters_busy", text, { value: consumers, retryable: true });
   }
+  if (await isConnectedWithin(patienceMs)) return;
   const why = options.problem() ?? "no answer";
   const text = `no connection to ${options.topic} within ${patienceMs} ms: ${why}`;
   throw new KeylineError("queue_not_connected", text, { retryable: true });
