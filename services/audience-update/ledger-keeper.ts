@@ -5,8 +5,8 @@
  * identity.
  */
 import { setTimeout as sleep } from "node:timers/promises";
-import pLimit from "p-limit";
 import type { Delivery, OutgoingMessage, Producer } from "../../shared/ports/update-queue.ts";
+import { createAdaptiveLimit } from "../../shared/runtime/adaptive-limit.ts";
 
 export type LedgerKeeper = {
   /** Tries until a copy of the message is durable, then resolves with true; with false only after `close`. */
@@ -15,7 +15,7 @@ export type LedgerKeeper = {
   close(): void;
 };
 
-/** Copies sent and not answered at once; the others wait, so that a burst is not taken for a sick queue. */
+/** Copies sent and not answered at once, at most; the others wait, so that a burst is not taken for a sick queue. */
 const MAX_UNDER_WAY = 200;
 
 export function createLedgerKeeper(options: {
@@ -27,12 +27,12 @@ export function createLedgerKeeper(options: {
 }): LedgerKeeper {
   const stopping = new AbortController();
   const { signal } = stopping;
-  const window = pLimit(MAX_UNDER_WAY);
+  const window = createAdaptiveLimit(MAX_UNDER_WAY);
 
-  async function keepNow(delivery: Delivery): Promise<boolean> {
+  async function keep(delivery: Delivery): Promise<boolean> {
     for (let failures = 1; !signal.aborted; failures += 1) {
       try {
-        await options.producer.send(copyOf(delivery));
+        await window(() => options.producer.send(copyOf(delivery)));
         options.onKept();
         return true;
       } catch (error) {
@@ -43,7 +43,7 @@ export function createLedgerKeeper(options: {
     return false;
   }
 
-  return { keep: (delivery) => window(keepNow, delivery), close: () => stopping.abort() };
+  return { keep, close: () => stopping.abort() };
 }
 
 /** The same message for another queue. The same update always has the same payload, so key and payload name it. */

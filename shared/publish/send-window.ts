@@ -1,5 +1,6 @@
 import pLimit from "p-limit";
 import type { Path } from "../ports/update-queue.ts";
+import { createAdaptiveLimit } from "../runtime/adaptive-limit.ts";
 import { KeylineError } from "../runtime/errors.ts";
 
 /** The sends of one path: a bounded number without an answer, and those that wait for their turn. */
@@ -15,12 +16,14 @@ export type SendWindow = {
 };
 
 /**
- * What waits for its turn is not yet sent, so that a burst is not taken for a broker that does not answer.
+ * What waits for its turn is not yet sent, so that a burst is not taken for a broker that does not answer. Of a
+ * Pulsar that is slow the breaker takes care; SQS has none, so fewer are sent there at once while it is.
  *
  * @param maxPending sends without an answer at once.
  */
 export function createSendWindow({ path, maxPending }: { path: Path; maxPending: number }): SendWindow {
-  const room = pLimit(maxPending);
+  const room: (work: () => Promise<void>) => Promise<void> =
+    path === "sqs" ? createAdaptiveLimit(maxPending) : pLimit(maxPending);
   let abandoned = 0;
 
   const late = () =>
