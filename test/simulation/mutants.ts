@@ -161,14 +161,14 @@ export const mutants: readonly Mutant[] = [
   {
     name: "keeps no copy for the ledger",
     file: "services/audience-update/ledger-keeper.ts",
-    from: "await options.producer.send(copyOf(delivery));",
+    from: "await window(() => options.producer.send(copyOf(delivery)));",
     to: "",
   },
   {
     name: "acknowledges before the copy for the ledger is durable",
     file: "services/audience-update/ledger-keeper.ts",
-    from: "keep: (delivery) => window(keepNow, delivery)",
-    to: "keep: async (delivery) => (void window(keepNow, delivery), true)",
+    from: "return { keep, close",
+    to: "return { keep: async (delivery) => (void keep(delivery), true), close",
   },
   {
     name: "takes a refused copy for kept",
