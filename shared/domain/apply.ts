@@ -140,6 +140,8 @@ function fold(draft: Draft, { kind, body }: Operation, order: WriteOrder, at: nu
       events.set(body.name, countEvent(events.get(body.name), at));
       return;
     }
+    case "tick":
+      return;
   }
 }
 

@@ -22,6 +22,12 @@ export const Amount = Type.Union([
   Type.Number({ minimum: -1e15, maximum: -1e-12 }),
 ]);
 
+export const EpochMs = Type.Integer({
+  minimum: -8.64e15,
+  maximum: 8.64e15,
+  description: "ms since the epoch",
+});
+
 const fieldsOf = <T extends Type.TSchema>(value: T, description: string) =>
   Type.Record(FieldName, value, {
     additionalProperties: false,
@@ -53,6 +59,9 @@ export const Event = Type.Object(
   { additionalProperties: false },
 );
 
+/** Says only that a moment has come; alone in its update. Made by the sweeper. */
+export const Tick = Type.Object({ due: EpochMs }, { additionalProperties: false });
+
 /** Each kind of operation with its schema, so that a refused one can be explained by its own kind. */
 export const operationSchemas = {
   set: operation("set", fieldsOf(Type.Unknown(), "any JSON value; the latest by stamp wins")),
@@ -61,6 +70,7 @@ export const operationSchemas = {
   remove: operation("remove", fieldsOf(members, "members to remove from each set")),
   increment: operation("increment", fieldsOf(Amount, "what to add to each counter")),
   event: operation("event", Event),
+  tick: operation("tick", Tick),
 } as const;
 
 export const Operation = Type.Union([
@@ -70,6 +80,7 @@ export const Operation = Type.Union([
   operationSchemas.remove,
   operationSchemas.increment,
   operationSchemas.event,
+  operationSchemas.tick,
 ]);
 const howMany = { minItems: 1, maxItems: 64 };
 export const Operations = Type.Array(Operation, howMany);
@@ -89,11 +100,6 @@ export const UpdateId = Type.String({
   description: "1 to 128 printable ASCII characters without spaces",
 });
 export const Priority = Type.Union([Type.Literal("live"), Type.Literal("bulk")]);
-export const EpochMs = Type.Integer({
-  minimum: -8.64e15,
-  maximum: 8.64e15,
-  description: "ms since the epoch",
-});
 export const Trace = Type.String({ maxLength: 128, description: "W3C traceparent" });
 
 export const ENVELOPE_VERSION = 1;

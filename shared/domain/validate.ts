@@ -28,6 +28,7 @@ const bodyForms: Record<string, string> = {
   increment:
     "must be an object of attribute names and numbers, at least one, each 0 or from 1e-12 to 1e15 in size",
   event: "must be an object with a name, not empty, and, if wanted, properties",
+  tick: "must be an object with a due moment in milliseconds",
 };
 
 /** The first thing that is wrong with an envelope, or undefined when it is valid. */

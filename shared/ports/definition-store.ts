@@ -1,0 +1,40 @@
+/**
+ * The port to what the tenants have defined, as one document a tenant. The store knows nothing of what a
+ * definition means: it keeps texts and a version of each, and tells consumers apart.
+ */
+
+/** A tenant's definitions as they are stored. */
+export type DefinitionDocument = {
+  /** Grows with each change of this tenant's; 0 before the first. */
+  version: number;
+  /** JSON. */
+  document: string;
+};
+
+/** What one consumer says of itself, for whoever looks at the definitions. */
+export type ConsumerReport = {
+  consumer: string;
+  /** When it said so, milliseconds since the epoch, by the store's clock. */
+  atMs: number;
+  /** JSON: versions, costs and errors. */
+  report: string;
+};
+
+export type DefinitionStore = {
+  /** A number that grows with every change of any tenant's; cheap to ask for. Rejects with `store_unavailable`. */
+  revision(): Promise<number>;
+  /** All tenants' documents, with the revision that they are of, read in one step. Rejects with `store_unavailable`. */
+  all(): Promise<{ revision: number; documents: ReadonlyMap<string, DefinitionDocument> }>;
+  /** Version 0 with an empty text where the tenant has none. Rejects with `store_unavailable`. */
+  read(tenant: string): Promise<DefinitionDocument>;
+  /**
+   * Replaces the document if it is still of `expectedVersion`, and makes it the next one; undefined when someone
+   * else was first. Rejects with `store_unavailable`; then it may have been done all the same.
+   */
+  replace(tenant: string, expectedVersion: number, document: string): Promise<number | undefined>;
+  /** Leaves a report that is gone after `ttlMs`. Rejects with `store_unavailable`. */
+  report(consumer: string, report: string, ttlMs: number): Promise<void>;
+  /** The reports that are not gone, by name. Rejects with `store_unavailable`. */
+  reports(): Promise<ConsumerReport[]>;
+  close(): Promise<void>;
+};
