@@ -10,10 +10,11 @@ import { compareOrder, type WriteOrder } from "./stamp.ts";
 /**
  * What became of an update:
  * - `counted` it changed the profile
+ * - `ticked` it was a tick, and its moment had not come before
  * - `repeat` it was counted before, by its (src, seq) or by its caller's id
  * - `too_old_to_tell` it is older than what the profile remembers; counting or dropping it could be wrong
  */
-export type Outcome = "counted" | "repeat" | "too_old_to_tell";
+export type Outcome = "counted" | "ticked" | "repeat" | "too_old_to_tell";
 
 export type Applied = {
   /** The same object as before when nothing was counted and nothing was learnt. */
@@ -51,7 +52,7 @@ export function apply(
   const calculation = definitions.version > 0 ? beginCalculation(pruned, definitions) : undefined;
   const outcomes = updates.map((update) => count(draft, update, limits, nowMs, calculation));
   const folded = draft.finish();
-  if (!calculation || !outcomes.includes("counted"))
+  if (!calculation || !(outcomes.includes("counted") || outcomes.includes("ticked")))
     return { profile: folded, outcomes, fields: NO_FIELDS, adopted: false };
   const { calculated, fields, adopted } = calculation.finish(folded);
   return { profile: { ...folded, calculated }, outcomes, fields, adopted };
@@ -116,7 +117,7 @@ function count(
   const [only] = update.ops;
   // A moment that has come twice has come: ticks need no place in what was seen.
   if (only?.kind === "tick" && update.ops.length === 1)
-    return next.updates > 0 && calculation?.tick(only.body.due, stamp) ? "counted" : "repeat";
+    return next.updates > 0 && calculation?.tick(only.body.due, stamp) ? "ticked" : "repeat";
   const source = next.seen.get(src) ?? UNSEEN;
   const sighting = sight(source, seq);
   if (sighting === "seen") return "repeat";

@@ -1,4 +1,5 @@
 import {
+  AUDIENCES_FIELD,
   type Calculated,
   NOTHING_CALCULATED,
   type PendingChange,
@@ -7,11 +8,12 @@ import {
 import type { Occurrence, State } from "./definitions/aggregate.ts";
 import { MAX_VALUE_LENGTH } from "./definitions/aggregate-values.ts";
 import type { CompiledAttribute, CompiledDefinitions, EventRule } from "./definitions/compile.ts";
-import { failed, measured } from "./definitions/costs.ts";
+import { begin, end, failed } from "./definitions/costs.ts";
+import { DirtyPlaces } from "./definitions/dirty-places.ts";
+import { nextDueMs } from "./definitions/next-due.ts";
 import { createScope, type Scope } from "./definitions/scope.ts";
-import { bucketOf, DAY_MS, firstBucket, leavesAtMs } from "./definitions/window.ts";
-import type { Update } from "./envelope.ts";
-import { updateId } from "./envelope.ts";
+import { bucketOf, firstBucket } from "./definitions/window.ts";
+import { type Update, updateId } from "./envelope.ts";
 import { type ChangeCause, entersAt } from "./membership-change.ts";
 import type { Profile } from "./profile.ts";
 import { stampTimeMs } from "./stamp.ts";
@@ -21,12 +23,12 @@ export type FieldChanges = Map<string, string | undefined>;
 
 /** One turn's part of `apply` for a tenant that has definitions. */
 export type Calculation = {
-  /** An event of an update that counted. */
-  event(update: Update, name: string, properties: Record<string, unknown> | undefined): void;
-  /** An attribute of the profile's own was written. */
-  field(name: string): void;
-  /** After the operations of an update that counted. */
+  /** An update counts: before its operations. */
   counted(update: Update): void;
+  /** One of its events. */
+  event(update: Update, name: string, properties: Record<string, unknown> | undefined): void;
+  /** It writes an attribute of the profile's own. */
+  field(name: string): void;
   /** False where the moment has passed already. */
   tick(dueMs: number, stamp: number): boolean;
   /** What is to be kept, computed on the profile as it is after the turn; and the plain fields that changed. */
@@ -40,15 +42,50 @@ export type Finished = {
   adopted: boolean;
 };
 
-const SCOPES = new WeakMap<CompiledDefinitions, Scope>();
+/** Room for one turn at a time, so that a turn allocates little; `apply` is never under way twice. */
+type Workspace = {
+  scope: Scope;
+  dirty: DirtyPlaces;
+  states: (State | undefined)[];
+  numbers: Float64Array;
+};
 
-/** The scope in which a tenant's expressions run; one for each set of definitions. */
-export function scopeOf(definitions: CompiledDefinitions): Scope {
-  const known = SCOPES.get(definitions);
+const WORKSPACES = new WeakMap<CompiledDefinitions, Workspace>();
+
+function workspaceOf(definitions: CompiledDefinitions): Workspace {
+  const known = WORKSPACES.get(definitions);
   if (known) return known;
-  const scope = createScope(definitions);
-  SCOPES.set(definitions, scope);
-  return scope;
+  const workspace: Workspace = {
+    scope: createScope(definitions),
+    dirty: new DirtyPlaces(definitions),
+    states: new Array(definitions.attributes.length).fill(undefined),
+    numbers: new Float64Array(definitions.audiences.length),
+  };
+  WORKSPACES.set(definitions, workspace);
+  return workspace;
+}
+
+/** Puts what is kept of attributes over events into the places of these definitions; what they lack is left out. */
+export function readStates(
+  { states }: Calculated,
+  { attributeOfSlot }: CompiledDefinitions,
+  into: (State | undefined)[],
+): void {
+  for (let at = 0; at < states.length; at += 2) {
+    const place = attributeOfSlot.get(states[at] as number);
+    if (place !== undefined) into[place] = states[at + 1] as State;
+  }
+}
+
+export function readNumbers(
+  { numbers }: Calculated,
+  { audienceOfSlot }: CompiledDefinitions,
+  into: { [place: number]: number },
+): void {
+  for (let at = 0; at < numbers.length; at += 2) {
+    const place = audienceOfSlot.get(numbers[at]!);
+    if (place !== undefined) into[place] = numbers[at + 1]!;
+  }
 }
 
 /**
@@ -67,22 +104,33 @@ export function beginCalculation(profile: Profile, definitions: CompiledDefiniti
 class Turn implements Calculation {
   readonly #definitions: CompiledDefinitions;
   readonly #base: Calculated;
-  readonly #states: (State | undefined)[];
-  readonly #dirty: DirtyPlaces;
+  readonly #workspace: Workspace;
+  readonly #adopts: boolean;
   #asOfMs: number;
   #cause: ChangeCause | undefined;
   #causeStamp = -1;
+  #statesChanged: boolean;
+  /** Audiences with a first change. */
+  readonly #entered: number[] = [];
 
   constructor(definitions: CompiledDefinitions, base: Calculated) {
     this.#definitions = definitions;
     this.#base = base;
     this.#asOfMs = base.asOfMs;
-    this.#states = new Array(definitions.attributes.length).fill(undefined);
-    base.states.forEach((state, slot) => {
-      const place = definitions.attributeOfSlot.get(slot);
-      if (place !== undefined) this.#states[place] = state;
-    });
-    this.#dirty = new DirtyPlaces(definitions);
+    this.#adopts = base.version !== definitions.version;
+    this.#statesChanged = this.#adopts;
+    this.#workspace = workspaceOf(definitions);
+    const { states, dirty } = this.#workspace;
+    states.fill(undefined);
+    readStates(base, definitions, states);
+    dirty.clear();
+  }
+
+  counted(update: Update): void {
+    this.#asOfMs = Math.max(this.#asOfMs, stampTimeMs(update.stamp));
+    if (update.stamp <= this.#causeStamp) return;
+    this.#causeStamp = update.stamp;
+    this.#cause = { kind: "update", id: updateId(update) };
   }
 
   event(update: Update, name: string, properties: Record<string, unknown> = {}): void {
@@ -90,16 +138,8 @@ class Turn implements Calculation {
     if (!groups) return;
     const t = Math.min(update.at, stampTimeMs(update.stamp));
     for (const { where, attributes } of groups) {
-      if (where && !this.#holds(where.run, properties)) continue;
+      if (where && !holds(where.run, properties)) continue;
       for (const place of attributes) this.#add(place, t, update.stamp, properties);
-    }
-  }
-
-  #holds(run: (context: object) => unknown, properties: Record<string, unknown>): boolean {
-    try {
-      return run({ event: properties }) === true;
-    } catch {
-      return false;
     }
   }
 
@@ -118,27 +158,27 @@ class Turn implements Calculation {
       cost.late += 1;
       return;
     }
+    const { clockMs } = this.#definitions;
+    const begunMs = begin(cost, clockMs);
     const occurrence: Occurrence = { t, stamp, bucket, value, json };
     try {
-      const before = this.#states[place];
-      const after = measured(cost, this.#definitions.clockMs, () => aggregate.add(before, occurrence, limit));
-      if (after === before) return;
-      this.#states[place] = after;
-      this.#dirty.attribute(place);
+      this.#setState(place, aggregate.add(this.#workspace.states[place], occurrence, limit));
     } catch (error) {
       failed(cost, error);
     }
+    end(cost, clockMs, begunMs);
+  }
+
+  #setState(place: number, state: State | undefined): void {
+    const { states, dirty } = this.#workspace;
+    if (states[place] === state) return;
+    states[place] = state;
+    this.#statesChanged = true;
+    dirty.attribute(place);
   }
 
   field(name: string): void {
-    this.#dirty.field(name);
-  }
-
-  counted(update: Update): void {
-    this.#asOfMs = Math.max(this.#asOfMs, stampTimeMs(update.stamp));
-    if (update.stamp <= this.#causeStamp) return;
-    this.#causeStamp = update.stamp;
-    this.#cause = { kind: "update", id: updateId(update) };
+    this.#workspace.dirty.field(name);
   }
 
   tick(dueMs: number, stamp: number): boolean {
@@ -150,177 +190,134 @@ class Turn implements Calculation {
   }
 
   finish(profile: Profile): Finished {
+    const { scope, states, numbers } = this.#workspace;
     const definitions = this.#definitions;
     const base = this.#base;
-    const adopts = base.version !== definitions.version;
-    this.#passTime(adopts);
-    const numbers: (number | undefined)[] = new Array(definitions.audiences.length);
-    base.numbers.forEach((number, slot) => {
-      const place = definitions.audienceOfSlot.get(slot);
-      if (place !== undefined) numbers[place] = number;
-    });
-    const scope = scopeOf(definitions);
-    scope.look({ profile, asOfMs: this.#asOfMs, states: this.#states, numbers });
-    const fields = this.#fields(scope, adopts);
-    const before = adopts ? ofKnownAudiences(base.pending, definitions) : base.pending;
-    const news = this.#judge(scope, numbers, profile, adopts);
-    const pending = news.length > 0 ? [...before, ...news] : before;
-    if (news.length > 0 || adopts) fields.set(AUDIENCES_FIELD, membersJson(definitions, numbers));
+    this.#passTime();
+    numbers.fill(0);
+    readNumbers(base, definitions, numbers);
+    const asOfMs = this.#asOfMs;
+    scope.look({ profile, asOfMs, states, numbers });
+    const fields = this.#fields();
+    const carried = this.#adopts ? ofKnownAudiences(base.pending, definitions) : base.pending;
+    const news = this.#judge(profile.lastStamp);
+    const keptNumbers = news.length > 0 || this.#adopts ? this.#keptNumbers() : base.numbers;
+    if (news.length > 0 || this.#adopts) fields.set(AUDIENCES_FIELD, membersJson(definitions, keptNumbers));
     const calculated = {
       version: definitions.version,
-      asOfMs: this.#asOfMs,
-      alarmMs: alarmOf(base.alarmMs, this.#asOfMs, nextDue(definitions, scope, this.#states, this.#asOfMs)),
-      states: this.#keptStates(adopts),
-      numbers: news.length > 0 || adopts ? keptNumbers(definitions, base, numbers) : base.numbers,
-      pending,
+      asOfMs,
+      alarmMs: alarmOf(base.alarmMs, asOfMs, nextDueMs(definitions, scope, states, asOfMs)),
+      states: this.#statesChanged ? this.#keptStates() : base.states,
+      numbers: keptNumbers,
+      pending: news.length > 0 ? [...carried, ...news] : carried,
     };
-    return { calculated, fields, adopted: adopts };
+    return { calculated, fields, adopted: this.#adopts };
   }
 
   /** What leaves its window, and what depends on the moment itself. */
-  #passTime(adopts: boolean): void {
-    if (this.#asOfMs === this.#base.asOfMs && !adopts) return;
+  #passTime(): void {
+    const { states, dirty } = this.#workspace;
+    if (this.#adopts) dirty.all();
+    else if (this.#asOfMs === this.#base.asOfMs) return;
     const { attributes, byNow } = this.#definitions;
-    this.#states.forEach((state, place) => {
+    for (let place = 0; place < states.length; place += 1) {
+      const state = states[place];
       const { event } = attributes[place]!;
-      if (state === undefined || !event) return;
-      if (event.window) {
-        const left = event.aggregate.expire(state, firstBucket(event.window, this.#asOfMs), event.window);
-        if (left === state) return;
-        this.#states[place] = left;
-        this.#dirty.attribute(place);
-      } else if (
-        !event.aggregate.windowed &&
-        event.aggregate.value(state, this.#asOfMs) !== event.aggregate.value(state, this.#base.asOfMs)
+      if (state === undefined || !event) continue;
+      const { aggregate, window } = event;
+      if (window) this.#setState(place, aggregate.expire(state, firstBucket(window, this.#asOfMs), window));
+      else if (
+        !aggregate.windowed &&
+        aggregate.value(state, this.#asOfMs) !== aggregate.value(state, this.#base.asOfMs)
       )
-        this.#dirty.attribute(place);
-    });
-    for (const place of byNow) this.#dirty.audience(place);
+        dirty.attribute(place);
+    }
+    for (const place of byNow) dirty.audience(place);
   }
 
-  #fields(scope: Scope, adopts: boolean): FieldChanges {
+  #fields(): FieldChanges {
     const { attributes } = this.#definitions;
+    const { scope, dirty } = this.#workspace;
     const fields: FieldChanges = new Map();
-    const note = (place: number) => {
+    for (const place of dirty.attributes()) {
       const value = scope.attribute(place);
       fields.set(attributes[place]!.name, value === undefined ? undefined : JSON.stringify(value));
-    };
-    for (const place of adopts ? attributes.keys() : this.#dirty.attributes()) note(place);
+    }
     return fields;
   }
 
   /** Evaluates the rules that may say something else now, and numbers the changes. */
-  #judge(scope: Scope, numbers: (number | undefined)[], profile: Profile, adopts: boolean): PendingChanges[] {
+  #judge(stamp: number): PendingChanges[] {
     const { audiences } = this.#definitions;
+    const { scope, dirty, numbers } = this.#workspace;
     const changes: PendingChange[] = [];
     const known: PendingChange[] = [];
-    const judge = (place: number) => {
-      const { standing } = audiences[place]!;
-      const number = numbers[place] ?? 0;
-      const { slot, version } = standing;
+    for (const place of dirty.audiences()) {
+      const { slot, version } = audiences[place]!.standing;
+      const number = numbers[place]!;
       const member = scope.isMember(place);
       if (member !== undefined && member !== entersAt(number)) {
         numbers[place] = number + 1;
+        if (number === 0) this.#entered.push(place);
         changes.push({ slot, number: number + 1, version });
-      } else if (adopts && number > 0 && version > this.#base.version) known.push({ slot, number, version });
-    };
-    for (const place of adopts ? audiences.keys() : this.#dirty.audiences()) judge(place);
-    const at = { atMs: this.#asOfMs, stamp: profile.lastStamp };
+      } else if (this.#adopts && number > 0 && version > this.#base.version)
+        known.push({ slot, number, version });
+    }
+    const at = { atMs: this.#asOfMs, stamp };
     const groups: PendingChanges[] = [];
     if (changes.length > 0) groups.push({ ...at, cause: this.#cause ?? { kind: "definition" }, changes });
     if (known.length > 0) groups.push({ ...at, cause: undefined, changes: known });
     return groups;
   }
 
-  #keptStates(adopts: boolean): Calculated["states"] {
-    if (!adopts && !this.#dirty.any()) return this.#base.states;
-    const kept = new Map<number, State>();
-    this.#states.forEach((state, place) => {
-      if (state !== undefined) kept.set(this.#definitions.attributes[place]!.standing.slot, state);
-    });
+  #keptStates(): Calculated["states"] {
+    const { states } = this.#workspace;
+    const kept: (number | State)[] = [];
+    for (let place = 0; place < states.length; place += 1) {
+      const state = states[place];
+      if (state !== undefined) kept.push(this.#definitions.attributes[place]!.standing.slot, state);
+    }
+    return kept;
+  }
+
+  /** They go on for an audience that is disabled, and end with one that is deleted. */
+  #keptNumbers(): Calculated["numbers"] {
+    const { audiences, audienceSlots, audienceOfSlot } = this.#definitions;
+    const { numbers } = this.#workspace;
+    const kept: number[] = [];
+    const before = this.#base.numbers;
+    for (let at = 0; at < before.length; at += 2) {
+      const slot = before[at]!;
+      if (!audienceSlots.has(slot)) continue;
+      const place = audienceOfSlot.get(slot);
+      kept.push(slot, place === undefined ? before[at + 1]! : numbers[place]!);
+    }
+    for (const place of this.#entered) kept.push(audiences[place]!.standing.slot, 1);
     return kept;
   }
 }
 
-/** Beside the attributes: the names of the audiences that the user is in. */
-export const AUDIENCES_FIELD = "$audiences";
-
 function membersJson(
-  { audiences }: CompiledDefinitions,
-  numbers: readonly (number | undefined)[],
+  { audiences, audienceOfSlot }: CompiledDefinitions,
+  numbers: readonly number[],
 ): string | undefined {
-  const names = audiences.flatMap(({ name }, place) => (entersAt(numbers[place] ?? 0) ? [name] : []));
+  const names: string[] = [];
+  for (let at = 0; at < numbers.length; at += 2) {
+    const place = entersAt(numbers[at + 1]!) ? audienceOfSlot.get(numbers[at]!) : undefined;
+    if (place !== undefined) names.push(audiences[place]!.name);
+  }
   return names.length === 0 ? undefined : JSON.stringify(names.sort());
-}
-
-/** Numbers go on for an audience that is disabled, and end with one that is deleted. */
-function keptNumbers(
-  definitions: CompiledDefinitions,
-  base: Calculated,
-  numbers: readonly (number | undefined)[],
-): Calculated["numbers"] {
-  const kept = new Map<number, number>();
-  base.numbers.forEach((number, slot) => {
-    if (definitions.audienceSlots.has(slot)) kept.set(slot, number);
-  });
-  numbers.forEach((number, place) => {
-    if (number !== undefined) kept.set(definitions.audiences[place]!.standing.slot, number);
-  });
-  return kept;
 }
 
 /** Nobody waits for the changes of an audience that is deleted. */
 function ofKnownAudiences(
   pending: Calculated["pending"],
-  definitions: CompiledDefinitions,
+  { audienceSlots }: CompiledDefinitions,
 ): Calculated["pending"] {
   return pending.flatMap((group) => {
-    const changes = group.changes.filter(({ slot }) => definitions.audienceSlots.has(slot));
+    const changes = group.changes.filter(({ slot }) => audienceSlots.has(slot));
     return changes.length > 0 ? [{ ...group, changes }] : [];
   });
-}
-
-/** What has to be computed again, each once and in order. */
-class DirtyPlaces {
-  readonly #definitions: CompiledDefinitions;
-  readonly #attributes = new Set<number>();
-  readonly #audiences = new Set<number>();
-
-  constructor(definitions: CompiledDefinitions) {
-    this.#definitions = definitions;
-  }
-
-  attribute(place: number): void {
-    if (this.#attributes.has(place)) return;
-    this.#attributes.add(place);
-    const { attributes, audiences } = this.#definitions.attributes[place]!.dependents;
-    for (const each of attributes) this.#attributes.add(each);
-    for (const each of audiences) this.#audiences.add(each);
-  }
-
-  field(name: string): void {
-    const dependents = this.#definitions.byField.get(name);
-    if (!dependents) return;
-    for (const each of dependents.attributes) this.#attributes.add(each);
-    for (const each of dependents.audiences) this.#audiences.add(each);
-  }
-
-  audience(place: number): void {
-    this.#audiences.add(place);
-    for (const each of this.#definitions.audiences[place]!.dependents) this.#audiences.add(each);
-  }
-
-  any(): boolean {
-    return this.#attributes.size > 0;
-  }
-
-  attributes(): number[] {
-    return [...this.#attributes];
-  }
-
-  audiences(): number[] {
-    return [...this.#audiences].sort((a, b) => a - b);
-  }
 }
 
 /**
@@ -332,40 +329,11 @@ function alarmOf(alarmMs: number, asOfMs: number, dueMs: number): number {
   return dueMs === Number.POSITIVE_INFINITY ? 0 : dueMs;
 }
 
-/** The next moment at which time alone changes a value or a membership; infinite for never. */
-export function nextDue(
-  { attributes, audiences, byNow }: CompiledDefinitions,
-  scope: Scope,
-  states: readonly (State | undefined)[],
-  asOfMs: number,
-): number {
-  let dueMs = Number.POSITIVE_INFINITY;
-  states.forEach((state, place) => {
-    const { event } = attributes[place]!;
-    if (state === undefined || !event) return;
-    if (event.window)
-      dueMs = Math.min(dueMs, leavesAtMs(event.window, event.aggregate.oldest(state, event.window)));
-    else if (!event.aggregate.windowed) {
-      const days = event.aggregate.value(state, asOfMs) as number;
-      dueMs = Math.min(dueMs, (state[0] as number) + (days + 1) * DAY_MS);
-    }
-  });
-  for (const place of byNow) {
-    const { rule, nowComparisons } = audiences[place]!;
-    for (const { flipsAtMs } of nowComparisons) {
-      const flipMs = momentOf(() => flipsAtMs(scope.contextOf(rule)));
-      if (flipMs > asOfMs) dueMs = Math.min(dueMs, flipMs);
-    }
-  }
-  return dueMs;
-}
-
-/** Where a part can't be computed it does not flip. */
-function momentOf(compute: () => number): number {
+function holds(run: (context: object) => unknown, properties: Record<string, unknown>): boolean {
   try {
-    return compute();
+    return run({ event: properties }) === true;
   } catch {
-    return Number.NEGATIVE_INFINITY;
+    return false;
   }
 }
 

@@ -1,15 +1,12 @@
 import type { Calculated, PendingChange, PendingChanges } from "./calculated.ts";
-import type { State } from "./definitions/aggregate.ts";
 import type { ChangeCause } from "./membership-change.ts";
 
 /** What a profile's record has for `calculated`: flat lists without names. */
 export type CalculatedRecord = [
   /** version, asOfMs, alarmMs */
   head: [number, number, number],
-  /** slot, state */
-  states: (number | State)[],
-  /** slot, number */
-  numbers: number[],
+  states: Calculated["states"],
+  numbers: Calculated["numbers"],
   pending: PendingRecord[],
 ];
 
@@ -20,25 +17,12 @@ type PendingRecord = [atMs: number, stamp: number, cause: string | number, ...ch
 const CAUSES = { none: 0, time: 1, definition: 2 } as const;
 
 export function encodeCalculated(calculated: Calculated): CalculatedRecord {
-  const { version, asOfMs, alarmMs, pending } = calculated;
-  const states: (number | State)[] = [];
-  calculated.states.forEach((state, slot) => {
-    states.push(slot, state);
-  });
-  const numbers: number[] = [];
-  calculated.numbers.forEach((number, slot) => {
-    numbers.push(slot, number);
-  });
+  const { version, asOfMs, alarmMs, states, numbers, pending } = calculated;
   return [[version, asOfMs, alarmMs], states, numbers, pending.map(encodePending)];
 }
 
-export function decodeCalculated(record: CalculatedRecord): Calculated {
-  const [[version, asOfMs, alarmMs], flatStates, flatNumbers, pending] = record;
-  const states = new Map<number, State>();
-  for (let at = 0; at < flatStates.length; at += 2)
-    states.set(flatStates[at] as number, flatStates[at + 1] as State);
-  const numbers = new Map<number, number>();
-  for (let at = 0; at < flatNumbers.length; at += 2) numbers.set(flatNumbers[at]!, flatNumbers[at + 1]!);
+export function decodeCalculated([head, states, numbers, pending]: CalculatedRecord): Calculated {
+  const [version, asOfMs, alarmMs] = head;
   return { version, asOfMs, alarmMs, states, numbers, pending: pending.map(decodePending) };
 }
 

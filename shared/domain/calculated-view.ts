@@ -1,3 +1,4 @@
+import { readNumbers, readStates } from "./calculate.ts";
 import type { State } from "./definitions/aggregate.ts";
 import type { CompiledDefinitions } from "./definitions/compile.ts";
 import { createScope, type Scope, type UserState } from "./definitions/scope.ts";
@@ -21,13 +22,11 @@ export type CalculatedView = {
 export function userStateOf(profile: Profile, definitions: CompiledDefinitions): UserState {
   const { calculated } = profile;
   const states: (State | undefined)[] = new Array(definitions.attributes.length).fill(undefined);
-  const numbers: (number | undefined)[] = new Array(definitions.audiences.length).fill(undefined);
-  definitions.attributes.forEach(({ standing }, place) => {
-    states[place] = calculated?.states.get(standing.slot);
-  });
-  definitions.audiences.forEach(({ standing }, place) => {
-    numbers[place] = calculated?.numbers.get(standing.slot);
-  });
+  const numbers = new Float64Array(definitions.audiences.length);
+  if (calculated) {
+    readStates(calculated, definitions, states);
+    readNumbers(calculated, definitions, numbers);
+  }
   const asOfMs = calculated?.asOfMs ?? stampTimeMs(profile.lastStamp);
   return { profile, asOfMs, states, numbers };
 }

@@ -9,10 +9,10 @@ export type Calculated = {
   readonly asOfMs: number;
   /** The due store has, or is about to have, this user at this moment; 0 for never. */
   readonly alarmMs: number;
-  /** The state of each attribute over events, by the attribute's slot. */
-  readonly states: ReadonlyMap<number, State>;
-  /** The number of the last change in each audience, by the audience's slot. */
-  readonly numbers: ReadonlyMap<number, number>;
+  /** The state of each attribute over events, after the attribute's slot: [slot, state, …]. */
+  readonly states: readonly (number | State)[];
+  /** The number of the last change in each audience, after the audience's slot: [slot, number, …]. */
+  readonly numbers: readonly number[];
   /** Changes that are not known to be announced, oldest first. */
   readonly pending: readonly PendingChanges[];
 };
@@ -38,7 +38,10 @@ export const NOTHING_CALCULATED: Calculated = {
   version: 0,
   asOfMs: 0,
   alarmMs: 0,
-  states: new Map(),
-  numbers: new Map(),
+  states: [],
+  numbers: [],
   pending: [],
 };
+
+/** The plain field beside the attributes with the names of the audiences that the user is in; no attribute's name. */
+export const AUDIENCES_FIELD = "$audiences";

@@ -34,6 +34,7 @@ export function createMemoryProfileStore(options: MemoryProfileStoreOptions): Me
     const profile = current ?? insert(write.user);
     profile.version = write.version;
     profile.machinery = write.machinery;
+    if (write.replacesAttributes) profile.attributes.clear();
     for (const [name, json] of write.setAttributes) profile.attributes.set(name, json);
     for (const name of write.removeAttributes) profile.attributes.delete(name);
     return { outcome: "saved" };

@@ -17,6 +17,9 @@ export type Cost = {
   skipped: number;
 };
 
+/** Reads a monotonic clock, in milliseconds with a fraction. */
+export type ClockMs = () => number;
+
 export function createCost(): Cost {
   return { evaluations: 0, timed: 0, timedMs: 0, failures: 0, lastError: undefined, late: 0, skipped: 0 };
 }
@@ -24,17 +27,16 @@ export function createCost(): Cost {
 const SAMPLED = 64;
 const MAX_ERROR_LENGTH = 300;
 
-/** Runs one evaluation; `nowMs` reads a monotonic clock, in milliseconds with a fraction. */
-export function measured<T>(cost: Cost, nowMs: (() => number) | undefined, work: () => T): T {
+/** Counts one evaluation that begins; when it is one to be timed, the moment. */
+export function begin(cost: Cost, clockMs: ClockMs | undefined): number | undefined {
   cost.evaluations += 1;
-  if (nowMs === undefined || cost.evaluations % SAMPLED !== 0) return work();
-  const startedMs = nowMs();
-  try {
-    return work();
-  } finally {
-    cost.timed += 1;
-    cost.timedMs += nowMs() - startedMs;
-  }
+  return clockMs !== undefined && cost.evaluations % SAMPLED === 0 ? clockMs() : undefined;
+}
+
+export function end(cost: Cost, clockMs: ClockMs | undefined, begunMs: number | undefined): void {
+  if (clockMs === undefined || begunMs === undefined) return;
+  cost.timed += 1;
+  cost.timedMs += clockMs() - begunMs;
 }
 
 export function failed(cost: Cost, error: unknown): void {

@@ -7,7 +7,7 @@ import { entersAt } from "../membership-change.ts";
 import { attributeValue, type Profile } from "../profile.ts";
 import type { State } from "./aggregate.ts";
 import type { CompiledDefinitions } from "./compile.ts";
-import { failed, measured } from "./costs.ts";
+import { begin, end, failed } from "./costs.ts";
 import type { Expression } from "./expression.ts";
 
 /** One user's part of the definitions, in their order. */
@@ -17,7 +17,7 @@ export type UserState = {
   /** Of attributes over events, by place. */
   states: readonly (State | undefined)[];
   /** Of the last change in each audience, by place; 0 or nothing for none. */
-  numbers: readonly (number | undefined)[];
+  numbers: ArrayLike<number | undefined>;
 };
 
 export type Scope = {
@@ -102,22 +102,28 @@ export function createScope(definitions: CompiledDefinitions): Scope {
   function compute(place: number): unknown {
     const { event, derive, cost } = attributes[place]!;
     if (event) return event.aggregate.value(user.states[place], user.asOfMs);
+    const begunMs = begin(cost, clockMs);
     try {
-      return plainValue(measured(cost, clockMs, () => derive.run(contextOf(derive))));
+      return plainValue(derive.run(contextOf(derive)));
     } catch (error) {
       if (!lacksSomething(derive)) failed(cost, error);
       return undefined;
+    } finally {
+      end(cost, clockMs, begunMs);
     }
   }
 
   function isMember(place: number): boolean | undefined {
     const { rule, cost } = audiences[place]!;
+    const begunMs = begin(cost, clockMs);
     try {
-      return measured(cost, clockMs, () => rule.run(contextOf(rule))) === true;
+      return rule.run(contextOf(rule)) === true;
     } catch (error) {
       if (lacksSomething(rule)) return false;
       failed(cost, error);
       return undefined;
+    } finally {
+      end(cost, clockMs, begunMs);
     }
   }
 
