@@ -7,6 +7,7 @@ import {
 } from "./calculated.ts";
 import type { Occurrence, State } from "./definitions/aggregate.ts";
 import { MAX_VALUE_LENGTH } from "./definitions/aggregate-values.ts";
+import { celValue } from "./definitions/cel-value.ts";
 import type { CompiledAttribute, CompiledDefinitions, EventRule } from "./definitions/compile.ts";
 import { begin, end, failed } from "./definitions/costs.ts";
 import { DirtyPlaces } from "./definitions/dirty-places.ts";
@@ -148,8 +149,9 @@ class Turn implements Calculation {
     const { aggregate, property, window, limit } = event;
     const value = property === undefined ? undefined : ownValue(properties, property);
     if (property !== undefined && (value === undefined || value === null)) return;
-    const json = aggregate.takes === "value" ? JSON.stringify(value) : "";
-    if ((aggregate.takes === "number" && !isAmount(value)) || json.length > MAX_VALUE_LENGTH) {
+    const { takes } = aggregate;
+    const json = takes === "value" || takes === "any" ? JSON.stringify(value) : "";
+    if ((takes === "number" && !isAmount(value)) || (takes === "value" && json.length > MAX_VALUE_LENGTH)) {
       cost.skipped += 1;
       return;
     }
@@ -331,7 +333,7 @@ function alarmOf(alarmMs: number, asOfMs: number, dueMs: number): number {
 
 function holds(run: (context: object) => unknown, properties: Record<string, unknown>): boolean {
   try {
-    return run({ event: properties }) === true;
+    return run({ event: celValue(properties) }) === true;
   } catch {
     return false;
   }

@@ -138,8 +138,7 @@ function evaluator(definitions: DefinitionsInput, counted: Update[], asOf: numbe
     if (read.some(([, value]) => typeof value === "symbol" || value instanceof Approximate))
       return { outcome: UNDECIDED, missing: false };
     const missing = read.some(([, value]) => value === undefined);
-    const absent = (name: string) =>
-      afterIn.has(name) ? [] : /^(int|double)$/.test(typeOf(definitions, name)) ? NaN : null;
+    const absent = (name: string) => (afterIn.has(name) ? [] : standIn(typeOf(definitions, name)));
     const context = Object.fromEntries(read.map(([name, value]) => [name, value ?? absent(name)]));
     return { outcome: run(expression, context), missing };
   }
@@ -346,4 +345,10 @@ function toJson(value: unknown): unknown {
     return part instanceof Map ? Object.fromEntries(part) : part;
   };
   return JSON.parse(JSON.stringify(value, plain)) as unknown;
+}
+
+/** What stands for a value that is not there: nothing at all for types of which CEL has no such value. */
+function standIn(type: string): unknown {
+  if (type === "double") return Number.NaN;
+  return /^(int|bool|string)$/.test(type) ? undefined : null;
 }

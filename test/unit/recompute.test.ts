@@ -306,12 +306,12 @@ describe("audiences", () => {
   };
   const nobody = [set({ other: 1 })];
 
-  test("a missing number is NaN", () => {
+  test("a missing double is NaN, and a missing int can't be used", () => {
     for (const sign of [">", ">=", "<", "<=", "=="])
       expect(isMember(`cheapest ${sign} 5.0`, nobody, attributes)).toBe(false);
     expect(isMember("cheapest != 5.0", nobody, attributes)).toBe(true);
     expect(isMember("!(cheapest > 5)", nobody, attributes)).toBe(true);
-    expect(isMember("share != 5", nobody, attributes)).toBe(true);
+    expect(isMember("share != 5", nobody, attributes)).toBe(false);
     expect(isMember("share > 5", nobody, attributes)).toBe(false);
   });
 

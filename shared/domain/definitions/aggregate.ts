@@ -24,8 +24,8 @@ export type Occurrence = {
  * state.
  */
 export type Aggregate = {
-  /** Whether it aggregates a property, and of what kind. */
-  takes: "nothing" | "number" | "value";
+  /** Whether it aggregates a property, and of what kind; of `value` it keeps the text, of `any` it does not. */
+  takes: "nothing" | "number" | "value" | "any";
   windowed: boolean;
   /** The type of its value in CEL. */
   type: "int" | "double" | "bool" | "list" | "dyn";

@@ -14,7 +14,7 @@ const HASH_BITS = 48;
 type Bucket = readonly [bucket: number, level: number, ...hashes: number[]];
 
 export const distinctOf: Aggregate = {
-  takes: "value",
+  takes: "any",
   windowed: true,
   type: "int",
   maxLength: (buckets) => buckets * (20 + 16 * (buckets > 1 ? MAX_EXACT_IN_BUCKET : MAX_EXACT)),

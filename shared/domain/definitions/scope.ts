@@ -6,6 +6,7 @@
 import { entersAt } from "../membership-change.ts";
 import { attributeValue, type Profile } from "../profile.ts";
 import type { State } from "./aggregate.ts";
+import { celValue, jsonValue } from "./cel-value.ts";
 import type { CompiledDefinitions } from "./compile.ts";
 import { begin, end, failed } from "./costs.ts";
 import type { Expression } from "./expression.ts";
@@ -56,14 +57,14 @@ export function createScope(definitions: CompiledDefinitions): Scope {
     define(shared, name, () => {
       const value = attribute(place);
       if (value === undefined) return missing;
-      return type === "int" ? BigInt(value as number) : value;
+      return type === "int" ? BigInt(value as number) : celValue(value);
     });
   });
   audiences.forEach(({ name }, place) => {
     define(shared, name, () => entersAt(user.numbers[place] ?? 0));
   });
   for (const name of definitions.byField.keys())
-    define(shared, name, () => attributeValue(user.profile, name) ?? MISSING);
+    define(shared, name, () => celValue(attributeValue(user.profile, name)) ?? MISSING);
   define(shared, "now", () => new Date(user.asOfMs));
 
   /** Names on the right of `in` are empty lists where they are missing. */
@@ -74,7 +75,7 @@ export function createScope(definitions: CompiledDefinitions): Scope {
     for (const name of expression.lists) {
       if (attributeAt.has(name) || audienceAt.has(name)) continue;
       if (context === shared) context = Object.create(shared) as Record<string, unknown>;
-      define(context, name, () => attributeValue(user.profile, name) ?? NO_MEMBERS);
+      define(context, name, () => celValue(attributeValue(user.profile, name)) ?? NO_MEMBERS);
     }
     contexts.set(expression, context);
     return context;
@@ -104,7 +105,7 @@ export function createScope(definitions: CompiledDefinitions): Scope {
     if (event) return event.aggregate.value(user.states[place], user.asOfMs);
     const begunMs = begin(cost, clockMs);
     try {
-      return plainValue(derive.run(contextOf(derive)));
+      return jsonValue(derive.run(contextOf(derive)));
     } catch (error) {
       if (!lacksSomething(derive)) failed(cost, error);
       return undefined;
@@ -136,15 +137,4 @@ export function createScope(definitions: CompiledDefinitions): Scope {
     isMember,
     contextOf,
   };
-}
-
-const MAX_SAFE = BigInt(Number.MAX_SAFE_INTEGER);
-
-/** What CEL gave as JSON can have it; undefined for what it can't, and for NaN and infinity. */
-function plainValue(value: unknown): unknown {
-  if (typeof value === "bigint") return value <= MAX_SAFE && value >= -MAX_SAFE ? Number(value) : undefined;
-  if (typeof value === "number") return Number.isFinite(value) ? value + 0 : undefined;
-  if (typeof value === "string" || typeof value === "boolean") return value;
-  if (Array.isArray(value)) return value;
-  return undefined;
 }
