@@ -3,7 +3,7 @@ import type { Update } from "../../shared/domain/envelope.ts";
 import { EMPTY_PROFILE } from "../../shared/domain/profile.ts";
 import { decodeProfile, encodeProfile } from "../../shared/domain/profile-record.ts";
 import type { ProfileRecord, ProfileStore, ProfileWrite, UserKey } from "../../shared/ports/profile-store.ts";
-import { KeylineError, toError } from "../../shared/runtime/errors.ts";
+import { toError } from "../../shared/runtime/errors.ts";
 import type { DefinitionWatch } from "./definition-watch.ts";
 import {
   type Arrival,
@@ -51,6 +51,8 @@ type OpenTurn<Item> = {
   record: ProfileRecord | undefined;
   /** The store itself has just said so; the cache may be out of date. */
   confirmed: boolean;
+  /** The definitions were looked for again. */
+  caughtUp?: boolean;
 };
 
 /** A turn that is folded. */
@@ -139,7 +141,12 @@ class Round<Item> {
   }
 
   /** Undefined where nothing is left to do for it in this round. */
-  #fold({ turn, record, confirmed }: OpenTurn<Item>): ReadyTurn<Item> | "behind" | undefined {
+  #fold({
+    turn,
+    record,
+    confirmed,
+    caughtUp = false,
+  }: OpenTurn<Item>): ReadyTurn<Item> | "behind" | undefined {
     const { open, limits, now } = this.#options;
     const held = this.result.unsettled.get(turn)!;
     const arrivals = open(turn.key, held);
@@ -156,7 +163,7 @@ class Round<Item> {
     const definitions = this.#definitionsOf(first.update);
     const before = definitions && this.#read(turn, record);
     if (!before) return undefined;
-    if ((before.profile.calculated?.version ?? 0) > definitions.version) return "behind";
+    if (!caughtUp && (before.profile.calculated?.version ?? 0) > definitions.version) return "behind";
     const fold = foldTurn(before, arrivals, limits, now(), definitions);
     // "Seen" may be acknowledged on the store's word only: after a restart it may have forgotten what the
     // cache remembers. So a turn without news writes the same record again.
@@ -189,23 +196,13 @@ class Round<Item> {
     }
   }
 
-  /** Someone folded these with definitions that are newer than ours. */
+  /**
+   * Someone folded these with definitions that are newer than ours. If the store has none newer, it has lost them (its
+   * last second, a restored copy), and those that it has are the ones that count.
+   */
   async #catchUp(behind: readonly OpenTurn<Item>[]): Promise<OpenTurn<Item>[]> {
-    if (behind.length === 0) return [];
-    const { definitions } = this.#options;
-    await definitions.refresh();
-    return behind.filter(({ turn, record }) => {
-      const base = record && this.#read(turn, record);
-      const [first] = this.#options.open(turn.key, this.result.unsettled.get(turn)!);
-      const current = first && this.#definitionsOf(first.update);
-      if (!base || !current || (base.profile.calculated?.version ?? 0) <= current.version) return true;
-      const { tenant } = first.update;
-      const text = `a profile of tenant ${tenant} has newer definitions than the store: is it another store, or restored?`;
-      this.#options.onFailure(
-        new KeylineError("definitions_behind", text, { value: tenant, retryable: true }),
-      );
-      return false;
-    });
+    if (behind.length > 0) await this.#options.definitions.refresh();
+    return behind.map((turn) => ({ ...turn, caughtUp: true }));
   }
 
   #conclude(done: readonly ReadyTurn<Item>[]): void {

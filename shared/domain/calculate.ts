@@ -90,15 +90,11 @@ export function readNumbers(
 }
 
 /**
- * Begins on what the profile holds. Where it was folded with older definitions, what is of a slot that is there still
- * goes on, and the rest is dropped.
- *
- * @throws Error when the definitions are older than the profile's: what they lack would be lost.
+ * Begins on what the profile holds. Where it was folded with other definitions, what is of a slot that is there still
+ * goes on, and the rest is dropped: who folds has to know that there are no newer ones.
  */
 export function beginCalculation(profile: Profile, definitions: CompiledDefinitions): Calculation {
   const base = profile.calculated ?? { ...NOTHING_CALCULATED, asOfMs: stampTimeMs(profile.lastStamp) };
-  if (base.version > definitions.version)
-    throw new Error(`definitions of version ${definitions.version}, and the profile has ${base.version}`);
   return new Turn(definitions, base);
 }
 

@@ -23,8 +23,13 @@ export type ConsumerReport = {
 export type DefinitionStore = {
   /** A number that grows with every change of any tenant's; cheap to ask for. Rejects with `store_unavailable`. */
   revision(): Promise<number>;
-  /** All tenants' documents, with the revision that they are of, read in one step. Rejects with `store_unavailable`. */
-  all(): Promise<{ revision: number; documents: ReadonlyMap<string, DefinitionDocument> }>;
+  /**
+   * The documents that changed after a revision, all of them after -1, with the revision that they are of; read in one
+   * step. Rejects with `store_unavailable`.
+   */
+  changedAfter(
+    revision: number,
+  ): Promise<{ revision: number; documents: ReadonlyMap<string, DefinitionDocument> }>;
   /** Version 0 with an empty text where the tenant has none. Rejects with `store_unavailable`. */
   read(tenant: string): Promise<DefinitionDocument>;
   /**

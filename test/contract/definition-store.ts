@@ -20,7 +20,7 @@ export function describeDefinitionStore(name: string, open: () => Promise<Defini
 
     it("has nothing at first", async () => {
       expect(await store.revision()).toBe(0);
-      expect(await store.all()).toEqual({ revision: 0, documents: new Map() });
+      expect(await store.changedAfter(-1)).toEqual({ revision: 0, documents: new Map() });
       expect(await store.read("shop")).toEqual({ version: 0, document: "" });
       expect(await store.reports()).toEqual([]);
     });
@@ -66,13 +66,18 @@ export function describeDefinitionStore(name: string, open: () => Promise<Defini
         revisions.push(await store.revision());
       }
       expect(revisions).toEqual([...new Set(revisions)].sort((a, b) => a - b));
-      expect(await store.all()).toEqual({
+      expect(await store.changedAfter(-1)).toEqual({
         revision: revisions.at(-1),
         documents: new Map([
           ["shop", { version: 2, document: "shop" }],
           ["other", { version: 1, document: "other" }],
         ]),
       });
+      expect(await store.changedAfter(revisions[2]!)).toEqual({
+        revision: revisions.at(-1),
+        documents: new Map([["shop", { version: 2, document: "shop" }]]),
+      });
+      expect((await store.changedAfter(revisions.at(-1)!)).documents.size).toBe(0);
     });
 
     it("reads all tenants' documents with the revision that they are of", async () => {
@@ -85,7 +90,7 @@ export function describeDefinitionStore(name: string, open: () => Promise<Defini
       const seen = new Map<number, string | undefined>();
       const read = async () => {
         while (writing) {
-          const { revision, documents } = await store.all();
+          const { revision, documents } = await store.changedAfter(-1);
           const document = documents.get("shop")?.document;
           if (seen.has(revision)) expect(document).toBe(seen.get(revision));
           seen.set(revision, document);

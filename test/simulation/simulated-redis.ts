@@ -104,7 +104,7 @@ export function createSimulatedRedis(world: World): SimulatedRedis {
     };
     const definitionStore: DefinitionStore = {
       revision: () => command(channel, () => definitions.revision(), false),
-      all: () => command(channel, () => definitions.all(), false),
+      changedAfter: (revision) => command(channel, () => definitions.changedAfter(revision), false),
       read: (tenant) => command(channel, () => definitions.read(tenant), false),
       replace: (tenant, expectedVersion, document) =>
         command(channel, () => definitions.replace(tenant, expectedVersion, document), true),

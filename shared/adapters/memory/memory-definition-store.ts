@@ -14,7 +14,7 @@ type StoredReport = ConsumerReport & { expiresAtMs: number };
 
 export function createMemoryDefinitionStore(options: MemoryDefinitionStoreOptions): DefinitionStore {
   const { maxEntries, now = Date.now } = options;
-  const documents = new Map<string, DefinitionDocument>();
+  const documents = new Map<string, DefinitionDocument & { changedAt: number }>();
   const reports = new Map<string, StoredReport>();
   let revision = 0;
   let closed = false;
@@ -32,13 +32,21 @@ export function createMemoryDefinitionStore(options: MemoryDefinitionStoreOption
       assertOpen();
       return revision;
     },
-    async all() {
+    async changedAfter(after) {
       assertOpen();
-      return { revision, documents: new Map(documents) };
+      return {
+        revision,
+        documents: new Map(
+          [...documents]
+            .filter(([, { changedAt }]) => changedAt > after)
+            .map(([tenant, { version, document }]) => [tenant, { version, document }]),
+        ),
+      };
     },
     async read(tenant) {
       assertOpen();
-      return documents.get(tenant) ?? { version: 0, document: "" };
+      const { version, document } = documents.get(tenant) ?? { version: 0, document: "" };
+      return { version, document };
     },
     async replace(tenant, expectedVersion, document) {
       assertOpen();
@@ -46,8 +54,8 @@ export function createMemoryDefinitionStore(options: MemoryDefinitionStoreOption
       if ((stored?.version ?? 0) !== expectedVersion) return undefined;
       if (stored === undefined && documents.size >= maxEntries) throw storeFull(`${maxEntries} documents`);
       const version = expectedVersion + 1;
-      documents.set(tenant, { version, document });
       revision++;
+      documents.set(tenant, { version, document, changedAt: revision });
       return version;
     },
     async report(consumer, report, ttlMs) {

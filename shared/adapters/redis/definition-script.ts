@@ -1,7 +1,8 @@
 /**
  * The operations on definitions that are more than one command.
  *
- * Documents are a hash, tenant to "version document"; the revision is a number; reports are a hash, consumer to
+ * Documents are a hash, tenant to "version document"; the revision is a number; which revision changed each tenant's
+ * last is a sorted set; reports are a hash, consumer to
  * "atMs expiresAtMs report", milliseconds since the epoch by the server's clock.
  */
 import { script } from "./redis-calls.ts";
@@ -13,13 +14,18 @@ local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
 local function integer(number) return string.format('%.0f', number) end
 `;
 
-/** KEYS: documents, revision. Answers {revision, tenants and values in turn}. */
-export const allScript = script(`
-return { redis.call('GET', KEYS[2]), redis.call('HGETALL', KEYS[1]) }
+/** KEYS: documents, revision, changes. ARGV: a revision. Answers {revision, tenants and values in turn}. */
+export const changedAfterScript = script(`
+local changed = {}
+for index, tenant in ipairs(redis.call('ZRANGEBYSCORE', KEYS[3], '(' .. ARGV[1], '+inf')) do
+  changed[2 * index - 1] = tenant
+  changed[2 * index] = redis.call('HGET', KEYS[1], tenant)
+end
+return { redis.call('GET', KEYS[2]), changed }
 `);
 
 /**
- * KEYS: documents, revision. ARGV: tenant, expected version, document. Answers the new version, or nothing when the
+ * KEYS: documents, revision, changes. ARGV: tenant, expected version, document. Answers the new version, or nothing when the
  * stored one is another.
  * A revision is not less than the time: one that was given and lost, as a server that restarts may lose its last
  * second, is not given again to something else, which who has seen the first would never notice.
@@ -30,7 +36,9 @@ local version = stored and tonumber(string.match(stored, '^%d+')) or 0
 if version ~= tonumber(ARGV[2]) then return false end
 redis.call('HSET', KEYS[1], ARGV[1], integer(version + 1) .. ' ' .. ARGV[3])
 local revision = tonumber(redis.call('GET', KEYS[2]) or '0')
-redis.call('SET', KEYS[2], integer(math.max(revision + 1, now)))
+revision = integer(math.max(revision + 1, now))
+redis.call('SET', KEYS[2], revision)
+redis.call('ZADD', KEYS[3], revision, ARGV[1])
 return version + 1
 `);
 

@@ -1,7 +1,7 @@
 /** The tenants' definitions in Redis, all in one slot; see definition-script.ts for how they are kept. */
 import type { ConsumerReport, DefinitionDocument, DefinitionStore } from "../../ports/definition-store.ts";
 import { compareUtf8 } from "../utf8-order.ts";
-import { allScript, replaceScript, reportScript, reportsScript } from "./definition-script.ts";
+import { changedAfterScript, replaceScript, reportScript, reportsScript } from "./definition-script.ts";
 import { assertKeyPrefix } from "./profile-key.ts";
 import { type RedisStoreOptions, runCall, type Script } from "./redis-calls.ts";
 import type { RedisConnection } from "./redis-connection.ts";
@@ -18,6 +18,7 @@ export function createRedisDefinitionStore(
   assertKeyPrefix(keyPrefix);
   const documentsKey = `${keyPrefix}{definitions}:documents`;
   const revisionKey = `${keyPrefix}{definitions}:revision`;
+  const changesKey = `${keyPrefix}{definitions}:changes`;
   const reportsKey = `${keyPrefix}{definitions}:reports`;
 
   function command(name: "get" | "hget", key: string, ...args: string[]): Promise<unknown> {
@@ -33,9 +34,9 @@ export function createRedisDefinitionStore(
     async revision() {
       return Number((await command("get", revisionKey)) ?? 0);
     },
-    async all() {
-      const reply = (await run(allScript, [documentsKey, revisionKey])) as [string | null, string[]];
-      const [revision, flat] = reply;
+    async changedAfter(after) {
+      const reply = await run(changedAfterScript, [documentsKey, revisionKey, changesKey], after);
+      const [revision, flat] = reply as [string | null, string[]];
       const documents = new Map(pairsOf(flat).map(([tenant, value]) => [tenant, documentOf(value)]));
       return { revision: Number(revision ?? 0), documents };
     },
@@ -44,7 +45,7 @@ export function createRedisDefinitionStore(
       return value === null ? { version: 0, document: "" } : documentOf(value);
     },
     async replace(tenant, expectedVersion, document) {
-      const keys: [string, string] = [documentsKey, revisionKey];
+      const keys: [string, ...string[]] = [documentsKey, revisionKey, changesKey];
       const version = await run(replaceScript, keys, tenant, expectedVersion, document);
       return version === null ? undefined : Number(version);
     },
