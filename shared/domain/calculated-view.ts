@@ -2,6 +2,7 @@ import { readNumbers, readStates } from "./calculate.ts";
 import type { State } from "./definitions/aggregate.ts";
 import type { CompiledDefinitions } from "./definitions/compile.ts";
 import { createScope, type Scope, type UserState } from "./definitions/scope.ts";
+import { firstBucket } from "./definitions/window.ts";
 import { entersAt } from "./membership-change.ts";
 import type { Profile } from "./profile.ts";
 import { stampTimeMs } from "./stamp.ts";
@@ -18,8 +19,11 @@ export type CalculatedView = {
   audiences: string[];
 };
 
-/** A profile's part of the definitions, in their order; also where it was folded with others. */
-export function userStateOf(profile: Profile, definitions: CompiledDefinitions): UserState {
+/**
+ * A profile's part of the definitions, in their order; also where it was folded with others. Attributes are as of
+ * `nowMs` where that is later than what the profile has: no tick comes for what no audience depends on.
+ */
+export function userStateOf(profile: Profile, definitions: CompiledDefinitions, nowMs = 0): UserState {
   const { calculated } = profile;
   const states: (State | undefined)[] = new Array(definitions.attributes.length).fill(undefined);
   const numbers = new Float64Array(definitions.audiences.length);
@@ -27,23 +31,33 @@ export function userStateOf(profile: Profile, definitions: CompiledDefinitions):
     readStates(calculated, definitions, states);
     readNumbers(calculated, definitions, numbers);
   }
-  const asOfMs = calculated?.asOfMs ?? stampTimeMs(profile.lastStamp);
+  const asOfMs = Math.max(nowMs, calculated?.asOfMs ?? stampTimeMs(profile.lastStamp));
+  definitions.attributes.forEach(({ event }, place) => {
+    const state = states[place];
+    if (state !== undefined && event?.window)
+      states[place] = event.aggregate.expire(state, firstBucket(event.window, asOfMs), event.window);
+  });
   return { profile, asOfMs, states, numbers };
 }
 
-/** A scope of the caller's own that looks at this profile, as it is kept. */
+/** A scope of the caller's own that looks at this profile. */
 export function scopeOn(
   profile: Profile,
   definitions: CompiledDefinitions,
+  nowMs = 0,
 ): { scope: Scope; user: UserState } {
-  const user = userStateOf(profile, definitions);
+  const user = userStateOf(profile, definitions, nowMs);
   const scope = createScope({ ...definitions, clockMs: undefined });
   scope.look(user);
   return { scope, user };
 }
 
-export function calculatedView(profile: Profile, definitions: CompiledDefinitions): CalculatedView {
-  const { scope, user } = scopeOn(profile, definitions);
+export function calculatedView(
+  profile: Profile,
+  definitions: CompiledDefinitions,
+  nowMs = 0,
+): CalculatedView {
+  const { scope, user } = scopeOn(profile, definitions, nowMs);
   const attributes: Record<string, unknown> = {};
   definitions.attributes.forEach(({ name }, place) => {
     const value = scope.attribute(place);

@@ -1,6 +1,7 @@
 import type { Environment } from "@marcbachmann/cel-js";
 import { type Aggregate, aggregates } from "./aggregate.ts";
 import { type Cost, createCost } from "./costs.ts";
+import { dayThresholds } from "./day-thresholds.ts";
 import {
   DEFAULT_LIMIT,
   type DerivedAttribute,
@@ -58,8 +59,15 @@ export type EventRule = {
   limit: number;
 };
 
+/**
+ * For which moments ticks are wanted: those at which time alone changes what an audience depends on. `days` are the
+ * whole days since the last event that matter, undefined for all of them.
+ */
+export type TickNeed = { wanted: boolean; days: readonly number[] | undefined };
+
 export type CompiledAttribute = {
   name: string;
+  ticks: TickNeed;
   standing: Standing;
   type: CelType;
   dependents: Dependents;
@@ -281,11 +289,13 @@ function assemble(
   };
   const attributes = attributeNames.map((name): CompiledAttribute => {
     const { standing } = document.attributes[name]!;
+    const dependents = dependentsOf(name);
     const common = {
       name,
+      ticks: tickNeed(name, dependents, derived, ruled),
       standing,
       type: types.get(name)!,
-      dependents: dependentsOf(name),
+      dependents,
       cost: costOf(name, standing),
     };
     const event = rules.get(name)?.rule;
@@ -320,6 +330,25 @@ function assemble(
     environment: parts.environment,
     clockMs: parts.clockMs,
   };
+}
+
+function tickNeed(
+  name: string,
+  { audiences }: Dependents,
+  derived: ReadonlyMap<string, Expression>,
+  ruled: Ruled,
+): TickNeed {
+  if (audiences.length === 0) return { wanted: false, days: [] };
+  const readers = [...derived.values(), ...[...ruled.values()].map(({ rule }) => rule)].filter(({ reads }) =>
+    reads.has(name),
+  );
+  const days = new Set<number>();
+  for (const { node } of readers) {
+    const thresholds = dayThresholds(node, name);
+    if (!thresholds) return { wanted: true, days: undefined };
+    for (const each of thresholds) days.add(each);
+  }
+  return { wanted: true, days: [...days].sort((a, b) => a - b) };
 }
 
 /** What depends on a name, directly and through others, in the order in which it is to be computed. */

@@ -3,7 +3,7 @@ import type { CompiledAttribute, CompiledAudience, CompiledDefinitions } from ".
 import type { Scope } from "./scope.ts";
 import { DAY_MS, leavesAtMs } from "./window.ts";
 
-/** The next moment at which time alone changes a value or a membership; infinite for never. */
+/** The next moment at which time alone may change a membership; infinite for never. */
 export function nextDueMs(
   { attributes, audiences, byNow }: CompiledDefinitions,
   scope: Scope,
@@ -13,20 +13,23 @@ export function nextDueMs(
   let dueMs = Number.POSITIVE_INFINITY;
   for (let place = 0; place < states.length; place += 1) {
     const state = states[place];
-    if (state !== undefined) dueMs = Math.min(dueMs, attributeDueMs(attributes[place]!, state, asOfMs));
+    const attribute = attributes[place]!;
+    if (state !== undefined && attribute.ticks.wanted)
+      dueMs = Math.min(dueMs, attributeDueMs(attribute, state, asOfMs));
   }
   for (const place of byNow) dueMs = Math.min(dueMs, flipMs(audiences[place]!, scope, asOfMs));
   return dueMs;
 }
 
-/** When time alone changes an attribute's value; infinite for never. */
-export function attributeDueMs({ event }: CompiledAttribute, state: State, asOfMs: number): number {
+/** When time alone changes an attribute's value, as far as ticks are wanted for that; infinite for never. */
+export function attributeDueMs({ event, ticks }: CompiledAttribute, state: State, asOfMs: number): number {
   if (!event) return Number.POSITIVE_INFINITY;
   const { aggregate, window } = event;
   if (window) return leavesAtMs(window, aggregate.oldest(state, window));
   if (aggregate.windowed) return Number.POSITIVE_INFINITY;
   const days = aggregate.value(state, asOfMs) as number;
-  return (state[0] as number) + (days + 1) * DAY_MS;
+  const next = ticks.days === undefined ? days + 1 : ticks.days.find((each) => each > days);
+  return next === undefined ? Number.POSITIVE_INFINITY : (state[0] as number) + next * DAY_MS;
 }
 
 /** When one of a rule's comparisons of `now` flips; infinite for never, also where it can't be computed. */
