@@ -27,7 +27,7 @@ const options = new Command("npm run bench:apply --")
   .description("Measures apply with calculated attributes and audiences, in process, on one core.")
   .option("--json <file>", "write every figure with its unit to a file")
   .option("--users <n>", "users, each with some history", count, 2_000)
-  .option("--updates <n>", "updates for each measurement", count, 200_000)
+  .option("--updates <n>", "updates for each measurement", count, 100_000)
   .parse()
   .opts<{ json?: string; users: number; updates: number }>();
 
@@ -78,6 +78,9 @@ function compiled(
 /** The fastest of some repeats, as other work on the machine only ever slows it. */
 function measure(definitions: CompiledDefinitions) {
   const records = Array.from({ length: options.users }, (_, user) => history(user, definitions));
+  const updates = Array.from({ length: options.updates }, (_, n) => [
+    updateOf(n % options.users, HISTORY + 1 + Math.floor(n / options.users)),
+  ]);
   let foldMs = Number.POSITIVE_INFINITY;
   let allMs = Number.POSITIVE_INFINITY;
   for (let repeat = 0; repeat < REPEATS; repeat += 1) {
@@ -86,15 +89,9 @@ function measure(definitions: CompiledDefinitions) {
       foldMs,
       timed((n) => {
         const user = n % options.users;
-        const before = profiles[user]!;
-        const { profile } = apply(
-          before,
-          [updateOf(HISTORY + 1, user, before)],
-          limits,
-          START_MS,
-          definitions,
+        profiles[user] = announced(
+          apply(profiles[user]!, updates[n]!, limits, START_MS, definitions).profile,
         );
-        profiles[user] = announced(profile);
       }),
     );
     const texts = [...records];
@@ -102,15 +99,9 @@ function measure(definitions: CompiledDefinitions) {
       allMs,
       timed((n) => {
         const user = n % options.users;
-        const { profile: before } = decodeProfile(texts[user]!);
-        const { profile } = apply(
-          before,
-          [updateOf(HISTORY + 1, user, before)],
-          limits,
-          START_MS,
-          definitions,
-        );
-        texts[user] = encodeProfile(announced(profile), lastUpdate);
+        const { profile } = decodeProfile(texts[user]!);
+        const next = announced(apply(profile, updates[n]!, limits, START_MS, definitions).profile);
+        texts[user] = encodeProfile(next, lastUpdate);
       }),
     );
   }
@@ -140,17 +131,16 @@ function announced(profile: Profile): Profile {
 
 function history(user: number, definitions: CompiledDefinitions): string {
   let profile = EMPTY_PROFILE;
-  for (let n = 0; n < HISTORY; n += 1)
-    profile = announced(apply(profile, [updateOf(n, user, profile)], limits, START_MS, definitions).profile);
+  for (let seq = 1; seq <= HISTORY; seq += 1)
+    profile = announced(apply(profile, [updateOf(user, seq)], limits, START_MS, definitions).profile);
   return encodeProfile(profile, lastUpdate);
 }
 
 /** One event each, of the four in turn; half an hour apart. */
-function updateOf(n: number, user: number, { updates }: Profile): Update {
-  const seq = updates + 1;
+function updateOf(user: number, seq: number): Update {
   const atMs = START_MS + seq * 1_800_000;
   const properties = {
-    amount: ((user + n) % 90) + 0.5,
+    amount: ((user + seq) % 90) + 0.5,
     product: `product-${(user * 7 + seq) % 40}`,
     category: `category-${seq % 5}`,
   };

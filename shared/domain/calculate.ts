@@ -217,8 +217,8 @@ class Turn implements Calculation {
     const { states, dirty } = this.#workspace;
     if (this.#adopts) dirty.all();
     else if (this.#asOfMs === this.#base.asOfMs) return;
-    const { attributes, byNow } = this.#definitions;
-    for (let place = 0; place < states.length; place += 1) {
+    const { attributes, byTime, byNow } = this.#definitions;
+    for (const place of byTime) {
       const state = states[place];
       const { event } = attributes[place]!;
       if (state === undefined || !event) continue;

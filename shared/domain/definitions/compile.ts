@@ -34,6 +34,8 @@ export type CompiledDefinitions = {
   byEvent: ReadonlyMap<string, readonly ConditionGroup[]>;
   /** What reads an attribute of the profile's own, by its name. */
   byField: ReadonlyMap<string, Dependents>;
+  /** Attributes whose value time alone changes. */
+  byTime: readonly number[];
   /** Audiences whose rule mentions `now`. */
   byNow: readonly number[];
   attributeAt: ReadonlyMap<string, number>;
@@ -93,6 +95,7 @@ export const NO_DEFINITIONS: CompiledDefinitions = {
   audiences: [],
   byEvent: new Map(),
   byField: new Map(),
+  byTime: [],
   byNow: [],
   attributeAt: new Map(),
   audienceAt: new Map(),
@@ -316,6 +319,9 @@ function assemble(
     audiences,
     byEvent: groupByEvent(rules, attributeAt),
     byField: new Map([...fields].map((name) => [name, dependentsOf(name)])),
+    byTime: attributes.flatMap(({ event }, index) =>
+      event && (event.window || !event.aggregate.windowed) ? [index] : [],
+    ),
     byNow: audiences.flatMap(({ rule }, index) => (rule.usesNow ? [index] : [])),
     attributeAt,
     audienceAt,

@@ -56,7 +56,10 @@ export class DirtyPlaces {
 
   /** Each after those that it reads. */
   audiences(): readonly number[] {
-    return this.#audiences.sort((a, b) => a - b);
+    const places = this.#audiences;
+    for (let at = 1; at < places.length; at += 1)
+      if (places[at - 1]! > places[at]!) return places.sort((a, b) => a - b);
+    return places;
   }
 
   #dependents({ attributes, audiences }: Dependents): void {

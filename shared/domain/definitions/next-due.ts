@@ -5,13 +5,13 @@ import { DAY_MS, leavesAtMs } from "./window.ts";
 
 /** The next moment at which time alone may change a membership; infinite for never. */
 export function nextDueMs(
-  { attributes, audiences, byNow }: CompiledDefinitions,
+  { attributes, audiences, byTime, byNow }: CompiledDefinitions,
   scope: Scope,
   states: readonly (State | undefined)[],
   asOfMs: number,
 ): number {
   let dueMs = Number.POSITIVE_INFINITY;
-  for (let place = 0; place < states.length; place += 1) {
+  for (const place of byTime) {
     const state = states[place];
     const attribute = attributes[place]!;
     if (state !== undefined && attribute.ticks.wanted)

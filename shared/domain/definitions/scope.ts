@@ -45,7 +45,8 @@ export function createScope(definitions: CompiledDefinitions): Scope {
   const { attributes, audiences, attributeAt, audienceAt, clockMs } = definitions;
   let user!: UserState;
   const values: unknown[] = new Array(attributes.length).fill(NOT_COMPUTED);
-  const shared: Record<string, unknown> = Object.create(null);
+  // Not without a prototype: V8 looks such objects' properties up in a dictionary.
+  const shared: Record<string, unknown> = {};
   const contexts = new Map<Expression, object>();
 
   const define = (on: object, name: string, get: () => unknown): void => {
