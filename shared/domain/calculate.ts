@@ -235,11 +235,17 @@ class Turn implements Calculation {
 
   #fields(): FieldChanges {
     const { attributes } = this.#definitions;
-    const { scope, dirty } = this.#workspace;
+    const { scope, dirty, states } = this.#workspace;
     const fields: FieldChanges = new Map();
     for (const place of dirty.attributes()) {
+      const { name, event } = attributes[place]!;
+      const state = states[place];
+      if (event?.aggregate.json && state !== undefined) {
+        fields.set(name, event.aggregate.json(state));
+        continue;
+      }
       const value = scope.attribute(place);
-      fields.set(attributes[place]!.name, value === undefined ? undefined : JSON.stringify(value));
+      fields.set(name, value === undefined ? undefined : JSON.stringify(value));
     }
     return fields;
   }

@@ -30,18 +30,27 @@ function oneNumber(
   };
 }
 
-function foldCells<T>(state: State, width: number, initial: T, merge: (sum: T, at: number) => T): T {
-  let result = initial;
-  for (let at = 1; at < state.length; at += width + 1) result = merge(result, at);
-  return result;
+/** Of one entry of each bucket. */
+function sumAt(state: State, width: number, offset: number): Decimal {
+  let sum: Decimal = 0;
+  for (let at = 1 + offset; at < state.length; at += width + 1) sum = addDecimal(sum, state[at] as Decimal);
+  return sum;
 }
 
-function sumAt(state: State, width: number, offset: number): Decimal {
-  return foldCells<Decimal>(state, width, 0, (sum, at) => addDecimal(sum, state[at + offset] as Decimal));
+function countAt(state: State, width: number, offset: number): number {
+  let count = 0;
+  for (let at = 1 + offset; at < state.length; at += width + 1) count += state[at] as number;
+  return count;
+}
+
+function chosenAmong(state: State, choose: (a: number, b: number) => number): number {
+  let chosen = state[1] as number;
+  for (let at = 3; at < state.length; at += 2) chosen = choose(chosen, state[at] as number);
+  return chosen;
 }
 
 export const countOf: Aggregate = oneNumber(
-  { takes: "nothing", type: "int", value: (state = NOTHING) => sumAt(state, 1, 0) },
+  { takes: "nothing", type: "int", value: (state = NOTHING) => countAt(state, 1, 0) },
   COUNT_LENGTH,
   (before = 0) => (before as number) + 1,
 );
@@ -57,10 +66,7 @@ export function extremeOf(choose: (a: number, b: number) => number): Aggregate {
     {
       takes: "number",
       type: "double",
-      value: (state) =>
-        state === undefined
-          ? undefined
-          : foldCells(state, 1, state[1] as number, (best, at) => choose(best, state[at] as number)),
+      value: (state) => (state === undefined ? undefined : chosenAmong(state, choose)),
     },
     COUNT_LENGTH + 8,
     // Math.min tells 0 from -0, JSON does not.
@@ -86,7 +92,7 @@ export const averageOf: Aggregate = {
   oldest: (state) => state[0] as number,
   value(state) {
     if (state === undefined) return undefined;
-    return decimalToNumber(sumAt(state, 2, 0)) / (sumAt(state, 2, 1) as number);
+    return decimalToNumber(sumAt(state, 2, 0)) / countAt(state, 2, 1);
   },
 };
 

@@ -28,6 +28,13 @@ function parse(json: unknown): unknown {
   return JSON.parse(json as string);
 }
 
+/** The JSON of each value. */
+function textsIn(state: State): string[] {
+  const texts: string[] = [];
+  for (let at = 2; at < state.length; at += WIDTH) texts.push(state[at] as string);
+  return texts;
+}
+
 /** Where an occurrence belongs among entries in rising order. */
 function orderedPlace(state: State, occurrence: Occurrence): number {
   let at = state.length;
@@ -55,6 +62,7 @@ export const lastOf: Aggregate = {
   add: (state, occurrence) =>
     state !== undefined && compareAt(state, 0, occurrence) >= 0 ? state : entryOf(occurrence),
   value: (state) => (state === undefined ? undefined : parse(state[2])),
+  json: (state) => state[2] as string,
 };
 
 /** The first one of each bucket: [bucket, t, stamp, JSON, …]. */
@@ -74,6 +82,7 @@ export const firstOf: Aggregate = {
   expire: (state, first) => expireBuckets(state, first, WIDTH),
   oldest: (state) => state[0] as number,
   value: (state) => (state === undefined ? undefined : parse(state[3])),
+  json: (state) => state[3] as string,
 };
 
 export const listOf: Aggregate = {
@@ -86,11 +95,8 @@ export const listOf: Aggregate = {
     const next = state.toSpliced(at, 0, ...entryOf(occurrence));
     return next.length > limit * WIDTH ? next.slice(WIDTH) : next;
   },
-  value(state = NOTHING) {
-    const values: unknown[] = [];
-    for (let at = 2; at < state.length; at += WIDTH) values.push(parse(state[at]));
-    return values;
-  },
+  value: (state = NOTHING) => textsIn(state).map(parse),
+  json: (state) => `[${textsIn(state).join(",")}]`,
 };
 
 /** Each value once, with the last time that it came. */
@@ -108,11 +114,8 @@ export const setOf: Aggregate = {
     const next = others.toSpliced(at, 0, ...entryOf(occurrence));
     return next.length > limit * WIDTH ? next.slice(WIDTH) : next;
   },
-  value(state = NOTHING) {
-    const texts: string[] = [];
-    for (let at = 2; at < state.length; at += WIDTH) texts.push(state[at] as string);
-    return texts.sort().map(parse);
-  },
+  value: (state = NOTHING) => textsIn(state).sort().map(parse),
+  json: (state) => `[${textsIn(state).sort().join(",")}]`,
 };
 
 /** The moment of the last event. */

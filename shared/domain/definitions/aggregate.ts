@@ -41,6 +41,8 @@ export type Aggregate = {
    * The value as JSON has it, undefined for none. `days_since` alone asks for the moment.
    */
   value(state: State | undefined, asOfMs: number): unknown;
+  /** The value's JSON, where the state has it as text already. */
+  json?(state: State): string;
 };
 
 export const aggregates: Record<AggregateName, Aggregate> = {

@@ -1,0 +1,130 @@
+import { afterEach, expect, test } from "vitest";
+import {
+  type DefinitionWatch,
+  startDefinitionWatch,
+} from "../../services/audience-update/definition-watch.ts";
+import { createMemoryDefinitionStore } from "../../shared/adapters/memory/memory-definition-store.ts";
+import {
+  NO_TENANT_DEFINITIONS,
+  replaceDefinitions,
+  TAKEN_UP_WITHIN_MS,
+  type TenantDefinitions,
+} from "../../shared/domain/definitions/tenant-definitions.ts";
+import type { DefinitionStore } from "../../shared/ports/definition-store.ts";
+import { KeylineError } from "../../shared/runtime/errors.ts";
+import { until } from "../support/until.ts";
+
+const watches: DefinitionWatch[] = [];
+afterEach(async () => {
+  await Promise.all(watches.splice(0).map((watch) => watch.close()));
+});
+
+const orders = { attributes: { orders: { event: "order_completed", aggregate: "count" } } };
+
+function documentOf(input: object, before: TenantDefinitions = NO_TENANT_DEFINITIONS): string {
+  return JSON.stringify(replaceDefinitions(before, input, 0));
+}
+
+/** A watch, and a store that can be away. */
+function start(inner: DefinitionStore = createMemoryDefinitionStore({ maxEntries: 100 })) {
+  let away = false;
+  const unless = <T>(work: () => Promise<T>): Promise<T> =>
+    away ? Promise.reject(new KeylineError("store_unavailable", "away", { retryable: true })) : work();
+  const store: DefinitionStore = {
+    ...inner,
+    revision: () => unless(inner.revision),
+    changedAfter: (revision) => unless(() => inner.changedAfter(revision)),
+  };
+  const changes: [tenant: string, version: number, error: string | undefined][] = [];
+  const watch = startDefinitionWatch({
+    store,
+    consumer: "c1",
+    onChange: (tenant, version, error) => changes.push([tenant, version, error?.code]),
+    onError() {},
+  });
+  watches.push(watch);
+  return { watch, store: inner, changes, goAway: (is: boolean) => (away = is) };
+}
+
+test("a tenant's change is taken up by itself, and the costs of what is the same go on", async () => {
+  const { watch, store, changes } = start();
+  await store.replace("shop", 0, documentOf(orders));
+  await until("the first is taken up", () => watch.of("shop").version === 1);
+  watch.of("shop").attributes[0]!.cost.evaluations = 7;
+  const before = JSON.parse(documentOf(orders)) as TenantDefinitions;
+  await store.replace(
+    "shop",
+    1,
+    documentOf({ ...orders, audiences: { some: { rule: "orders > 1" } } }, before),
+  );
+  await until("the second is taken up", () => watch.of("shop").version === 2);
+  expect(watch.of("shop").audiences.map(({ name }) => name)).toEqual(["some"]);
+  expect(watch.of("shop").attributes[0]!.cost.evaluations).toBe(7);
+  expect(watch.of("other").version).toBe(0);
+  expect(changes).toEqual([
+    ["shop", 1, undefined],
+    ["shop", 2, undefined],
+  ]);
+});
+
+test("a watch that could not look is fresh no longer than a change may take, and is again once it could", async () => {
+  const { watch, goAway } = start();
+  await watch.refresh();
+  expect(watch.isFresh()).toBe(true);
+  goAway(true);
+  const awayMs = performance.now();
+  await until("it is fresh no more", () => !watch.isFresh());
+  expect(performance.now() - awayMs).toBeLessThan(TAKEN_UP_WITHIN_MS + 1_000);
+  await expect(watch.refresh()).rejects.toMatchObject({ code: "store_unavailable" });
+  goAway(false);
+  await until("it is fresh again", () => watch.isFresh());
+});
+
+test("what this build can't read holds up its own tenant only", async () => {
+  const { watch, store, changes } = start();
+  await store.replace("strange", 0, '{"version":1,"attributes":{"a":{"definition":{"aggregate":"median"}}}}');
+  await store.replace("broken", 0, "no JSON");
+  await store.replace("shop", 0, documentOf(orders));
+  await until("all are taken up", () => changes.length === 3);
+  for (const tenant of ["strange", "broken"])
+    expect(() => watch.of(tenant)).toThrow(expect.objectContaining({ code: "definitions_unreadable" }));
+  expect(watch.of("shop").version).toBe(1);
+});
+
+test("a store that went back is believed", async () => {
+  const lost = createMemoryDefinitionStore({ maxEntries: 100 });
+  await lost.replace("shop", 0, documentOf(orders));
+  await lost.replace("shop", 1, documentOf({}));
+  const kept = createMemoryDefinitionStore({ maxEntries: 100 });
+  await kept.replace("shop", 0, documentOf(orders));
+  let current = lost;
+  const { watch } = start({
+    ...lost,
+    revision: () => current.revision(),
+    changedAfter: (revision) => current.changedAfter(revision),
+  });
+  await until("the newer is taken up", () => watch.of("shop").version === 2);
+  current = kept;
+  await until("the older is", () => watch.of("shop").version === 1);
+  expect(watch.of("shop").attributes).toHaveLength(1);
+});
+
+test("a consumer reports the versions it has, and what definitions cost it", async () => {
+  const { watch, store } = start();
+  await store.replace("shop", 0, documentOf(orders));
+  await until("it is taken up", () => watch.of("shop").version === 1);
+  const { cost } = watch.of("shop").attributes[0]!;
+  cost.evaluations = 640;
+  cost.failures = 2;
+  cost.lastError = "division by zero";
+  await until("it is reported", async () => {
+    const [report] = await store.reports();
+    return report?.report.includes("division by zero") === true;
+  });
+  const [told] = await store.reports();
+  expect(told!.consumer).toBe("c1");
+  expect(JSON.parse(told!.report)).toMatchObject({
+    versions: { shop: 1 },
+    costs: { shop: { orders: { evaluations: 640, failures: 2, lastError: "division by zero" } } },
+  });
+});
