@@ -210,7 +210,25 @@ const where = fc.constantFrom(
 );
 /** Some hold a hundred buckets of their size exactly, some one too many. */
 const windows = fc.constantFrom(
-  ...["1m", "100m", "90m", "1h", "24h", "25h", "36h", "7d", "30d", "90d", "101d", "2w", "1y", "2y", "10y"],
+  ...[
+    "1m",
+    "100m",
+    "90m",
+    "1h",
+    "24h",
+    "25h",
+    "36h",
+    "7d",
+    "30d",
+    "90d",
+    "100d",
+    "101d",
+    "700d",
+    "2w",
+    "1y",
+    "2y",
+    "10y",
+  ],
 );
 /** Longer ones have no size that the document allows for `distinct`. */
 const distinctWindows = fc.constantFrom("1m", "16m", "1h", "24h", "7d", "16d", "17d", "30d", "90d", "1y");

@@ -59,7 +59,7 @@ const step = fc.constantFrom(
 /** From the stamp's moment to when it happened: now, minutes to a year ago, in the future. */
 const ago = fc.constantFrom(
   ...[0, 0, 0, 1, -MINUTE_MS, -HOUR_MS, -DAY_MS, -DAY_MS + 1, -7 * DAY_MS, -30 * DAY_MS, -91 * DAY_MS],
-  ...[-300 * DAY_MS, -365 * DAY_MS, HOUR_MS, 400 * DAY_MS],
+  ...[-18 * DAY_MS, -103 * DAY_MS, -300 * DAY_MS, -365 * DAY_MS, HOUR_MS, 400 * DAY_MS],
 );
 const happening = fc.oneof(
   ago.map((ms) => (stampMs: number) => stampMs + ms),
