@@ -17,7 +17,10 @@ const fields = <T>(value: fc.Arbitrary<T>) =>
     .map((entries) => Object.fromEntries(entries));
 
 export const arbitraryOperation: fc.Arbitrary<Operation> = fc.oneof(
-  fields(fc.jsonValue({ maxDepth: 1 })).map((body) => ({ kind: "set" as const, body })),
+  // As it is read from a message: JSON writes -0 as 0.
+  fields(fc.jsonValue({ maxDepth: 1 }).map((value) => JSON.parse(JSON.stringify(value)) as unknown)).map(
+    (body) => ({ kind: "set" as const, body }),
+  ),
   fc.array(field, { minLength: 1, maxLength: 2 }).map((body) => ({ kind: "unset" as const, body })),
   fields(fc.array(member, { minLength: 1, maxLength: 3 })).map((body) => ({ kind: "add" as const, body })),
   fields(fc.array(member, { minLength: 1, maxLength: 3 })).map((body) => ({ kind: "remove" as const, body })),
