@@ -1,4 +1,6 @@
 import { type Applied, apply, type Outcome } from "../../shared/domain/apply.ts";
+import type { FieldChanges } from "../../shared/domain/calculate.ts";
+import { type CompiledDefinitions, NO_DEFINITIONS } from "../../shared/domain/definitions/compile.ts";
 import { type Update, updateId } from "../../shared/domain/envelope.ts";
 import type { Profile } from "../../shared/domain/profile.ts";
 import { encodeProfile, type LastUpdate } from "../../shared/domain/profile-record.ts";
@@ -16,7 +18,7 @@ export type Arrival = { update: Update; path: string };
 
 /** What became of one update of a turn. */
 export type Fate =
-  | { outcome: "counted" | "repeat"; stamp: number }
+  | { outcome: "counted" | "ticked" | "repeat"; stamp: number }
   | { outcome: "refused"; refusal: Refusal; stack?: string };
 
 /** What a turn is folded on. */
@@ -29,6 +31,10 @@ export type Base = {
 export type FoldedTurn = Base & {
   /** The profile's encoding; undefined when there is nothing to save. */
   machinery: string | undefined;
+  /** Plain fields of calculated attributes and audiences that changed. */
+  fields: FieldChanges;
+  /** `fields` holds all of them: the definitions are others than the profile had. */
+  adopted: boolean;
   /** One for each of the first arrivals; those without one are to be folded by a later turn. */
   fates: Fate[];
 };
@@ -45,23 +51,35 @@ export function foldTurn(
   arrivals: readonly Arrival[],
   limits: FoldLimits,
   nowMs: number,
+  definitions: CompiledDefinitions = NO_DEFINITIONS,
 ): FoldedTurn {
-  const together = attempt(before, arrivals, limits, nowMs);
+  const setting = { limits, nowMs, definitions };
+  const together = attempt(before, arrivals, setting);
   if ("folded" in together) return together.folded;
-  let turn: FoldedTurn = { ...before, machinery: undefined, fates: [] };
+  let turn: FoldedTurn = { ...before, machinery: undefined, fields: NO_FIELDS, adopted: false, fates: [] };
   if (arrivals.length === 1) return { ...turn, fates: [refused(together)] };
   let encoded = together.encoded;
   for (const arrival of arrivals) {
-    const alone = attempt(turn, [arrival], limits, nowMs);
+    const alone = attempt(turn, [arrival], setting);
     if ("folded" in alone) {
-      const machinery = alone.folded.machinery ?? turn.machinery;
-      turn = { ...alone.folded, machinery, fates: [...turn.fates, ...alone.folded.fates] };
+      const { folded } = alone;
+      turn = {
+        ...folded,
+        machinery: folded.machinery ?? turn.machinery,
+        fields: new Map([...turn.fields, ...folded.fields]),
+        adopted: turn.adopted || folded.adopted,
+        fates: [...turn.fates, ...folded.fates],
+      };
     } else turn.fates.push(refused(alone));
     encoded += "folded" in alone ? (alone.folded.machinery?.length ?? 0) : alone.encoded;
     if (encoded >= MAX_ENCODED_ONE_BY_ONE) break;
   }
   return turn;
 }
+
+const NO_FIELDS: FieldChanges = new Map();
+
+type Setting = { limits: FoldLimits; nowMs: number; definitions: CompiledDefinitions };
 
 /** An attempt that failed, with the length of what it encoded. */
 type Failed = { refusal: Refusal; stack?: string; encoded: number };
@@ -73,12 +91,12 @@ function refused({ refusal, stack }: Failed): Fate {
 function attempt(
   before: Base,
   arrivals: readonly Arrival[],
-  limits: FoldLimits,
-  nowMs: number,
+  setting: Setting,
 ): { folded: FoldedTurn } | Failed {
   try {
     const updates = arrivals.map(({ update }) => update);
-    return encode(before, arrivals, apply(before.profile, updates, limits, nowMs), limits, nowMs);
+    const { limits, nowMs, definitions } = setting;
+    return encode(before, arrivals, apply(before.profile, updates, limits, nowMs, definitions), setting);
   } catch (thrown) {
     const error = toError(thrown);
     const refusal = refuse("apply_failed", "", arrivals[0]?.update, error.message);
@@ -89,19 +107,18 @@ function attempt(
 function encode(
   before: Base,
   arrivals: readonly Arrival[],
-  { profile, outcomes }: Applied,
-  limits: FoldLimits,
-  nowMs: number,
+  { profile, outcomes, fields, adopted }: Applied,
+  { limits, nowMs }: Setting,
 ): { folded: FoldedTurn } | Failed {
   const fates = outcomes.map((outcome, index) => fateOf(outcome, arrivals[index]!.update));
   const counted = arrivals[outcomes.lastIndexOf("counted")];
   const lastUpdate = counted ? lastUpdateOf(counted, nowMs) : before.lastUpdate;
   if (profile === before.profile || lastUpdate === undefined)
-    return { folded: { ...before, machinery: undefined, fates } };
+    return { folded: { ...before, machinery: undefined, fields: NO_FIELDS, adopted: false, fates } };
   const machinery = encodeProfile(profile, lastUpdate);
   // What brings no news is not refused: it counted before.
   if (machinery.length <= limits.maxProfileLength || !counted)
-    return { folded: { profile, lastUpdate, machinery, fates } };
+    return { folded: { profile, lastUpdate, machinery, fields, adopted, fates } };
   const message = `the profile would be ${machinery.length} long, more than ${limits.maxProfileLength}`;
   return {
     refusal: refuse("profile_too_large", "", machinery.length, message),

@@ -26,10 +26,14 @@ export type MailboxOptions<Item> = {
   /** Rounds under way at once. */
   maxRounds: number;
   /**
-   * Runs the turns of a round and returns those to be tried again, each with the items that are left of it. A
+   * Runs the turns of a round: `unsettled` are those to be tried again, each with the items that are left of it.
+   * A turn in `finishing` runs on alone until its promise resolves; only then does `unsettled` say what is left of it. A
    * rejection counts as a failure of every turn.
    */
-  runRound(turns: Turn<Item>[]): Promise<ReadonlyMap<Turn<Item>, readonly Item[]>>;
+  runRound(turns: Turn<Item>[]): Promise<{
+    unsettled: ReadonlyMap<Turn<Item>, readonly Item[]>;
+    finishing: ReadonlyMap<Turn<Item>, Promise<void>>;
+  }>;
   /**
    * The items that belong to the key; sees to the others. Called for what a resting mailbox holds, so that
    * nothing else has to wait for a user whose turns fail.
@@ -83,14 +87,23 @@ export function createMailboxes<Item>(options: MailboxOptions<Item>): Mailboxes<
       const { key, failures } = mailbox;
       return { key, items: takeTurn(mailbox), failures };
     });
-    const whole = () => new Map(turns.map((turn) => [turn, turn.items]));
-    const failed = await options.runRound(turns).catch(whole);
+    const whole = () => ({
+      unsettled: new Map(turns.map((turn) => [turn, turn.items])),
+      finishing: new Map<Turn<Item>, Promise<void>>(),
+    });
+    const { unsettled, finishing } = await options.runRound(turns).catch(whole);
     rounds -= 1;
     turns.forEach((turn, index) => {
       const mailbox = chosen[index]!;
-      const left = failed.get(turn);
-      if (left) rest(mailbox, left);
-      else proceed(mailbox);
+      const finish = () => {
+        const left = unsettled.get(turn);
+        if (left) rest(mailbox, left);
+        else proceed(mailbox);
+        pumpSoon();
+      };
+      const finished = finishing.get(turn);
+      if (finished) void finished.then(finish);
+      else finish();
     });
     pumpSoon();
   }
@@ -103,6 +116,7 @@ export function createMailboxes<Item>(options: MailboxOptions<Item>): Mailboxes<
   }
 
   function proceed(mailbox: Mailbox<Item>): void {
+    if (closed) return;
     mailbox.failures = 0;
     if (mailbox.items.length === 0) mailboxes.delete(mailbox.key);
     else wait(mailbox);

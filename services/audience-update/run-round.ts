@@ -1,8 +1,10 @@
+import type { CompiledDefinitions } from "../../shared/domain/definitions/compile.ts";
 import type { Update } from "../../shared/domain/envelope.ts";
-import { EMPTY_PROFILE, type Profile } from "../../shared/domain/profile.ts";
-import { attributeChanges, decodeProfile } from "../../shared/domain/profile-record.ts";
-import type { ProfileRecord, ProfileStore, ProfileWrite } from "../../shared/ports/profile-store.ts";
-import { toError } from "../../shared/runtime/errors.ts";
+import { EMPTY_PROFILE } from "../../shared/domain/profile.ts";
+import { decodeProfile, encodeProfile } from "../../shared/domain/profile-record.ts";
+import type { ProfileRecord, ProfileStore, ProfileWrite, UserKey } from "../../shared/ports/profile-store.ts";
+import { KeylineError, toError } from "../../shared/runtime/errors.ts";
+import type { DefinitionWatch } from "./definition-watch.ts";
 import {
   type Arrival,
   type Base,
@@ -14,10 +16,14 @@ import {
 import type { Turn } from "./mailboxes.ts";
 import type { ProfileCache } from "./profile-cache.ts";
 import { nextVersion } from "./profile-version.ts";
+import { profileWrite } from "./profile-write.ts";
+import { type EffectRunner, effectsOf, type TurnEffects } from "./turn-effects.ts";
 
 export type RoundOptions<Item> = {
   store: ProfileStore;
   cache: ProfileCache;
+  definitions: Pick<DefinitionWatch, "isFresh" | "refresh" | "of">;
+  effects: Pick<EffectRunner, "carryOut">;
   limits: FoldLimits;
   now(): number;
   /**
@@ -25,7 +31,10 @@ export type RoundOptions<Item> = {
    * folded again.
    */
   open(key: string, items: readonly Item[]): OpenItem<Item>[];
-  /** Called for items whose fate is sealed: the store has answered. One fate for each item. */
+  /**
+   * Called for items whose fate is sealed: the store has answered, and what follows from them is done. One fate for
+   * each item.
+   */
   settle(items: readonly Item[], fates: readonly Fate[]): void;
   onConflict(): void;
   onFailure(error: Error): void;
@@ -44,120 +53,223 @@ type OpenTurn<Item> = {
   confirmed: boolean;
 };
 
-/** The turns of a round that are not settled yet, with the items that are left of them. */
-type Unsettled<Item> = Map<Turn<Item>, readonly Item[]>;
+/** A turn that is folded. */
+type ReadyTurn<Item> = {
+  turn: Turn<Item>;
+  user: UserKey;
+  before: Base;
+  fold: FoldedTurn;
+  write: ProfileWrite | undefined;
+  definitions: CompiledDefinitions;
+};
+
+export type RoundResult<Item> = {
+  /** The turns that are not settled yet, or not to their end, with the items that are left of them. */
+  unsettled: Map<Turn<Item>, readonly Item[]>;
+  /** Turns that are saved, and settled once what follows from them is done; never reject. */
+  finishing: Map<Turn<Item>, Promise<void>>;
+};
 
 /**
  * Runs one round: folds each user's turn, saves all of them in one call, and settles what the store has
- * confirmed. A turn that lost its race is folded again on what the store had instead. Returns the turns that
- * were not settled, or not to their end, to be run again: the store failed them, their record is of another build, or
- * they were too dear for one round.
+ * confirmed. A turn that lost its race is folded again on what the store had instead. Turns that are left are to be run
+ * again: the store failed them, their record or their tenant's definitions are of another build, or they were too dear
+ * for one round.
  */
 export async function runRound<Item>(
   turns: readonly Turn<Item>[],
   options: RoundOptions<Item>,
-): Promise<Unsettled<Item>> {
-  const unsettled: Unsettled<Item> = new Map(turns.map((turn) => [turn, turn.items]));
+): Promise<RoundResult<Item>> {
+  const round = new Round(turns, options);
   try {
+    if (!options.definitions.isFresh()) await options.definitions.refresh();
     let open = turns.map((turn): OpenTurn<Item> => {
       return { turn, record: options.cache.get(turn.key), confirmed: false };
     });
-    while (open.length > 0) open = await foldAndSave(open, options, unsettled);
+    while (open.length > 0) open = await round.foldAndSave(open);
   } catch (thrown) {
     options.onFailure(toError(thrown));
   }
-  return unsettled;
+  return round.result;
 }
 
-/** One pass over the turns. Returns those that lost their race, with what the store has. */
-async function foldAndSave<Item>(
-  open: readonly OpenTurn<Item>[],
-  options: RoundOptions<Item>,
-  unsettled: Unsettled<Item>,
-): Promise<OpenTurn<Item>[]> {
-  const { store, cache } = options;
-  const settle = (turn: Turn<Item>, fates: readonly Fate[]) => {
-    options.unreadable.delete(turn.key);
-    const items = unsettled.get(turn)!;
-    if (fates.length < items.length) unsettled.set(turn, items.slice(fates.length));
-    else unsettled.delete(turn);
-    options.settle(items.slice(0, fates.length), fates);
-  };
-  const saving: { turn: Turn<Item>; fates: Fate[]; write: ProfileWrite }[] = [];
-  for (const { turn, record, confirmed } of open) {
-    const held = unsettled.get(turn)!;
-    const arrivals = options.open(turn.key, held);
+/** Changes that a profile may carry though they are announced; beyond that they are cleared at once. */
+const MAX_CARRIED_CHANGES = 64;
+
+class Round<Item> {
+  readonly result: RoundResult<Item>;
+  readonly #options: RoundOptions<Item>;
+
+  constructor(turns: readonly Turn<Item>[], options: RoundOptions<Item>) {
+    this.#options = options;
+    this.result = { unsettled: new Map(turns.map((turn) => [turn, turn.items])), finishing: new Map() };
+  }
+
+  /** One pass over the turns. Returns those that are to be folded again, with what the store has. */
+  async foldAndSave(open: readonly OpenTurn<Item>[]): Promise<OpenTurn<Item>[]> {
+    const { store, cache } = this.#options;
+    const ready: ReadyTurn<Item>[] = [];
+    const behind: OpenTurn<Item>[] = [];
+    for (const each of open) {
+      const folded = this.#fold(each);
+      if (folded === "behind") behind.push(each);
+      else if (folded) ready.push(folded);
+    }
+    const writes = ready.flatMap(({ write }) => write ?? []);
+    const results = writes.length > 0 ? await store.save(writes) : [];
+    const again: OpenTurn<Item>[] = [];
+    const done: ReadyTurn<Item>[] = [];
+    let answered = 0;
+    for (const each of ready) {
+      const result = each.write ? results[answered++]! : undefined;
+      if (result === undefined || result.outcome === "saved") {
+        done.push(each);
+        continue;
+      }
+      cache.forget(each.turn.key);
+      if (result.outcome === "failed") {
+        this.#options.onFailure(result.error);
+        continue;
+      }
+      this.#options.onConflict();
+      again.push({ turn: each.turn, record: result.current, confirmed: true });
+    }
+    this.#conclude(done);
+    return [...again, ...(await this.#catchUp(behind))];
+  }
+
+  /** Undefined where nothing is left to do for it in this round. */
+  #fold({ turn, record, confirmed }: OpenTurn<Item>): ReadyTurn<Item> | "behind" | undefined {
+    const { open, limits, now } = this.#options;
+    const held = this.result.unsettled.get(turn)!;
+    const arrivals = open(turn.key, held);
     if (arrivals.length < held.length)
-      unsettled.set(
+      this.result.unsettled.set(
         turn,
         arrivals.map(({ item }) => item),
       );
     const [first] = arrivals;
     if (!first) {
-      settle(turn, []);
-      continue;
+      this.#settle(turn, []);
+      return undefined;
     }
-    const before = readProfile(turn, record, options);
-    if (!before) continue;
-    const fold = foldTurn(before, arrivals, options.limits, options.now());
+    const definitions = this.#definitionsOf(first.update);
+    const before = definitions && this.#read(turn, record);
+    if (!before) return undefined;
+    if ((before.profile.calculated?.version ?? 0) > definitions.version) return "behind";
+    const fold = foldTurn(before, arrivals, limits, now(), definitions);
     // "Seen" may be acknowledged on the store's word only: after a restart it may have forgotten what the
     // cache remembers. So a turn without news writes the same record again.
     fold.machinery ??= confirmed ? undefined : record?.machinery;
-    const write = writeOf(first.update, record?.version, before.profile, fold);
-    if (write) saving.push({ turn, fates: fold.fates, write });
-    else settle(turn, fold.fates);
+    const user = { tenant: first.update.tenant, userId: first.update.userId };
+    const write = profileWrite(user, record?.version, before.profile, fold, definitions);
+    return { turn, user, before, fold, write, definitions };
   }
-  const results = saving.length > 0 ? await store.save(saving.map(({ write }) => write)) : [];
-  const again: OpenTurn<Item>[] = [];
-  saving.forEach(({ turn, fates, write }, index) => {
-    const result = results[index]!;
-    if (result.outcome === "saved") {
-      cache.put(turn.key, write);
-      settle(turn, fates);
+
+  /** Undefined where this build can't read them: the tenant's turns wait for one that can. */
+  #definitionsOf({ tenant }: Update): CompiledDefinitions | undefined {
+    try {
+      return this.#options.definitions.of(tenant);
+    } catch (thrown) {
+      this.#options.onFailure(toError(thrown));
+      return undefined;
+    }
+  }
+
+  /** Undefined when this build can't read the record, which another one wrote: the turn waits for one that can. */
+  #read({ key }: Turn<Item>, record: ProfileRecord | undefined): Base | undefined {
+    if (!record) return { profile: EMPTY_PROFILE, lastUpdate: undefined };
+    try {
+      return decodeProfile(record.machinery);
+    } catch (thrown) {
+      this.#options.cache.forget(key);
+      this.#options.unreadable.add(key);
+      this.#options.onFailure(toError(thrown));
+      return undefined;
+    }
+  }
+
+  /** Someone folded these with definitions that are newer than ours. */
+  async #catchUp(behind: readonly OpenTurn<Item>[]): Promise<OpenTurn<Item>[]> {
+    if (behind.length === 0) return [];
+    const { definitions } = this.#options;
+    await definitions.refresh();
+    return behind.filter(({ turn, record }) => {
+      const base = record && this.#read(turn, record);
+      const [first] = this.#options.open(turn.key, this.result.unsettled.get(turn)!);
+      const current = first && this.#definitionsOf(first.update);
+      if (!base || !current || (base.profile.calculated?.version ?? 0) <= current.version) return true;
+      const { tenant } = first.update;
+      const text = `a profile of tenant ${tenant} has newer definitions than the store: is it another store, or restored?`;
+      this.#options.onFailure(
+        new KeylineError("definitions_behind", text, { value: tenant, retryable: true }),
+      );
+      return false;
+    });
+  }
+
+  #conclude(done: readonly ReadyTurn<Item>[]): void {
+    const following: (ReadyTurn<Item> & { effects: TurnEffects })[] = [];
+    for (const each of done) {
+      const { turn, user, before, fold, write, definitions } = each;
+      const effects = effectsOf(user, before.profile, fold.profile, fold.fates, definitions);
+      if (effects) {
+        following.push({ ...each, effects });
+        continue;
+      }
+      if (write) this.#options.cache.put(turn.key, write);
+      this.#settle(turn, fold.fates);
+    }
+    if (following.length === 0) return;
+    const outcomes = this.#options.effects.carryOut(following.map(({ effects }) => effects));
+    following.forEach((each, index) => {
+      this.result.finishing.set(each.turn, this.#finish(each, outcomes[index]!));
+    });
+  }
+
+  /** What is not carried out stays unacknowledged; that is at the end of the process only. */
+  async #finish({ turn, user, fold, write }: ReadyTurn<Item>, carriedOut: Promise<boolean>): Promise<void> {
+    if (!(await carriedOut)) return;
+    if (write) await this.#forgetPending(turn, user, fold, write);
+    this.#settle(turn, fold.fates);
+  }
+
+  /**
+   * The next write of this process leaves out what was announced, since the cache knows nothing of it. Much of it is
+   * not left to that.
+   */
+  async #forgetPending(
+    { key }: Turn<Item>,
+    user: UserKey,
+    { profile, lastUpdate }: FoldedTurn,
+    { version, machinery }: ProfileWrite,
+  ): Promise<void> {
+    const { cache, store } = this.#options;
+    const { calculated } = profile;
+    if (!calculated || calculated.pending.length === 0 || !lastUpdate) {
+      cache.put(key, { version, machinery });
       return;
     }
-    cache.forget(turn.key);
-    if (result.outcome === "failed") {
-      options.onFailure(result.error);
-      return;
+    const record = {
+      version,
+      machinery: encodeProfile({ ...profile, calculated: { ...calculated, pending: [] } }, lastUpdate),
+    };
+    const carried = calculated.pending.reduce((sum, { changes }) => sum + changes.length, 0);
+    if (carried > MAX_CARRIED_CHANGES) {
+      const cleared = { ...record, version: nextVersion(version) };
+      const plain = { setAttributes: [], removeAttributes: [] };
+      const [result] = await store.save([{ user, expectedVersion: version, ...cleared, ...plain }]);
+      if (result?.outcome === "saved") record.version = cleared.version;
     }
-    options.onConflict();
-    again.push({ turn, record: result.current, confirmed: true });
-  });
-  return again;
-}
-
-/** Undefined when this build can't read the record, which another one wrote: the turn waits for one that can. */
-function readProfile<Item>(
-  { key }: Turn<Item>,
-  record: ProfileRecord | undefined,
-  options: RoundOptions<Item>,
-): Base | undefined {
-  if (!record) return { profile: EMPTY_PROFILE, lastUpdate: undefined };
-  try {
-    return decodeProfile(record.machinery);
-  } catch (thrown) {
-    options.cache.forget(key);
-    options.unreadable.add(key);
-    options.onFailure(toError(thrown));
-    return undefined;
+    cache.put(key, record);
   }
-}
 
-function writeOf(
-  { tenant, userId }: Update,
-  version: string | undefined,
-  before: Profile,
-  { profile, machinery }: FoldedTurn,
-): ProfileWrite | undefined {
-  if (machinery === undefined) return undefined;
-  const { set, remove } = attributeChanges(before, profile);
-  return {
-    user: { tenant, userId },
-    expectedVersion: version,
-    version: nextVersion(version),
-    machinery,
-    setAttributes: set,
-    removeAttributes: remove,
-  };
+  #settle(turn: Turn<Item>, fates: readonly Fate[]): void {
+    const { unsettled } = this.result;
+    this.#options.unreadable.delete(turn.key);
+    const items = unsettled.get(turn)!;
+    if (fates.length < items.length) unsettled.set(turn, items.slice(fates.length));
+    else unsettled.delete(turn);
+    this.#options.settle(items.slice(0, fates.length), fates);
+  }
 }

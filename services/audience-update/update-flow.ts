@@ -7,8 +7,9 @@
  *               program; what can't be read is parked, and what is another user's moves to that mailbox
  *   fold        all of it on the profile as this process knows it
  *   save        by compare-and-set, the turns of many users in one round
- *   settle      after the store's reply: acknowledge, or park what can never apply and then acknowledge; what came
- *               over the fallback queue is kept for the ledger before that
+ *   follow up   after the store's reply: list members, note the user's next moment, announce who entered or left
+ *   settle      acknowledge, or park what can never apply and then acknowledge; what came over the fallback queue is
+ *               kept for the ledger before that
  *
  * Nothing is acknowledged before its effect is in the store or its dead letter is durable. A failed save is
  * tried again in place and holds up its user only.
@@ -21,13 +22,15 @@ import type { ProfileStore } from "../../shared/ports/profile-store.ts";
 import type { Consumer, Delivery, FallbackConsumer } from "../../shared/ports/update-queue.ts";
 import { toError } from "../../shared/runtime/errors.ts";
 import type { DeadLetterOffice } from "./dead-letter.ts";
+import type { DefinitionWatch } from "./definition-watch.ts";
 import type { Fate, FoldLimits } from "./fold-turn.ts";
 import { createIntake, type Intake } from "./intake.ts";
 import type { LedgerKeeper } from "./ledger-keeper.ts";
 import { createMailboxes } from "./mailboxes.ts";
 import { createProfileCache } from "./profile-cache.ts";
 import { restMs } from "./rest.ts";
-import { type OpenItem, runRound } from "./run-round.ts";
+import { type OpenItem, type RoundOptions, runRound } from "./run-round.ts";
+import type { EffectRunner } from "./turn-effects.ts";
 import type { FlowCounts, UpdateMetrics } from "./update-metrics.ts";
 
 export type FlowLimits = DecodeLimits &
@@ -47,6 +50,8 @@ export type FlowOptions = {
   store: ProfileStore;
   deadLetters: DeadLetterOffice;
   keeper: LedgerKeeper;
+  definitions: Pick<DefinitionWatch, "isFresh" | "refresh" | "of">;
+  effects: EffectRunner;
   limits: FlowLimits;
   metrics: UpdateMetrics;
   now(): number;
@@ -70,7 +75,7 @@ export type UpdateFlow = {
 };
 
 export function createUpdateFlow(options: FlowOptions): UpdateFlow {
-  const { limits, metrics, store, deadLetters, keeper, now } = options;
+  const { limits, metrics, store, deadLetters, keeper, definitions, effects, now } = options;
   const cache = createProfileCache({ maxBytes: limits.maxCacheBytes });
   const inFlightLimits = { maxMessages: limits.maxInFlightMessages, maxBytes: limits.maxInFlightBytes };
   const intakes = [
@@ -83,13 +88,20 @@ export function createUpdateFlow(options: FlowOptions): UpdateFlow {
     maxItemsPerTurn: limits.maxUpdatesPerTurn,
     maxUsersPerRound: limits.maxUsersPerRound,
     maxRounds: limits.maxRounds,
-    runRound: (turns) => runRound(turns, round).finally(acknowledgeSettled),
+    async runRound(turns) {
+      const result = await runRound(turns, round);
+      acknowledgeSettled();
+      for (const finished of result.finishing.values()) void finished.then(acknowledgeSettled);
+      return result;
+    },
     keepOwn: (key, items) => open(key, items).map(({ item }) => item),
     restMs,
   });
-  const round = {
+  const round: RoundOptions<Item> = {
     store,
     cache,
+    definitions,
+    effects,
     limits,
     now,
     open,
@@ -169,6 +181,7 @@ export function createUpdateFlow(options: FlowOptions): UpdateFlow {
       for (const { inFlight } of intakes) inFlight.close();
       deadLetters.close();
       keeper.close();
+      effects.close();
       mailboxes.close();
       return clean;
     },

@@ -4,7 +4,7 @@ import type { Path } from "../../shared/ports/update-queue.ts";
 
 /** What the update flow counts, for Prometheus. */
 export type UpdateMetrics = {
-  applied(outcome: "counted" | "repeat", path: Path, lagMs: number): void;
+  applied(outcome: "counted" | "ticked" | "repeat", path: Path, lagMs: number): void;
   parked(letter: DeadLetter): void;
   conflict(): void;
   storeFailure(): void;
@@ -96,11 +96,13 @@ export function createUpdateMetrics(registry: Registry, counts: () => FlowCounts
   const children = {
     pulsar: {
       counted: updates.labels("pulsar", "counted"),
+      ticked: updates.labels("pulsar", "ticked"),
       repeat: updates.labels("pulsar", "repeat"),
       lag: lag.labels("pulsar"),
     },
     sqs: {
       counted: updates.labels("sqs", "counted"),
+      ticked: updates.labels("sqs", "ticked"),
       repeat: updates.labels("sqs", "repeat"),
       lag: lag.labels("sqs"),
     },
@@ -108,7 +110,7 @@ export function createUpdateMetrics(registry: Registry, counts: () => FlowCounts
   return {
     applied(outcome, path, lagMs) {
       children[path][outcome].inc();
-      if (outcome === "repeat") return;
+      if (outcome !== "counted") return;
       total[path] += 1;
       children[path].lag.observe(Math.max(0, lagMs) / 1000);
     },

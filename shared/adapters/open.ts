@@ -1,5 +1,8 @@
 /** The URL picks the adapter. */
 import { setTimeout as sleep } from "node:timers/promises";
+import type { DefinitionStore } from "../ports/definition-store.ts";
+import type { DueStore } from "../ports/due-store.ts";
+import type { MemberStore } from "../ports/member-store.ts";
 import type { PrimaryQueue } from "../ports/primary-queue.ts";
 import type { ProfileStore } from "../ports/profile-store.ts";
 import type { RouteStore } from "../ports/route-store.ts";
@@ -16,6 +19,9 @@ import { createSubscriptionReader } from "./pulsar-admin/subscription-stats.ts";
 import { createPulsarNative } from "./pulsar-native/pulsar-native.ts";
 import { createPulsarWebSocket } from "./pulsar-websocket/pulsar-websocket.ts";
 import { openRedis, type RedisConnection } from "./redis/redis-connection.ts";
+import { createRedisDefinitionStore } from "./redis/redis-definition-store.ts";
+import { createRedisDueStore } from "./redis/redis-due-store.ts";
+import { createRedisMemberStore } from "./redis/redis-member-store.ts";
 import { createRedisProfileStore } from "./redis/redis-profile-store.ts";
 import { createRedisRouteStore } from "./redis/redis-route-store.ts";
 import { createSqs, type SqsQueue } from "./sqs/sqs.ts";
@@ -99,16 +105,27 @@ export async function openExistingQueues(
 const MAX_PENDING_SENDS = 20_000;
 const MAX_PREFETCHED = 1_000;
 
-/** Both stores on one connection; close the connection last. */
+export type Stores = {
+  store: ProfileStore;
+  routeStore: RouteStore;
+  definitionStore: DefinitionStore;
+  dueStore: DueStore;
+  memberStore: MemberStore;
+};
+
+/** All stores on one connection; close the connection last. */
 export function openStores(
   settings: Pick<Connection, "redisUrl" | "redisKeyPrefix" | "redisCommandTimeoutMs">,
-): { store: ProfileStore; routeStore: RouteStore; connection: RedisConnection } {
+): Stores & { connection: RedisConnection } {
   const options = { keyPrefix: settings.redisKeyPrefix, commandTimeoutMs: settings.redisCommandTimeoutMs };
   const connection = openRedis(settings.redisUrl, { stallTimeoutMs: settings.redisCommandTimeoutMs });
   return {
     connection,
     store: createRedisProfileStore(connection, options),
     routeStore: createRedisRouteStore(connection, options),
+    definitionStore: createRedisDefinitionStore(connection, options),
+    dueStore: createRedisDueStore(connection, options),
+    memberStore: createRedisMemberStore(connection, options),
   };
 }
 

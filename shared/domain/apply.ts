@@ -1,4 +1,6 @@
+import { beginCalculation, type Calculation, type FieldChanges } from "./calculate.ts";
 import { addDecimal } from "./decimal.ts";
+import { type CompiledDefinitions, NO_DEFINITIONS } from "./definitions/compile.ts";
 import type { Operation, Update } from "./envelope.ts";
 import type { EventCount, Profile, SetMember } from "./profile.ts";
 import { prune, type RetentionLimits } from "./prune.ts";
@@ -8,17 +10,24 @@ import { compareOrder, type WriteOrder } from "./stamp.ts";
 /**
  * What became of an update:
  * - `counted` it changed the profile
+ * - `ticked` it was a tick, and its moment had not come before
  * - `repeat` it was counted before, by its (src, seq) or by its caller's id
  * - `too_old_to_tell` it is older than what the profile remembers; counting or dropping it could be wrong
  */
-export type Outcome = "counted" | "repeat" | "too_old_to_tell";
+export type Outcome = "counted" | "ticked" | "repeat" | "too_old_to_tell";
 
 export type Applied = {
   /** The same object as before when nothing was counted and nothing was learnt. */
   profile: Profile;
   /** One outcome for each update, in their order. */
   outcomes: Outcome[];
+  /** Plain fields of calculated attributes and audiences that changed. */
+  fields: FieldChanges;
+  /** `fields` holds all of them, since the definitions are others than the profile had. */
+  adopted: boolean;
 };
+
+const NO_FIELDS: FieldChanges = new Map();
 
 /**
  * Folds updates into a profile. Pure, idempotent and convergent: any order and any repetition of the same
@@ -28,16 +37,25 @@ export type Applied = {
  *
  * The one exception is a caller's id that comes under two identities (a retry through another publisher):
  * the first of them to arrive counts, whichever has the lower stamp.
+ *
+ * @param definitions of the profile's tenant, not older than those that it was folded with.
  */
 export function apply(
   profile: Profile,
   updates: readonly Update[],
   limits: RetentionLimits,
   nowMs: number,
+  definitions: CompiledDefinitions = NO_DEFINITIONS,
 ): Applied {
-  const draft = new Draft(prune(profile, limits, nowMs));
-  const outcomes = updates.map((update) => count(draft, update, limits, nowMs));
-  return { profile: draft.finish(), outcomes };
+  const pruned = prune(profile, limits, nowMs);
+  const draft = new Draft(pruned);
+  const calculation = definitions.version > 0 ? beginCalculation(pruned, definitions) : undefined;
+  const outcomes = updates.map((update) => count(draft, update, limits, nowMs, calculation));
+  const folded = draft.finish();
+  if (!calculation || !(outcomes.includes("counted") || outcomes.includes("ticked")))
+    return { profile: folded, outcomes, fields: NO_FIELDS, adopted: false };
+  const { calculated, fields, adopted } = calculation.finish(folded);
+  return { profile: { ...folded, calculated }, outcomes, fields, adopted };
 }
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] };
@@ -87,9 +105,19 @@ function copyOf<V>(map: ReadonlyMap<string, V>): Map<string, V> {
   return copy;
 }
 
-function count(draft: Draft, update: Update, limits: RetentionLimits, nowMs: number): Outcome {
+function count(
+  draft: Draft,
+  update: Update,
+  limits: RetentionLimits,
+  nowMs: number,
+  calculation: Calculation | undefined,
+): Outcome {
   const { src, seq, stamp, id } = update;
   const { next } = draft;
+  const [only] = update.ops;
+  // A moment that has come twice has come: ticks need no place in what was seen.
+  if (only?.kind === "tick" && update.ops.length === 1)
+    return next.updates > 0 && calculation?.tick(only.body.due, stamp) ? "ticked" : "repeat";
   const source = next.seen.get(src) ?? UNSEEN;
   const sighting = sight(source, seq);
   if (sighting === "seen") return "repeat";
@@ -99,7 +127,11 @@ function count(draft: Draft, update: Update, limits: RetentionLimits, nowMs: num
   next.updates += 1;
   next.lastStamp = Math.max(next.lastStamp, stamp);
   const order = { stamp, src, seq };
-  for (const operation of update.ops) fold(draft, operation, order, update.at);
+  calculation?.counted(update);
+  for (const operation of update.ops) {
+    fold(draft, operation, order, update.at);
+    if (calculation) calculate(calculation, operation, update);
+  }
   return "counted";
 }
 
@@ -142,6 +174,21 @@ function fold(draft: Draft, { kind, body }: Operation, order: WriteOrder, at: nu
     }
     case "tick":
       return;
+  }
+}
+
+function calculate(calculation: Calculation, { kind, body }: Operation, update: Update): void {
+  switch (kind) {
+    case "event":
+      calculation.event(update, body.name, body.properties);
+      return;
+    case "unset":
+      for (const field of body) calculation.field(field);
+      return;
+    case "tick":
+      return;
+    default:
+      for (const field of Object.keys(body)) calculation.field(field);
   }
 }
 

@@ -1,3 +1,4 @@
+import { type CalculatedRecord, decodeCalculated, encodeCalculated } from "./calculated-record.ts";
 import type { Decimal } from "./decimal.ts";
 import { attributeJson, type EventCount, type Profile, type Register, type SetMember } from "./profile.ts";
 import type { SeenSource } from "./seen.ts";
@@ -18,11 +19,13 @@ export type LastUpdate = {
  * All of a profile as one JSON text. Cells lie flat, one after the other without names: sources by index, stamps as
  * steps back from the last one.
  */
-const FORMAT = 2;
+const FORMAT = 3;
+/** As 3, where nothing is calculated. */
+const PLAIN_FORMAT = 2;
 
 type Flat = (string | number)[];
 type Machinery = [
-  format: typeof FORMAT,
+  format: number,
   /** updates, lastStamp, mark, prunedAtMs */
   counts: [number, number, number, number],
   /** id, at, path, appliedAtMs, lagMs */
@@ -41,6 +44,7 @@ type Machinery = [
   seen: [source: number, back: number, blurredTo: number, ...intervals: number[]][],
   /** id, countedAtMs */
   ids: Flat,
+  calculated?: CalculatedRecord,
 ];
 
 /** What cells are written by: sources by their index, stamps as steps back from the last one. */
@@ -56,7 +60,7 @@ export function encodeProfile(profile: Profile, lastUpdate: LastUpdate): string 
   flattenRegisters(profile.registers, basis, registers, unset);
   const { id, at, path, appliedAtMs, lagMs } = lastUpdate;
   const machinery: Machinery = [
-    FORMAT,
+    profile.calculated ? FORMAT : PLAIN_FORMAT,
     [profile.updates, lastStamp, profile.mark, profile.prunedAtMs],
     [id, at, path, appliedAtMs, lagMs],
     sources,
@@ -68,14 +72,18 @@ export function encodeProfile(profile: Profile, lastUpdate: LastUpdate): string 
     flattenSeen(profile.seen, basis),
     flattenNumbers(profile.ids),
   ];
+  if (profile.calculated) machinery.push(encodeCalculated(profile.calculated));
   return JSON.stringify(machinery);
 }
 
 /** The reverse. Throws on a text of another format, which another build wrote. */
 export function decodeProfile(text: string): { profile: Profile; lastUpdate: LastUpdate } {
   const machinery = JSON.parse(text) as Machinery;
-  if (machinery[0] !== FORMAT) throw new Error(`profile format ${machinery[0]}: this build reads ${FORMAT}`);
-  const [, numbers, last, sources, written, unset, sums, members, counts, heard, remembered] = machinery;
+  const [format] = machinery;
+  if (format !== FORMAT && format !== PLAIN_FORMAT)
+    throw new Error(`profile format ${format}: this build reads ${PLAIN_FORMAT} and ${FORMAT}`);
+  const [, numbers, last, sources, written, unset, sums, members, counts, heard, remembered, calculated] =
+    machinery;
   const [updates, lastStamp, mark, prunedAtMs] = numbers;
   const basis = { sources, lastStamp };
   const [id, at, path, appliedAtMs, lagMs] = last;
@@ -90,6 +98,7 @@ export function decodeProfile(text: string): { profile: Profile; lastUpdate: Las
     updates,
     lastStamp,
     prunedAtMs,
+    calculated: calculated && decodeCalculated(calculated),
   };
   return { profile, lastUpdate: { id, at, path, appliedAtMs, lagMs } };
 }

@@ -1,3 +1,4 @@
+import type { Calculated } from "./calculated.ts";
 import { type Decimal, decimalToNumber } from "./decimal.ts";
 import type { SeenSource } from "./seen.ts";
 import type { WriteOrder } from "./stamp.ts";
@@ -26,6 +27,8 @@ export type Profile = {
   readonly lastStamp: number;
   /** When tombstones and old sources were last looked for, milliseconds since the epoch. */
   readonly prunedAtMs: number;
+  /** For the tenant's definitions; undefined where there were none yet. */
+  readonly calculated: Calculated | undefined;
 };
 
 export type Register = { readonly value: unknown; readonly order: WriteOrder };
@@ -43,6 +46,7 @@ export const EMPTY_PROFILE: Profile = {
   updates: 0,
   lastStamp: 0,
   prunedAtMs: 0,
+  calculated: undefined,
 };
 
 /**

@@ -76,7 +76,10 @@ function explainOperation(value: unknown): Refusal | undefined {
     const kind = (op as { kind?: unknown } | null)?.kind;
     const validator = validatorOf(op);
     if (!validator) {
-      const kinds = Object.keys(operations).join(", ");
+      // Ticks are the sweeper's.
+      const kinds = Object.keys(operations)
+        .filter((each) => each !== "tick")
+        .join(", ");
       return refuse("invalid_update", `ops[${index}].kind`, kind, `must be one of ${kinds}`);
     }
     if (!validator.Check(op)) return explainBy(validator, op, `ops[${index}]`, bodyForms[kind as string]);

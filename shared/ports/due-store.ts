@@ -15,13 +15,16 @@ export type DueStore = {
   add(entries: readonly DueEntry[]): Promise<void>;
   /**
    * Takes up to `limit` entries whose moment has come by `nowMs`, the oldest first (as far as the store's parts
-   * allow). For `holdMs` nobody else gets them; then they come again, unless they are `done`. Rejects with
-   * `store_unavailable`.
+   * allow); none means that there are no more. For `holdMs`, by the callers' clocks, nobody else gets them; then they
+   * come again, unless they are `done`. Rejects with `store_unavailable`; then some may be held all the same.
    */
   claim(nowMs: number, limit: number, holdMs: number): Promise<DueEntry[]>;
   /** Removes entries: their ticks are durable. Rejects with `store_unavailable`; then they may come again. */
   done(entries: readonly DueEntry[]): Promise<void>;
-  /** Entries whose moment has not come, and the earliest moment of all. Rejects with `store_unavailable`. */
+  /**
+   * All entries that are not `done`, also those that are due or held, and the earliest moment at which one can be
+   * claimed: its due moment, or the end of its hold. Rejects with `store_unavailable`.
+   */
   waiting(): Promise<{ entries: number; earliestMs: number | undefined }>;
   close(): Promise<void>;
 };

@@ -22,6 +22,8 @@ export type ProfileWrite = {
   /** The plain attribute fields that changed, for whoever reads the store directly: name and JSON value. */
   setAttributes: readonly (readonly [name: string, json: string])[];
   removeAttributes: readonly string[];
+  /** `setAttributes` are all that there are: others go. */
+  replacesAttributes?: boolean;
 };
 
 export type WriteResult =

@@ -1,28 +1,42 @@
 /** Redis as its clients see it: the stores in memory behind a network that fails, with faults of its own. */
+import { createMemoryDefinitionStore } from "../../shared/adapters/memory/memory-definition-store.ts";
+import { createMemoryDueStore } from "../../shared/adapters/memory/memory-due-store.ts";
+import { createMemoryMemberStore } from "../../shared/adapters/memory/memory-member-store.ts";
 import { createMemoryProfileStore } from "../../shared/adapters/memory/memory-profile-store.ts";
 import { createMemoryRouteStore } from "../../shared/adapters/memory/memory-route-store.ts";
+import type { Stores } from "../../shared/adapters/open.ts";
 import type { Profile } from "../../shared/domain/profile.ts";
 import { decodeProfile } from "../../shared/domain/profile-record.ts";
+import type { DefinitionStore } from "../../shared/ports/definition-store.ts";
+import type { DueStore } from "../../shared/ports/due-store.ts";
+import type { MemberStore } from "../../shared/ports/member-store.ts";
 import type { ProfileStore, UserKey, WriteResult } from "../../shared/ports/profile-store.ts";
 import type { RouteStore } from "../../shared/ports/route-store.ts";
 import { KeylineError } from "../../shared/runtime/errors.ts";
 import { openChannel, type SimulatedProcess, Unreachable, type World, within } from "./network.ts";
 
 export type SimulatedRedis = {
-  connect(process: SimulatedProcess): { store: ProfileStore; routeStore: RouteStore };
+  connect(process: SimulatedProcess): Stores;
   /** Why writes fail now: full, read-only; undefined when they don't. */
   refuseWrites(reason: string | undefined): void;
   /** A user's profile as it is on the server. */
   saved(user: UserKey): Profile | undefined;
   /** The route store as an operator's tool reaches it. */
   routes: RouteStore;
+  /** What the tenants have defined and who the members are, as it is on the server. */
+  definitions: DefinitionStore;
+  members: MemberStore;
 };
 
 const COMMAND_TIMEOUT_MS = 2_000;
+const MAX_ENTRIES = 1_000_000;
 
 export function createSimulatedRedis(world: World): SimulatedRedis {
-  const profiles = createMemoryProfileStore({ maxProfiles: 1_000_000 });
+  const profiles = createMemoryProfileStore({ maxProfiles: MAX_ENTRIES });
   const routes = createMemoryRouteStore({ now: world.time.now });
+  const definitions = createMemoryDefinitionStore({ maxEntries: MAX_ENTRIES, now: world.time.now });
+  const due = createMemoryDueStore({ maxEntries: MAX_ENTRIES });
+  const members = createMemoryMemberStore({ maxEntries: MAX_ENTRIES });
   /** Read when it is asked for, once. */
   const saved = new Map<string, { machinery: string; profile: Profile | undefined }>();
   let refusal: string | undefined;
@@ -88,7 +102,32 @@ export function createSimulatedRedis(world: World): SimulatedRedis {
       audit: (limit) => command(channel, () => routes.audit(limit), false),
       close: async () => {},
     };
-    return { store, routeStore };
+    const definitionStore: DefinitionStore = {
+      revision: () => command(channel, () => definitions.revision(), false),
+      all: () => command(channel, () => definitions.all(), false),
+      read: (tenant) => command(channel, () => definitions.read(tenant), false),
+      replace: (tenant, expectedVersion, document) =>
+        command(channel, () => definitions.replace(tenant, expectedVersion, document), true),
+      report: (consumer, report, ttlMs) =>
+        command(channel, () => definitions.report(consumer, report, ttlMs), true),
+      reports: () => command(channel, () => definitions.reports(), false),
+      close: async () => {},
+    };
+    const dueStore: DueStore = {
+      add: (entries) => command(channel, () => due.add(entries), true),
+      claim: (nowMs, limit, holdMs) => command(channel, () => due.claim(nowMs, limit, holdMs), true),
+      done: (entries) => command(channel, () => due.done(entries), true),
+      waiting: () => command(channel, () => due.waiting(), false),
+      close: async () => {},
+    };
+    const memberStore: MemberStore = {
+      record: (entries) => command(channel, () => members.record(entries), true),
+      count: (of) => command(channel, () => members.count(of), false),
+      page: (of, after, limit) => command(channel, () => members.page(of, after, limit), false),
+      drop: (of) => command(channel, () => members.drop(of), true),
+      close: async () => {},
+    };
+    return { store, routeStore, definitionStore, dueStore, memberStore };
   }
 
   return {
@@ -102,6 +141,8 @@ export function createSimulatedRedis(world: World): SimulatedRedis {
       return record?.profile;
     },
     routes,
+    definitions,
+    members,
   };
 }
 

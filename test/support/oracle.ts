@@ -66,13 +66,13 @@ export function expectedProfile(delivered: readonly Update[]): ExpectedProfile {
 const DECIMALS = 40;
 
 /** An amount as a whole number of 1e-40ths: exact for every amount the wire schema lets in. */
-function scaled(amount: number): bigint {
+export function scaled(amount: number): bigint {
   const [mantissa = "0", exponent = "0"] = amount.toString().split("e");
   const [whole = "0", fraction = ""] = mantissa.split(".");
   return BigInt(whole + fraction) * 10n ** BigInt(DECIMALS - fraction.length + Number(exponent));
 }
 
-function unscaled(sum: bigint): number {
+export function unscaled(sum: bigint): number {
   const digits = (sum < 0n ? -sum : sum).toString().padStart(DECIMALS + 1, "0");
   const text = `${digits.slice(0, -DECIMALS)}.${digits.slice(-DECIMALS)}`;
   return Number(sum < 0n ? `-${text}` : text);

@@ -9,6 +9,7 @@ import { createMemoryProfileStore } from "../../shared/adapters/memory/memory-pr
 import { stampAt } from "../../shared/domain/stamp.ts";
 import type { Delivery, FallbackConsumer, OutgoingMessage, Path } from "../../shared/ports/update-queue.ts";
 import { smallFlowLimits } from "../support/flow-limits.ts";
+import { noDefinitions } from "../support/no-definitions.ts";
 import { until } from "../support/until.ts";
 
 const NOW_MS = Date.UTC(2026, 10, 21);
@@ -64,6 +65,7 @@ function start(
       onError() {},
     }),
     limits: { ...smallFlowLimits, maxInFlightMessages: 1_000, maxInFlightBytes: 1_000_000 },
+    ...noDefinitions,
     metrics,
     now: () => NOW_MS,
     onStoreFailure() {},

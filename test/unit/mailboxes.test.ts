@@ -3,17 +3,24 @@ import { createMailboxes, type MailboxOptions, type Turn } from "../../services/
 
 /** Mailboxes whose rounds end when the test says so. */
 function harness(overrides: Partial<MailboxOptions<number>> = {}) {
-  const rounds: { turns: Turn<number>[]; end(failed?: Turn<number>[]): void; fail(): void }[] = [];
+  type Result = Awaited<ReturnType<MailboxOptions<number>["runRound"]>>;
+  type Finishing = Result["finishing"];
+  const rounds: {
+    turns: Turn<number>[];
+    end(failed?: Turn<number>[], finishing?: Finishing): void;
+    fail(): void;
+  }[] = [];
   const mailboxes = createMailboxes<number>({
     maxItemsPerTurn: 10,
     maxUsersPerRound: 10,
     maxRounds: 10,
     restMs: () => 1,
     runRound: (turns) => {
-      const { promise, resolve, reject } = Promise.withResolvers<Map<Turn<number>, readonly number[]>>();
+      const { promise, resolve, reject } = Promise.withResolvers<Result>();
       rounds.push({
         turns,
-        end: (failed = []) => resolve(new Map(failed.map((turn) => [turn, turn.items]))),
+        end: (failed = [], finishing = new Map()) =>
+          resolve({ unsettled: new Map(failed.map((turn) => [turn, turn.items])), finishing }),
         fail: () => reject(new Error("broken")),
       });
       return promise;
@@ -111,4 +118,22 @@ test("a mailbox that runs dry is dropped", async () => {
   await expect.poll(() => rounds.length).toBe(1);
   rounds[0]!.end();
   await expect.poll(() => mailboxes.counts().users).toBe(0);
+});
+
+test("a turn that is still finishing holds up its own user, and nobody else", async () => {
+  const { mailboxes, rounds } = harness({ maxRounds: 1 });
+  mailboxes.deliver("a", 1);
+  mailboxes.deliver("b", 1);
+  await expect.poll(() => rounds.length).toBe(1);
+  const [a] = rounds[0]!.turns;
+  const { promise, resolve } = Promise.withResolvers<void>();
+  rounds[0]!.end([], new Map([[a!, promise]]));
+  mailboxes.deliver("a", 2);
+  mailboxes.deliver("b", 2);
+  await expect.poll(() => rounds.length).toBe(2);
+  expect(content(rounds[1]!.turns)).toEqual([["b", 2]]);
+  rounds[1]!.end();
+  resolve();
+  await expect.poll(() => rounds.length).toBe(3);
+  expect(content(rounds[2]!.turns)).toEqual([["a", 2]]);
 });

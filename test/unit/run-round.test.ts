@@ -8,6 +8,7 @@ import type { Update } from "../../shared/domain/envelope.ts";
 import { decodeProfile } from "../../shared/domain/profile-record.ts";
 import { stampAt } from "../../shared/domain/stamp.ts";
 import type { ProfileStore } from "../../shared/ports/profile-store.ts";
+import { noDefinitions } from "../support/no-definitions.ts";
 
 const NOW_MS = Date.UTC(2026, 10, 21);
 const user = { tenant: "shop", userId: "42" };
@@ -32,7 +33,8 @@ function createProcess() {
     let conflicts = 0;
     const items: Arrival[] = updates.map((each) => ({ update: each, path: "pulsar" }));
     const turn: Turn<Arrival> = { key: "shop:42", items, failures: 0 };
-    const unsettled = await runRound([turn], {
+    const { unsettled } = await runRound([turn], {
+      ...noDefinitions,
       store,
       cache,
       limits,

@@ -10,6 +10,7 @@ import type { DeadLetter } from "../../shared/ports/dead-letter.ts";
 import type { ProfileStore } from "../../shared/ports/profile-store.ts";
 import type { Consumer, Delivery } from "../../shared/ports/update-queue.ts";
 import { smallFlowLimits } from "../support/flow-limits.ts";
+import { noDefinitions } from "../support/no-definitions.ts";
 import { until } from "../support/until.ts";
 
 const NOW_MS = Date.UTC(2026, 10, 21);
@@ -68,6 +69,7 @@ function start(
     }),
     keeper: { keep: async () => true, close() {} },
     limits: smallFlowLimits,
+    ...noDefinitions,
     metrics,
     now: () => NOW_MS,
     onStoreFailure() {},

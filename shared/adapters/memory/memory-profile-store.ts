@@ -1,6 +1,6 @@
 /** Profiles in this process's memory, for the embedded mode and tests. Everything is lost with the process. */
 import type { ProfileStore, ProfileWrite, UserKey, WriteResult } from "../../ports/profile-store.ts";
-import { KeylineError } from "../../runtime/errors.ts";
+import { storeClosed, storeFull } from "./embedded-store.ts";
 
 export type MemoryProfileStoreOptions = {
   /** Profiles kept; the write of one more fails. */
@@ -28,12 +28,12 @@ export function createMemoryProfileStore(options: MemoryProfileStoreOptions): Me
       return { outcome: "conflict", current: current && recordOf(current) };
     }
     if (current === undefined && profileCount >= maxProfiles) {
-      const text = `the embedded store is full: ${maxProfiles} profiles`;
-      return { outcome: "failed", error: new KeylineError("store_unavailable", text, { retryable: true }) };
+      return { outcome: "failed", error: storeFull(`${maxProfiles} profiles`) };
     }
     const profile = current ?? insert(write.user);
     profile.version = write.version;
     profile.machinery = write.machinery;
+    if (write.replacesAttributes) profile.attributes.clear();
     for (const [name, json] of write.setAttributes) profile.attributes.set(name, json);
     for (const name of write.removeAttributes) profile.attributes.delete(name);
     return { outcome: "saved" };
@@ -49,14 +49,13 @@ export function createMemoryProfileStore(options: MemoryProfileStoreOptions): Me
   }
 
   function assertOpen(): void {
-    if (closed) throw new KeylineError("store_unavailable", "the embedded store is closed");
+    if (closed) throw storeClosed();
   }
 
   return {
     description: `embedded profiles in memory, at most ${maxProfiles}`,
     async save(writes) {
-      const error = new KeylineError("store_unavailable", "the embedded store is closed");
-      return writes.map((write) => (closed ? { outcome: "failed", error } : saveOne(write)));
+      return writes.map((write) => (closed ? { outcome: "failed", error: storeClosed() } : saveOne(write)));
     },
     async load(user) {
       assertOpen();

@@ -1,4 +1,5 @@
-/** Where a user's profile is stored. */
+/** Where a user's profile and an audience's members are stored. */
+import type { AudienceVersion } from "../../ports/member-store.ts";
 import type { UserKey } from "../../ports/profile-store.ts";
 import { KeylineError } from "../../runtime/errors.ts";
 
@@ -9,6 +10,14 @@ import { KeylineError } from "../../runtime/errors.ts";
  */
 export function profileKey(keyPrefix: string, user: UserKey): string {
   return `${keyPrefix}{${escapeText(user.tenant, tenantSpecial)}:${escapeText(user.userId, special)}}`;
+}
+
+/**
+ * The hash tag of a shard of an audience's members, `{shop:regulars:3:7}`. Keys with it have a name behind it, so that
+ * none is a profile's.
+ */
+export function memberTag({ tenant, audience, version }: AudienceVersion, shard: number): string {
+  return `{${escapeText(tenant, tenantSpecial)}:${escapeText(audience, tenantSpecial)}:${version}:${shard}}`;
 }
 
 /** @throws KeylineError `bad_key_prefix`: a brace in it would become the hash tag of every key. */

@@ -1,4 +1,5 @@
 /** Compare-and-set of many profiles in one script call. */
+import { AUDIENCES_FIELD } from "../../domain/calculated.ts";
 import type { ProfileWrite } from "../../ports/profile-store.ts";
 import { script } from "./redis-calls.ts";
 
@@ -8,8 +9,8 @@ export const machineryField = "$m";
 
 /**
  * KEYS: the profiles. ARGV, for each: the expected version ("" for no record), the version and machinery to save,
- * how many fields to remove, how many arguments of fields to set, the fields to remove, the fields to set as name
- * and value.
+ * how many fields to remove (-1 for all), how many arguments of fields to set, the fields to remove, the fields to
+ * set as name and value.
  * Answers for each: 1 when saved, {version, machinery} as they are on a conflict, an error's text on an error.
  * An error leaves its profile as it was, as Redis refuses the first write or none, and harms no other.
  */
@@ -19,6 +20,12 @@ local function save(key, first, removeCount, setCount)
     return redis.call('HMGET', key, '$v', '$m')
   end
   local removeFrom = first + 5
+  if removeCount < 0 then
+    -- First a write that a full server refuses: UNLINK it would allow.
+    redis.call('HSET', key, '$v', ARGV[first + 1])
+    redis.call('UNLINK', key)
+    removeCount = 0
+  end
   local setFrom = removeFrom + removeCount
   local setTo = setFrom + setCount - 1
   -- Slices, as Lua unpacks some 8,000 values at most.
@@ -39,18 +46,20 @@ for index, key in ipairs(KEYS) do
   local ok, reply = pcall(save, key, first, removeCount, setCount)
   if not ok and type(reply) == 'table' then reply = reply.err end
   replies[index] = reply
-  first = first + 5 + removeCount + setCount
+  first = first + 5 + math.max(removeCount, 0) + setCount
 end
 return replies
 `);
 
 export function appendSaveArguments(args: (string | number)[], write: ProfileWrite): void {
-  const { expectedVersion, version, machinery, setAttributes, removeAttributes } = write;
-  args.push(expectedVersion ?? "", version, machinery, removeAttributes.length, 2 * setAttributes.length);
-  for (const name of removeAttributes) args.push(attributeField(name));
+  const { expectedVersion, version, machinery, setAttributes, replacesAttributes = false } = write;
+  const removed = replacesAttributes ? [] : write.removeAttributes;
+  const removeCount = replacesAttributes ? -1 : removed.length;
+  args.push(expectedVersion ?? "", version, machinery, removeCount, 2 * setAttributes.length);
+  for (const name of removed) args.push(attributeField(name));
   for (const [name, json] of setAttributes) args.push(attributeField(name), json);
 }
 
 function attributeField(name: string): string {
-  return name.startsWith("$") ? `$${name}` : name;
+  return name.startsWith("$") && name !== AUDIENCES_FIELD ? `$${name}` : name;
 }

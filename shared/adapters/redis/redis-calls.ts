@@ -13,7 +13,17 @@ export type Call = {
   /** All keys of the call live where this one does. */
   key: string;
   args: (string | number)[];
-} & ({ script: Script; keyCount: number } | { command: "hmget" | "set" });
+} & ({ script: Script; keyCount: number } | { command: PlainCommand });
+
+type PlainCommand = "get" | "hget" | "hmget" | "set" | "unlink" | "zadd" | "zcard" | "zrange" | "zrem";
+
+/** What a store on Redis is told. */
+export type RedisStoreOptions = {
+  /** Comes before each key; no braces. */
+  keyPrefix: string;
+  /** An operation without an answer for this long has failed; it may have been carried out. */
+  commandTimeoutMs: number;
+};
 
 export function script(text: string): Script {
   return { text, sha: createHash("sha1").update(text).digest("hex") };
@@ -43,9 +53,19 @@ export async function runCalls(
 
 /** Like `runCalls` for one call. Rejects with `store_unavailable`. */
 export async function runCall(connection: RedisConnection, call: Call, timeoutMs: number): Promise<unknown> {
-  const [reply] = await runCalls(connection, [call], timeoutMs);
-  if (reply instanceof Error) throw storeUnavailable(connection, reply);
+  const [reply] = await runAllCalls(connection, [call], timeoutMs);
   return reply;
+}
+
+/** Like `runCalls` where all must succeed. Rejects with `store_unavailable`; the others may have been carried out. */
+export async function runAllCalls(
+  connection: RedisConnection,
+  calls: readonly Call[],
+  timeoutMs: number,
+): Promise<unknown[]> {
+  const replies = await runCalls(connection, calls, timeoutMs);
+  for (const reply of replies) if (reply instanceof Error) throw storeUnavailable(connection, reply);
+  return replies;
 }
 
 export function storeUnavailable(connection: RedisConnection, cause: Error): KeylineError {

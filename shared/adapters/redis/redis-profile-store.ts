@@ -2,7 +2,14 @@
 import type { ProfileRecord, ProfileStore, ProfileWrite, WriteResult } from "../../ports/profile-store.ts";
 import { assertKeyPrefix, profileKey } from "./profile-key.ts";
 import { appendSaveArguments, machineryField, saveScript, versionField } from "./profile-script.ts";
-import { type Call, keysOfAllPrimaries, runCall, runCalls, storeUnavailable } from "./redis-calls.ts";
+import {
+  type Call,
+  keysOfAllPrimaries,
+  runAllCalls,
+  runCall,
+  runCalls,
+  storeUnavailable,
+} from "./redis-calls.ts";
 import type { RedisConnection } from "./redis-connection.ts";
 
 export type RedisProfileStoreOptions = {
@@ -52,8 +59,7 @@ export function createRedisProfileStore(
   async function ping(): Promise<void> {
     const keys = keysOfAllPrimaries(connection, `${keyPrefix}ping`);
     const calls = keys.map((key): Call => ({ key, command: "set", args: [key, "1", "PX", 1_000] }));
-    const replies = await runCalls(connection, calls, commandTimeoutMs);
-    for (const reply of replies) if (reply instanceof Error) throw storeUnavailable(connection, reply);
+    await runAllCalls(connection, calls, commandTimeoutMs);
   }
 
   return {

@@ -1,0 +1,161 @@
+/**
+ * `npm run bench:apply`: what definitions cost in process, without brokers and stores: a record is read, one update
+ * folded on it, attributes and audiences evaluated, and the record written, for one user after another.
+ */
+import { Command } from "commander";
+import { apply } from "../shared/domain/apply.ts";
+import {
+  type CompiledDefinitions,
+  compileDefinitions,
+  NO_DEFINITIONS,
+} from "../shared/domain/definitions/compile.ts";
+import { isProblem } from "../shared/domain/definitions/problem.ts";
+import {
+  NO_TENANT_DEFINITIONS,
+  replaceDefinitions,
+} from "../shared/domain/definitions/tenant-definitions.ts";
+import type { Update } from "../shared/domain/envelope.ts";
+import { EMPTY_PROFILE, type Profile } from "../shared/domain/profile.ts";
+import { decodeProfile, encodeProfile } from "../shared/domain/profile-record.ts";
+import { stampAt } from "../shared/domain/stamp.ts";
+import { numberArgument } from "../test/support/number-argument.ts";
+import { attributesForBench, audiencesForBench } from "./definitions.ts";
+import { createFigures } from "./figures.ts";
+
+const count = numberArgument(1, 100_000_000);
+const options = new Command("npm run bench:apply --")
+  .description("Measures apply with calculated attributes and audiences, in process, on one core.")
+  .option("--json <file>", "write every figure with its unit to a file")
+  .option("--users <n>", "users, each with some history", count, 2_000)
+  .option("--updates <n>", "updates for each measurement", count, 200_000)
+  .parse()
+  .opts<{ json?: string; users: number; updates: number }>();
+
+const START_MS = Date.UTC(2026, 5, 1);
+const HISTORY = 20;
+const REPEATS = 3;
+const limits = { horizonMs: 30 * 86_400_000, maxSources: 128, maxIds: 32, idMemoryMs: 86_400_000 };
+const lastUpdate = { id: "x", at: START_MS, path: "pulsar", appliedAtMs: START_MS, lagMs: 5 };
+const EVENTS = ["order_completed", "product_viewed", "page_viewed", "cart_updated"] as const;
+
+const figures = createFigures();
+const none = measure(NO_DEFINITIONS);
+const defined = measure(compiled(attributesForBench(20), audiencesForBench(50)));
+figures.add("apply.undefined", none.perSecond, "updates/s");
+figures.add("apply.20attributes50audiences", defined.perSecond, "updates/s");
+figures.add("apply.20attributes50audiences.fold", defined.foldPerSecond, "updates/s");
+figures.add("apply.bytesPerUser", defined.bytesPerUser, "bytes");
+const few = measure(compiled(attributesForBench(20), concerned(5, 0)));
+const many = measure(compiled(attributesForBench(20), concerned(5, 995)));
+figures.add("apply.5of5audiences", few.foldPerSecond, "updates/s");
+figures.add("apply.5of1000audiences", many.foldPerSecond, "updates/s");
+figures.add("apply.1000to5", few.foldPerSecond / many.foldPerSecond, "times the cost");
+console.log();
+figures.print();
+if (options.json !== undefined) figures.writeJson(options.json);
+
+/** Five audiences that each of the measured updates concerns, and others that none does. */
+function concerned(those: number, others: number): Record<string, { rule: string }> {
+  const of = (name: string, length: number, rule: (n: number) => string) =>
+    Array.from({ length }, (_, n) => [`${name}_${n}`, { rule: rule(n) }] as const);
+  return Object.fromEntries([
+    ...of("concerned", those, (n) => `attribute_0 >= ${n + 5}`),
+    ...of("other", others, (n) => `plan == 'plan-${n}' && city != 'x'`),
+  ]);
+}
+
+function compiled(
+  attributes: Record<string, object>,
+  audiences: Record<string, object>,
+): CompiledDefinitions {
+  const document = replaceDefinitions(NO_TENANT_DEFINITIONS, { attributes, audiences }, START_MS);
+  if (isProblem(document)) throw new Error(`${document.path}: ${document.message}`);
+  const definitions = compileDefinitions(document, { clockMs: () => performance.now() });
+  if (isProblem(definitions)) throw new Error(`${definitions.path}: ${definitions.message}`);
+  return definitions;
+}
+
+/** The fastest of some repeats, as other work on the machine only ever slows it. */
+function measure(definitions: CompiledDefinitions) {
+  const records = Array.from({ length: options.users }, (_, user) => history(user, definitions));
+  let foldMs = Number.POSITIVE_INFINITY;
+  let allMs = Number.POSITIVE_INFINITY;
+  for (let repeat = 0; repeat < REPEATS; repeat += 1) {
+    const profiles = records.map((text) => decodeProfile(text).profile);
+    foldMs = Math.min(
+      foldMs,
+      timed((n) => {
+        const user = n % options.users;
+        const before = profiles[user]!;
+        const { profile } = apply(
+          before,
+          [updateOf(HISTORY + 1, user, before)],
+          limits,
+          START_MS,
+          definitions,
+        );
+        profiles[user] = announced(profile);
+      }),
+    );
+    const texts = [...records];
+    allMs = Math.min(
+      allMs,
+      timed((n) => {
+        const user = n % options.users;
+        const { profile: before } = decodeProfile(texts[user]!);
+        const { profile } = apply(
+          before,
+          [updateOf(HISTORY + 1, user, before)],
+          limits,
+          START_MS,
+          definitions,
+        );
+        texts[user] = encodeProfile(announced(profile), lastUpdate);
+      }),
+    );
+  }
+  const bytes = records.reduce((sum, text) => sum + Buffer.byteLength(text), 0);
+  return {
+    foldPerSecond: (options.updates / foldMs) * 1_000,
+    perSecond: (options.updates / allMs) * 1_000,
+    bytesPerUser: bytes / records.length,
+  };
+}
+
+/** Milliseconds of CPU, the garbage collector's included: other processes do not count. */
+function timed(work: (n: number) => void): number {
+  const before = process.cpuUsage();
+  for (let n = 0; n < options.updates; n += 1) work(n);
+  const { user, system } = process.cpuUsage(before);
+  return (user + system) / 1_000;
+}
+
+/** As the service's cache has it. */
+function announced(profile: Profile): Profile {
+  const { calculated } = profile;
+  return calculated && calculated.pending.length > 0
+    ? { ...profile, calculated: { ...calculated, pending: [] } }
+    : profile;
+}
+
+function history(user: number, definitions: CompiledDefinitions): string {
+  let profile = EMPTY_PROFILE;
+  for (let n = 0; n < HISTORY; n += 1)
+    profile = announced(apply(profile, [updateOf(n, user, profile)], limits, START_MS, definitions).profile);
+  return encodeProfile(profile, lastUpdate);
+}
+
+/** One event each, of the four in turn; half an hour apart. */
+function updateOf(n: number, user: number, { updates }: Profile): Update {
+  const seq = updates + 1;
+  const atMs = START_MS + seq * 1_800_000;
+  const properties = {
+    amount: ((user + n) % 90) + 0.5,
+    product: `product-${(user * 7 + seq) % 40}`,
+    category: `category-${seq % 5}`,
+  };
+  return {
+    ...{ v: 1, tenant: "bench", userId: `user-${user}`, src: "bench", seq, stamp: stampAt(atMs), at: atMs },
+    ops: [{ kind: "event", body: { name: EVENTS[(user + seq) % EVENTS.length]!, properties } }],
+  };
+}

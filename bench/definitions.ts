@@ -1,0 +1,35 @@
+/** Definitions as a shop has them: four events with five attributes each, and audiences over two attributes each. */
+
+const EVENTS = ["order_completed", "product_viewed", "page_viewed", "cart_updated"] as const;
+
+/** Each aggregate a shop uses, the everyday ones more often. */
+const KINDS = [
+  { aggregate: "count", window: "90d" },
+  { aggregate: "sum", of: "amount", where: "event.amount > 0" },
+  { aggregate: "days_since" },
+  { aggregate: "max", of: "amount" },
+  { aggregate: "last", of: "category" },
+] as const;
+
+/** `attribute_0` counts over 90 days, `attribute_1` sums, and so on, event by event. */
+export function attributesForBench(count: number): Record<string, object> {
+  const attributes: Record<string, object> = {};
+  for (let n = 0; n < count; n += 1) {
+    const event = EVENTS[Math.floor(n / KINDS.length) % EVENTS.length];
+    attributes[`attribute_${n}`] = { event, ...KINDS[n % KINDS.length] };
+  }
+  return attributes;
+}
+
+/** Half of them over attributes of one event, half also over the profile's own. */
+export function audiencesForBench(count: number): Record<string, { rule: string }> {
+  const audiences: Record<string, { rule: string }> = {};
+  for (let n = 0; n < count; n += 1) {
+    const group = KINDS.length * (n % EVENTS.length);
+    const own = n % 2 === 0 ? "" : " && 'vip' in tags";
+    audiences[`audience_${n}`] = {
+      rule: `attribute_${group} >= ${(n % 10) + 2} && attribute_${group + 1} > ${n}.0${own}`,
+    };
+  }
+  return audiences;
+}

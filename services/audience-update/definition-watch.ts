@@ -1,0 +1,152 @@
+/**
+ * What the tenants have defined, as this process has it. It looks for changes all the time; where it could not look
+ * for as long as a change may take to be taken up everywhere, nothing is folded until it could.
+ */
+import { setTimeout as sleep } from "node:timers/promises";
+import {
+  type CompiledDefinitions,
+  compileDefinitions,
+  NO_DEFINITIONS,
+} from "../../shared/domain/definitions/compile.ts";
+import { isProblem } from "../../shared/domain/definitions/problem.ts";
+import {
+  NO_TENANT_DEFINITIONS,
+  TAKEN_UP_WITHIN_MS,
+  type TenantDefinitions,
+} from "../../shared/domain/definitions/tenant-definitions.ts";
+import type { DefinitionDocument, DefinitionStore } from "../../shared/ports/definition-store.ts";
+import { KeylineError, toError } from "../../shared/runtime/errors.ts";
+import { type ConsumerCosts, createCostReport } from "./definition-costs.ts";
+
+/** What this consumer says of itself in the definition store. */
+export type WatchReport = {
+  /** By tenant. */
+  versions: Record<string, number>;
+  costs: ConsumerCosts;
+};
+
+export type DefinitionWatch = {
+  /** True while what `of` gives is what every consumer may go by. */
+  isFresh(): boolean;
+  /** Looks now. Rejects with `store_unavailable`. */
+  refresh(): Promise<void>;
+  /** What is defined, ready to run. @throws KeylineError `definitions_unreadable`: another build wrote them. */
+  of(tenant: string): CompiledDefinitions;
+  /** As it is kept. */
+  document(tenant: string): TenantDefinitions;
+  /** By tenant. */
+  versions(): Record<string, number>;
+  close(): Promise<void>;
+};
+
+const LOOK_EVERY_MS = 500;
+const REPORT_EVERY_MS = 2_000;
+const REPORT_TTL_MS = 3 * REPORT_EVERY_MS;
+
+type Known = { document: TenantDefinitions; compiled: CompiledDefinitions | KeylineError };
+
+export function startDefinitionWatch(options: {
+  store: DefinitionStore;
+  /** Names this process in its reports. */
+  consumer: string;
+  /** A tenant's definitions are taken up, or can't be. */
+  onChange(tenant: string, version: number, error: KeylineError | undefined): void;
+  onError(error: unknown): void;
+}): DefinitionWatch {
+  const { store, consumer } = options;
+  const stopping = new AbortController();
+  const { signal } = stopping;
+  const known = new Map<string, Known>();
+  const costs = createCostReport(() => known);
+  let revision = -1;
+  let lookedAtMs = Number.NEGATIVE_INFINITY;
+  let looking: Promise<void> | undefined;
+  let reportedAtMs = Number.NEGATIVE_INFINITY;
+
+  async function look(): Promise<void> {
+    const startedMs = performance.now();
+    const current = await store.revision();
+    if (current !== revision) {
+      const { revision: read, documents } = await store.all();
+      for (const [tenant, document] of documents) take(tenant, document);
+      revision = read;
+    }
+    lookedAtMs = startedMs;
+  }
+
+  function take(tenant: string, { version, document }: DefinitionDocument): void {
+    const before = known.get(tenant);
+    if (before && before.document.version >= version) return;
+    const next = compiledFrom(tenant, version, document, before);
+    known.set(tenant, next);
+    const { compiled } = next;
+    options.onChange(tenant, version, compiled instanceof KeylineError ? compiled : undefined);
+  }
+
+  function refresh(): Promise<void> {
+    looking ??= look().finally(() => {
+      looking = undefined;
+    });
+    return looking;
+  }
+
+  async function report(): Promise<void> {
+    if (performance.now() - reportedAtMs < REPORT_EVERY_MS) return;
+    reportedAtMs = performance.now();
+    const text: WatchReport = { versions: versions(), costs: costs.take(reportedAtMs) };
+    await store.report(consumer, JSON.stringify(text), REPORT_TTL_MS);
+  }
+
+  function versions(): Record<string, number> {
+    return Object.fromEntries([...known].map(([tenant, { document }]) => [tenant, document.version]));
+  }
+
+  async function run(): Promise<void> {
+    while (!signal.aborted) {
+      try {
+        await refresh();
+        await report();
+      } catch (error) {
+        options.onError(error);
+      }
+      await sleep(LOOK_EVERY_MS, undefined, { signal }).catch(() => {});
+    }
+  }
+
+  const running = run();
+  return {
+    isFresh: () => performance.now() - lookedAtMs < TAKEN_UP_WITHIN_MS,
+    refresh,
+    of(tenant) {
+      const compiled = known.get(tenant)?.compiled ?? NO_DEFINITIONS;
+      if (compiled instanceof KeylineError) throw compiled;
+      return compiled;
+    },
+    document: (tenant) => known.get(tenant)?.document ?? NO_TENANT_DEFINITIONS,
+    versions,
+    async close() {
+      stopping.abort();
+      await running;
+    },
+  };
+}
+
+function compiledFrom(tenant: string, version: number, text: string, before: Known | undefined): Known {
+  try {
+    const document = { ...(JSON.parse(text) as TenantDefinitions), version };
+    const old = before && !(before.compiled instanceof KeylineError) ? { before: before.compiled } : {};
+    const compiled = compileDefinitions(document, { clockMs: () => performance.now(), ...old });
+    if (!isProblem(compiled)) return { document, compiled };
+    return { document, compiled: unreadable(tenant, `${compiled.path}: ${compiled.message}`) };
+  } catch (error) {
+    return {
+      document: { ...NO_TENANT_DEFINITIONS, version },
+      compiled: unreadable(tenant, toError(error).message),
+    };
+  }
+}
+
+function unreadable(tenant: string, why: string): KeylineError {
+  const text = `this build can't read the definitions of tenant ${tenant}: ${why}`;
+  return new KeylineError("definitions_unreadable", text, { value: tenant, retryable: true });
+}

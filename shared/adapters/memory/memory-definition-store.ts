@@ -1,0 +1,73 @@
+/** The tenants' definitions in this process's memory, for the embedded mode and tests. Lost with the process. */
+import type { ConsumerReport, DefinitionDocument, DefinitionStore } from "../../ports/definition-store.ts";
+import { compareUtf8 } from "../utf8-order.ts";
+import { storeClosed, storeFull } from "./embedded-store.ts";
+
+export type MemoryDefinitionStoreOptions = {
+  /** Documents kept, and as many reports; one more fails. */
+  maxEntries: number;
+  /** Milliseconds since the epoch. Default: the system clock. */
+  now?: () => number;
+};
+
+type StoredReport = ConsumerReport & { expiresAtMs: number };
+
+export function createMemoryDefinitionStore(options: MemoryDefinitionStoreOptions): DefinitionStore {
+  const { maxEntries, now = Date.now } = options;
+  const documents = new Map<string, DefinitionDocument>();
+  const reports = new Map<string, StoredReport>();
+  let revision = 0;
+  let closed = false;
+
+  function assertOpen(): void {
+    if (closed) throw storeClosed();
+  }
+
+  function removeExpired(): void {
+    for (const [consumer, { expiresAtMs }] of reports) if (expiresAtMs <= now()) reports.delete(consumer);
+  }
+
+  return {
+    async revision() {
+      assertOpen();
+      return revision;
+    },
+    async all() {
+      assertOpen();
+      return { revision, documents: new Map(documents) };
+    },
+    async read(tenant) {
+      assertOpen();
+      return documents.get(tenant) ?? { version: 0, document: "" };
+    },
+    async replace(tenant, expectedVersion, document) {
+      assertOpen();
+      const stored = documents.get(tenant);
+      if ((stored?.version ?? 0) !== expectedVersion) return undefined;
+      if (stored === undefined && documents.size >= maxEntries) throw storeFull(`${maxEntries} documents`);
+      const version = expectedVersion + 1;
+      documents.set(tenant, { version, document });
+      revision++;
+      return version;
+    },
+    async report(consumer, report, ttlMs) {
+      assertOpen();
+      removeExpired();
+      if (!reports.has(consumer) && reports.size >= maxEntries) throw storeFull(`${maxEntries} reports`);
+      const atMs = now();
+      reports.set(consumer, { consumer, atMs, report, expiresAtMs: atMs + ttlMs });
+    },
+    async reports() {
+      assertOpen();
+      removeExpired();
+      return [...reports.values()]
+        .map(({ consumer, atMs, report }) => ({ consumer, atMs, report }))
+        .sort((a, b) => compareUtf8(a.consumer, b.consumer));
+    },
+    async close() {
+      closed = true;
+      documents.clear();
+      reports.clear();
+    },
+  };
+}

@@ -1,0 +1,78 @@
+/** The tenants' definitions in Redis, all in one slot; see definition-script.ts for how they are kept. */
+import type { ConsumerReport, DefinitionDocument, DefinitionStore } from "../../ports/definition-store.ts";
+import { compareUtf8 } from "../utf8-order.ts";
+import { allScript, replaceScript, reportScript, reportsScript } from "./definition-script.ts";
+import { assertKeyPrefix } from "./profile-key.ts";
+import { type RedisStoreOptions, runCall, type Script } from "./redis-calls.ts";
+import type { RedisConnection } from "./redis-connection.ts";
+
+/**
+ * `close` leaves the connection open; it is its opener's to close.
+ * @throws KeylineError `bad_key_prefix`
+ */
+export function createRedisDefinitionStore(
+  connection: RedisConnection,
+  options: RedisStoreOptions,
+): DefinitionStore {
+  const { keyPrefix, commandTimeoutMs } = options;
+  assertKeyPrefix(keyPrefix);
+  const documentsKey = `${keyPrefix}{definitions}:documents`;
+  const revisionKey = `${keyPrefix}{definitions}:revision`;
+  const reportsKey = `${keyPrefix}{definitions}:reports`;
+
+  function command(name: "get" | "hget", key: string, ...args: string[]): Promise<unknown> {
+    return runCall(connection, { key, command: name, args: [key, ...args] }, commandTimeoutMs);
+  }
+
+  function run(script: Script, keys: [string, ...string[]], ...args: (string | number)[]): Promise<unknown> {
+    const call = { key: keys[0], script, keyCount: keys.length, args: [...keys, ...args] };
+    return runCall(connection, call, commandTimeoutMs);
+  }
+
+  return {
+    async revision() {
+      return Number((await command("get", revisionKey)) ?? 0);
+    },
+    async all() {
+      const reply = (await run(allScript, [documentsKey, revisionKey])) as [string | null, string[]];
+      const [revision, flat] = reply;
+      const documents = new Map(pairsOf(flat).map(([tenant, value]) => [tenant, documentOf(value)]));
+      return { revision: Number(revision ?? 0), documents };
+    },
+    async read(tenant) {
+      const value = (await command("hget", documentsKey, tenant)) as string | null;
+      return value === null ? { version: 0, document: "" } : documentOf(value);
+    },
+    async replace(tenant, expectedVersion, document) {
+      const keys: [string, string] = [documentsKey, revisionKey];
+      const version = await run(replaceScript, keys, tenant, expectedVersion, document);
+      return version === null ? undefined : Number(version);
+    },
+    async report(consumer, report, ttlMs) {
+      await run(reportScript, [reportsKey], consumer, report, ttlMs);
+    },
+    async reports() {
+      const flat = (await run(reportsScript, [reportsKey])) as string[];
+      return pairsOf(flat)
+        .map(reportOf)
+        .sort((a, b) => compareUtf8(a.consumer, b.consumer));
+    },
+    async close() {},
+  };
+}
+
+function pairsOf(flat: readonly string[]): [string, string][] {
+  const pairs: [string, string][] = [];
+  for (let index = 0; index < flat.length; index += 2) pairs.push([flat[index] ?? "", flat[index + 1] ?? ""]);
+  return pairs;
+}
+
+function documentOf(value: string): DefinitionDocument {
+  const space = value.indexOf(" ");
+  return { version: Number(value.slice(0, space)), document: value.slice(space + 1) };
+}
+
+function reportOf([consumer, value]: [string, string]): ConsumerReport {
+  const [, atMs, report = ""] = /^(\d+) \d+ (.*)$/s.exec(value) ?? [];
+  return { consumer, atMs: Number(atMs), report };
+}

@@ -1,0 +1,351 @@
+import {
+  AUDIENCES_FIELD,
+  type Calculated,
+  NOTHING_CALCULATED,
+  type PendingChange,
+  type PendingChanges,
+} from "./calculated.ts";
+import type { Occurrence, State } from "./definitions/aggregate.ts";
+import { MAX_VALUE_LENGTH } from "./definitions/aggregate-values.ts";
+import type { CompiledAttribute, CompiledDefinitions, EventRule } from "./definitions/compile.ts";
+import { begin, end, failed } from "./definitions/costs.ts";
+import { DirtyPlaces } from "./definitions/dirty-places.ts";
+import { nextDueMs } from "./definitions/next-due.ts";
+import { createScope, type Scope } from "./definitions/scope.ts";
+import { bucketOf, firstBucket } from "./definitions/window.ts";
+import { type Update, updateId } from "./envelope.ts";
+import { type ChangeCause, entersAt } from "./membership-change.ts";
+import type { Profile } from "./profile.ts";
+import { stampTimeMs } from "./stamp.ts";
+
+/** The plain fields that changed, by name: JSON, or undefined where there is no value any more. */
+export type FieldChanges = Map<string, string | undefined>;
+
+/** One turn's part of `apply` for a tenant that has definitions. */
+export type Calculation = {
+  /** An update counts: before its operations. */
+  counted(update: Update): void;
+  /** One of its events. */
+  event(update: Update, name: string, properties: Record<string, unknown> | undefined): void;
+  /** It writes an attribute of the profile's own. */
+  field(name: string): void;
+  /** False where the moment has passed already. */
+  tick(dueMs: number, stamp: number): boolean;
+  /** What is to be kept, computed on the profile as it is after the turn; and the plain fields that changed. */
+  finish(profile: Profile): Finished;
+};
+
+export type Finished = {
+  calculated: Calculated;
+  fields: FieldChanges;
+  /** The definitions are others than the profile's were: `fields` holds all, and what is in none of them is gone. */
+  adopted: boolean;
+};
+
+/** Room for one turn at a time, so that a turn allocates little; `apply` is never under way twice. */
+type Workspace = {
+  scope: Scope;
+  dirty: DirtyPlaces;
+  states: (State | undefined)[];
+  numbers: Float64Array;
+};
+
+const WORKSPACES = new WeakMap<CompiledDefinitions, Workspace>();
+
+function workspaceOf(definitions: CompiledDefinitions): Workspace {
+  const known = WORKSPACES.get(definitions);
+  if (known) return known;
+  const workspace: Workspace = {
+    scope: createScope(definitions),
+    dirty: new DirtyPlaces(definitions),
+    states: new Array(definitions.attributes.length).fill(undefined),
+    numbers: new Float64Array(definitions.audiences.length),
+  };
+  WORKSPACES.set(definitions, workspace);
+  return workspace;
+}
+
+/** Puts what is kept of attributes over events into the places of these definitions; what they lack is left out. */
+export function readStates(
+  { states }: Calculated,
+  { attributeOfSlot }: CompiledDefinitions,
+  into: (State | undefined)[],
+): void {
+  for (let at = 0; at < states.length; at += 2) {
+    const place = attributeOfSlot.get(states[at] as number);
+    if (place !== undefined) into[place] = states[at + 1] as State;
+  }
+}
+
+export function readNumbers(
+  { numbers }: Calculated,
+  { audienceOfSlot }: CompiledDefinitions,
+  into: { [place: number]: number },
+): void {
+  for (let at = 0; at < numbers.length; at += 2) {
+    const place = audienceOfSlot.get(numbers[at]!);
+    if (place !== undefined) into[place] = numbers[at + 1]!;
+  }
+}
+
+/**
+ * Begins on what the profile holds. Where it was folded with older definitions, what is of a slot that is there still
+ * goes on, and the rest is dropped.
+ *
+ * @throws Error when the definitions are older than the profile's: what they lack would be lost.
+ */
+export function beginCalculation(profile: Profile, definitions: CompiledDefinitions): Calculation {
+  const base = profile.calculated ?? { ...NOTHING_CALCULATED, asOfMs: stampTimeMs(profile.lastStamp) };
+  if (base.version > definitions.version)
+    throw new Error(`definitions of version ${definitions.version}, and the profile has ${base.version}`);
+  return new Turn(definitions, base);
+}
+
+class Turn implements Calculation {
+  readonly #definitions: CompiledDefinitions;
+  readonly #base: Calculated;
+  readonly #workspace: Workspace;
+  readonly #adopts: boolean;
+  #asOfMs: number;
+  #cause: ChangeCause | undefined;
+  #causeStamp = -1;
+  #statesChanged: boolean;
+  /** Audiences with a first change. */
+  readonly #entered: number[] = [];
+
+  constructor(definitions: CompiledDefinitions, base: Calculated) {
+    this.#definitions = definitions;
+    this.#base = base;
+    this.#asOfMs = base.asOfMs;
+    this.#adopts = base.version !== definitions.version;
+    this.#statesChanged = this.#adopts;
+    this.#workspace = workspaceOf(definitions);
+    const { states, dirty } = this.#workspace;
+    states.fill(undefined);
+    readStates(base, definitions, states);
+    dirty.clear();
+  }
+
+  counted(update: Update): void {
+    this.#asOfMs = Math.max(this.#asOfMs, stampTimeMs(update.stamp));
+    if (update.stamp <= this.#causeStamp) return;
+    this.#causeStamp = update.stamp;
+    this.#cause = { kind: "update", id: updateId(update) };
+  }
+
+  event(update: Update, name: string, properties: Record<string, unknown> = {}): void {
+    const groups = this.#definitions.byEvent.get(name);
+    if (!groups) return;
+    const t = Math.min(update.at, stampTimeMs(update.stamp));
+    for (const { where, attributes } of groups) {
+      if (where && !holds(where.run, properties)) continue;
+      for (const place of attributes) this.#add(place, t, update.stamp, properties);
+    }
+  }
+
+  #add(place: number, t: number, stamp: number, properties: Record<string, unknown>): void {
+    const { event, cost } = this.#definitions.attributes[place] as CompiledAttribute & { event: EventRule };
+    const { aggregate, property, window, limit } = event;
+    const value = property === undefined ? undefined : ownValue(properties, property);
+    if (property !== undefined && (value === undefined || value === null)) return;
+    const json = aggregate.takes === "value" ? JSON.stringify(value) : "";
+    if ((aggregate.takes === "number" && !isAmount(value)) || json.length > MAX_VALUE_LENGTH) {
+      cost.skipped += 1;
+      return;
+    }
+    const bucket = bucketOf(window, t);
+    if (window && bucket < firstBucket(window, this.#asOfMs)) {
+      cost.late += 1;
+      return;
+    }
+    const { clockMs } = this.#definitions;
+    const begunMs = begin(cost, clockMs);
+    const occurrence: Occurrence = { t, stamp, bucket, value, json };
+    try {
+      this.#setState(place, aggregate.add(this.#workspace.states[place], occurrence, limit));
+    } catch (error) {
+      failed(cost, error);
+    }
+    end(cost, clockMs, begunMs);
+  }
+
+  #setState(place: number, state: State | undefined): void {
+    const { states, dirty } = this.#workspace;
+    if (states[place] === state) return;
+    states[place] = state;
+    this.#statesChanged = true;
+    dirty.attribute(place);
+  }
+
+  field(name: string): void {
+    this.#workspace.dirty.field(name);
+  }
+
+  tick(dueMs: number, stamp: number): boolean {
+    const moment = Math.min(dueMs, stampTimeMs(stamp));
+    if (moment <= this.#asOfMs) return false;
+    this.#asOfMs = moment;
+    this.#cause ??= { kind: "time" };
+    return true;
+  }
+
+  finish(profile: Profile): Finished {
+    const { scope, states, numbers } = this.#workspace;
+    const definitions = this.#definitions;
+    const base = this.#base;
+    this.#passTime();
+    numbers.fill(0);
+    readNumbers(base, definitions, numbers);
+    const asOfMs = this.#asOfMs;
+    scope.look({ profile, asOfMs, states, numbers });
+    const fields = this.#fields();
+    const carried = this.#adopts ? ofKnownAudiences(base.pending, definitions) : base.pending;
+    const news = this.#judge(profile.lastStamp);
+    const keptNumbers = news.length > 0 || this.#adopts ? this.#keptNumbers() : base.numbers;
+    if (news.length > 0 || this.#adopts) fields.set(AUDIENCES_FIELD, membersJson(definitions, keptNumbers));
+    const calculated = {
+      version: definitions.version,
+      asOfMs,
+      alarmMs: alarmOf(base.alarmMs, asOfMs, nextDueMs(definitions, scope, states, asOfMs)),
+      states: this.#statesChanged ? this.#keptStates() : base.states,
+      numbers: keptNumbers,
+      pending: news.length > 0 ? [...carried, ...news] : carried,
+    };
+    return { calculated, fields, adopted: this.#adopts };
+  }
+
+  /** What leaves its window, and what depends on the moment itself. */
+  #passTime(): void {
+    const { states, dirty } = this.#workspace;
+    if (this.#adopts) dirty.all();
+    else if (this.#asOfMs === this.#base.asOfMs) return;
+    const { attributes, byNow } = this.#definitions;
+    for (let place = 0; place < states.length; place += 1) {
+      const state = states[place];
+      const { event } = attributes[place]!;
+      if (state === undefined || !event) continue;
+      const { aggregate, window } = event;
+      if (window) this.#setState(place, aggregate.expire(state, firstBucket(window, this.#asOfMs), window));
+      else if (
+        !aggregate.windowed &&
+        aggregate.value(state, this.#asOfMs) !== aggregate.value(state, this.#base.asOfMs)
+      )
+        dirty.attribute(place);
+    }
+    for (const place of byNow) dirty.audience(place);
+  }
+
+  #fields(): FieldChanges {
+    const { attributes } = this.#definitions;
+    const { scope, dirty } = this.#workspace;
+    const fields: FieldChanges = new Map();
+    for (const place of dirty.attributes()) {
+      const value = scope.attribute(place);
+      fields.set(attributes[place]!.name, value === undefined ? undefined : JSON.stringify(value));
+    }
+    return fields;
+  }
+
+  /** Evaluates the rules that may say something else now, and numbers the changes. */
+  #judge(stamp: number): PendingChanges[] {
+    const { audiences } = this.#definitions;
+    const { scope, dirty, numbers } = this.#workspace;
+    const changes: PendingChange[] = [];
+    const known: PendingChange[] = [];
+    for (const place of dirty.audiences()) {
+      const { slot, version } = audiences[place]!.standing;
+      const number = numbers[place]!;
+      const member = scope.isMember(place);
+      if (member !== undefined && member !== entersAt(number)) {
+        numbers[place] = number + 1;
+        if (number === 0) this.#entered.push(place);
+        changes.push({ slot, number: number + 1, version });
+      } else if (this.#adopts && number > 0 && version > this.#base.version)
+        known.push({ slot, number, version });
+    }
+    const at = { atMs: this.#asOfMs, stamp };
+    const groups: PendingChanges[] = [];
+    if (changes.length > 0) groups.push({ ...at, cause: this.#cause ?? { kind: "definition" }, changes });
+    if (known.length > 0) groups.push({ ...at, cause: undefined, changes: known });
+    return groups;
+  }
+
+  #keptStates(): Calculated["states"] {
+    const { states } = this.#workspace;
+    const kept: (number | State)[] = [];
+    for (let place = 0; place < states.length; place += 1) {
+      const state = states[place];
+      if (state !== undefined) kept.push(this.#definitions.attributes[place]!.standing.slot, state);
+    }
+    return kept;
+  }
+
+  /** They go on for an audience that is disabled, and end with one that is deleted. */
+  #keptNumbers(): Calculated["numbers"] {
+    const { audiences, audienceSlots, audienceOfSlot } = this.#definitions;
+    const { numbers } = this.#workspace;
+    const kept: number[] = [];
+    const before = this.#base.numbers;
+    for (let at = 0; at < before.length; at += 2) {
+      const slot = before[at]!;
+      if (!audienceSlots.has(slot)) continue;
+      const place = audienceOfSlot.get(slot);
+      kept.push(slot, place === undefined ? before[at + 1]! : numbers[place]!);
+    }
+    for (const place of this.#entered) kept.push(audiences[place]!.standing.slot, 1);
+    return kept;
+  }
+}
+
+function membersJson(
+  { audiences, audienceOfSlot }: CompiledDefinitions,
+  numbers: readonly number[],
+): string | undefined {
+  const names: string[] = [];
+  for (let at = 0; at < numbers.length; at += 2) {
+    const place = entersAt(numbers[at + 1]!) ? audienceOfSlot.get(numbers[at]!) : undefined;
+    if (place !== undefined) names.push(audiences[place]!.name);
+  }
+  return names.length === 0 ? undefined : JSON.stringify(names.sort());
+}
+
+/** Nobody waits for the changes of an audience that is deleted. */
+function ofKnownAudiences(
+  pending: Calculated["pending"],
+  { audienceSlots }: CompiledDefinitions,
+): Calculated["pending"] {
+  return pending.flatMap((group) => {
+    const changes = group.changes.filter(({ slot }) => audienceSlots.has(slot));
+    return changes.length > 0 ? [{ ...group, changes }] : [];
+  });
+}
+
+/**
+ * An alarm that is set goes off first: a tick that comes too early changes nothing and sets the next one. So no
+ * entry of the due store ever has to be moved.
+ */
+function alarmOf(alarmMs: number, asOfMs: number, dueMs: number): number {
+  if (alarmMs > asOfMs && alarmMs <= dueMs) return alarmMs;
+  return dueMs === Number.POSITIVE_INFINITY ? 0 : dueMs;
+}
+
+function holds(run: (context: object) => unknown, properties: Record<string, unknown>): boolean {
+  try {
+    return run({ event: properties }) === true;
+  } catch {
+    return false;
+  }
+}
+
+function ownValue(properties: Record<string, unknown>, name: string): unknown {
+  return Object.hasOwn(properties, name) ? properties[name] : undefined;
+}
+
+const MIN_AMOUNT = 1e-12;
+const MAX_AMOUNT = 1e15;
+
+function isAmount(value: unknown): boolean {
+  if (typeof value !== "number") return false;
+  const size = Math.abs(value);
+  return size === 0 || (size >= MIN_AMOUNT && size <= MAX_AMOUNT);
+}

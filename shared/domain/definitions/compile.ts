@@ -1,0 +1,370 @@
+import type { Environment } from "@marcbachmann/cel-js";
+import { type Aggregate, aggregates } from "./aggregate.ts";
+import { type Cost, createCost } from "./costs.ts";
+import {
+  DEFAULT_LIMIT,
+  type DerivedAttribute,
+  type EventAttribute,
+  isDerived,
+  isEnabled,
+} from "./definition.ts";
+import { inOrder } from "./dependency-order.ts";
+import { distinctLimit } from "./distinct.ts";
+import {
+  type CelType,
+  conditionEnvironment,
+  definitionEnvironment,
+  type Expression,
+  parseExpression,
+} from "./expression.ts";
+import { type NowComparison, nowComparisons } from "./now-comparison.ts";
+import { type DefinitionProblem, isProblem, problem } from "./problem.ts";
+import type { Standing, Stored, TenantDefinitions } from "./tenant-definitions.ts";
+import { FEW_BUCKETS, MAX_BUCKETS, parseWindow, type Window } from "./window.ts";
+
+/** A tenant's enabled definitions, ready to run. */
+export type CompiledDefinitions = {
+  version: number;
+  /** Over events first, then derived ones, each after those that it reads. */
+  attributes: readonly CompiledAttribute[];
+  /** Each after those that it reads. */
+  audiences: readonly CompiledAudience[];
+  /** By the event's name. */
+  byEvent: ReadonlyMap<string, readonly ConditionGroup[]>;
+  /** What reads an attribute of the profile's own, by its name. */
+  byField: ReadonlyMap<string, Dependents>;
+  /** Audiences whose rule mentions `now`. */
+  byNow: readonly number[];
+  attributeAt: ReadonlyMap<string, number>;
+  audienceAt: ReadonlyMap<string, number>;
+  attributeOfSlot: ReadonlyMap<number, number>;
+  audienceOfSlot: ReadonlyMap<number, number>;
+  /** Of all audiences, also those that are disabled, with their names. */
+  audienceSlots: ReadonlyMap<number, NamedAudience>;
+  environment: Environment;
+  /** A monotonic clock for costs, milliseconds. */
+  clockMs: (() => number) | undefined;
+};
+
+/** Places in `attributes` and `audiences`, rising; also what depends on these in turn. */
+export type Dependents = { attributes: readonly number[]; audiences: readonly number[] };
+
+export type NamedAudience = { name: string; generation: number };
+
+export type EventRule = {
+  aggregate: Aggregate;
+  property: string | undefined;
+  window: Window | undefined;
+  limit: number;
+};
+
+export type CompiledAttribute = {
+  name: string;
+  standing: Standing;
+  type: CelType;
+  dependents: Dependents;
+  cost: Cost;
+} & ({ event: EventRule; derive?: never } | { derive: Expression; event?: never });
+
+export type CompiledAudience = {
+  name: string;
+  standing: Standing;
+  rule: Expression;
+  nowComparisons: readonly NowComparison[];
+  /** Audiences that depend on this one. */
+  dependents: readonly number[];
+  cost: Cost;
+};
+
+/** Attributes over one event that share a condition. */
+export type ConditionGroup = { where: Expression | undefined; attributes: readonly number[] };
+
+export const NO_DEFINITIONS: CompiledDefinitions = {
+  version: 0,
+  attributes: [],
+  audiences: [],
+  byEvent: new Map(),
+  byField: new Map(),
+  byNow: [],
+  attributeAt: new Map(),
+  audienceAt: new Map(),
+  attributeOfSlot: new Map(),
+  audienceOfSlot: new Map(),
+  audienceSlots: new Map(),
+  environment: definitionEnvironment(new Map()),
+  clockMs: undefined,
+};
+
+/** What profiles may hold for a tenant's definitions, in characters: half of the default `MAX_PROFILE_LENGTH`. */
+export const MAX_STATE_LENGTH = 500_000;
+const DERIVED_TYPES = ["int", "double", "bool", "string", "dyn"];
+
+/**
+ * Checks and compiles what is enabled. The first problem found comes back in its place. Costs are kept from
+ * `before` where a definition is the same.
+ */
+export function compileDefinitions(
+  document: TenantDefinitions,
+  options: { clockMs?: () => number; before?: CompiledDefinitions } = {},
+): CompiledDefinitions | DefinitionProblem {
+  const enabled = <D extends { enabled?: boolean }>(all: Record<string, Stored<D>>) =>
+    Object.entries(all).filter(([, { definition }]) => isEnabled(definition));
+  const attributes = enabled(document.attributes);
+  const audiences = enabled(document.audiences);
+  const disabled = new Set(
+    [...Object.entries(document.attributes), ...Object.entries(document.audiences)]
+      .filter(([, { definition }]) => !isEnabled(definition))
+      .map(([name]) => name),
+  );
+
+  const rules = new Map<string, { rule: EventRule; where: Expression | undefined; event: string }>();
+  const conditions = conditionEnvironment();
+  let stateLength = 0;
+  for (const [name, { definition }] of attributes) {
+    if (isDerived(definition)) continue;
+    const rule = eventRule(name, definition, conditions);
+    if (isProblem(rule)) return rule;
+    stateLength += rule.stateLength;
+    rules.set(name, { ...rule, event: definition.event });
+  }
+  if (stateLength > MAX_STATE_LENGTH)
+    return problem(
+      "definitions_too_large",
+      "attributes",
+      stateLength,
+      `a user's state could be ${stateLength} characters long, more than ${MAX_STATE_LENGTH}: fewer or shorter lists, sets and windows`,
+    );
+
+  const derivations = attributes.filter(([, { definition }]) => isDerived(definition));
+  const types = new Map<string, CelType>([...rules].map(([name, { rule }]) => [name, rule.aggregate.type]));
+  const derived = compileDerived(
+    derivations as [string, Stored<DerivedAttribute>][],
+    types,
+    audiences,
+    disabled,
+  );
+  if (isProblem(derived)) return derived;
+  const names = new Map<string, CelType>(types);
+  for (const [name] of audiences) names.set(name, "bool");
+  const environment = definitionEnvironment(names);
+  const ruled = compileRules(audiences, environment, disabled);
+  if (isProblem(ruled)) return ruled;
+
+  return assemble(document, { rules, derived, ruled, types, environment, ...options });
+}
+
+type Ruled = Map<string, { rule: Expression; comparisons: NowComparison[] }>;
+
+function eventRule(
+  name: string,
+  definition: EventAttribute,
+  conditions: Environment,
+): { rule: EventRule; where: Expression | undefined; stateLength: number } | DefinitionProblem {
+  const path = `attributes.${name}`;
+  const { aggregate: kind, of: property, window: text, limit } = definition;
+  const aggregate: Aggregate = aggregates[kind];
+  const refused = (field: string, value: unknown, message: string) =>
+    problem("invalid_definition", `${path}.${field}`, value, message);
+  if (aggregate.takes === "nothing" && property !== undefined)
+    return refused("of", property, `${kind} takes no property`);
+  if (aggregate.takes !== "nothing" && property === undefined)
+    return refused("of", undefined, `is required: ${kind} is of a property`);
+  if (text !== undefined && !aggregate.windowed) return refused("window", text, `${kind} takes no window`);
+  const takesLimit = kind === "list" || kind === "set";
+  if (limit !== undefined && !takesLimit) return refused("limit", limit, `${kind} takes no limit`);
+  const window =
+    text === undefined ? undefined : parseWindow(text, kind === "distinct" ? FEW_BUCKETS : MAX_BUCKETS);
+  if (text !== undefined && window === undefined) return refused("window", text, "is longer than 10 years");
+  let where: Expression | undefined;
+  if (definition.where !== undefined) {
+    const parsed = parseExpression(definition.where, `${path}.where`, {
+      environment: conditions,
+      results: ["bool", "dyn"],
+      refused: (used) => (used === "event" ? undefined : `${used} is not known: a condition sees only event`),
+    });
+    if (isProblem(parsed)) return parsed;
+    where = parsed;
+  }
+  const keeps = kind === "distinct" ? distinctLimit(window !== undefined) : (limit ?? DEFAULT_LIMIT);
+  const buckets = window === undefined ? 1 : Math.ceil(window.lengthMs / window.bucketMs) + 1;
+  return {
+    rule: { aggregate, property, window, limit: keeps },
+    where,
+    stateLength: aggregate.maxLength(buckets, keeps),
+  };
+}
+
+/** In the order of their needs. Types are found on the way and added to `types`. */
+function compileDerived(
+  derivations: readonly [string, Stored<DerivedAttribute>][],
+  types: Map<string, CelType>,
+  audiences: readonly [string, unknown][],
+  disabled: ReadonlySet<string>,
+): Map<string, Expression> | DefinitionProblem {
+  const audienceNames = new Set(audiences.map(([name]) => name));
+  const refused = (used: string): string | undefined => {
+    if (used === "now" || used === "event") return `${used} can't be used in a derived attribute,`;
+    if (audienceNames.has(used)) return `${used} is an audience: a derived attribute sees attributes only,`;
+    return disabled.has(used) ? `${used} is disabled,` : undefined;
+  };
+  // Which names they read has to be known before their types can be.
+  const untyped = definitionEnvironment(new Map());
+  const texts = new Map(derivations.map(([name, { definition }]) => [name, definition.derive]));
+  const parse = (name: string, environment: Environment, results: readonly string[]) =>
+    parseExpression(texts.get(name)!, `attributes.${name}.derive`, { environment, results, refused });
+  const needs = new Map<string, ReadonlySet<string>>();
+  for (const name of texts.keys()) {
+    const parsed = parse(name, untyped, [...DERIVED_TYPES, "list", "map", "null"]);
+    // A type error without types may be none with them.
+    if (isProblem(parsed) && parsed.position === undefined) return parsed;
+    needs.set(name, isProblem(parsed) ? new Set() : parsed.reads);
+  }
+  const order = inOrder(needs, (name) => `attributes.${name}.derive`);
+  if (isProblem(order)) return order;
+  const compiled = new Map<string, Expression>();
+  for (const name of order) {
+    const expression = parse(name, definitionEnvironment(types), DERIVED_TYPES);
+    if (isProblem(expression)) return expression;
+    compiled.set(name, expression);
+    types.set(name, expression.type as CelType);
+  }
+  return compiled;
+}
+
+/** In the order of their needs. */
+function compileRules(
+  audiences: readonly [string, Stored<{ rule: string }>][],
+  environment: Environment,
+  disabled: ReadonlySet<string>,
+): Ruled | DefinitionProblem {
+  const refused = (used: string): string | undefined => {
+    if (used === "event") return "event can't be used in a rule,";
+    return disabled.has(used) ? `${used} is disabled,` : undefined;
+  };
+  const found: Ruled = new Map();
+  for (const [name, { definition }] of audiences) {
+    const path = `audiences.${name}.rule`;
+    const rule = parseExpression(definition.rule, path, { environment, results: ["bool", "dyn"], refused });
+    if (isProblem(rule)) return rule;
+    const comparisons = rule.usesNow ? nowComparisons(rule.node, path, rule.text, environment) : [];
+    if (isProblem(comparisons)) return comparisons;
+    found.set(name, { rule, comparisons });
+  }
+  const needs = new Map([...found].map(([name, { rule }]) => [name, rule.reads]));
+  const order = inOrder(needs, (name) => `audiences.${name}.rule`);
+  if (isProblem(order)) return order;
+  return new Map(order.map((name) => [name, found.get(name)!]));
+}
+
+function assemble(
+  document: TenantDefinitions,
+  parts: {
+    rules: Map<string, { rule: EventRule; where: Expression | undefined; event: string }>;
+    derived: Map<string, Expression>;
+    ruled: Ruled;
+    types: Map<string, CelType>;
+    environment: Environment;
+    clockMs?: () => number;
+    before?: CompiledDefinitions;
+  },
+): CompiledDefinitions {
+  const { rules, derived, ruled, types, before } = parts;
+  const attributeNames = [...rules.keys(), ...derived.keys()];
+  const audienceNames = [...ruled.keys()];
+  const attributeAt = new Map(attributeNames.map((name, index) => [name, index]));
+  const audienceAt = new Map(audienceNames.map((name, index) => [name, index]));
+  const dependentsOf = findDependents(derived, ruled, attributeAt, audienceAt);
+  const costOf = (name: string, { version }: Standing): Cost => {
+    const [index, audienceIndex] = [before?.attributeAt.get(name), before?.audienceAt.get(name)];
+    const old = index === undefined ? before?.audiences[audienceIndex ?? -1] : before?.attributes[index];
+    return old?.standing.version === version ? old.cost : createCost();
+  };
+  const attributes = attributeNames.map((name): CompiledAttribute => {
+    const { standing } = document.attributes[name]!;
+    const common = {
+      name,
+      standing,
+      type: types.get(name)!,
+      dependents: dependentsOf(name),
+      cost: costOf(name, standing),
+    };
+    const event = rules.get(name)?.rule;
+    return event ? { ...common, event } : { ...common, derive: derived.get(name)! };
+  });
+  const audiences = audienceNames.map((name): CompiledAudience => {
+    const { standing } = document.audiences[name]!;
+    const { rule, comparisons } = ruled.get(name)!;
+    const { audiences: dependents } = dependentsOf(name);
+    return { name, standing, rule, nowComparisons: comparisons, dependents, cost: costOf(name, standing) };
+  });
+  const fields = new Set<string>();
+  for (const { reads } of [...derived.values(), ...[...ruled.values()].map(({ rule }) => rule)])
+    for (const name of reads) if (!attributeAt.has(name) && !audienceAt.has(name)) fields.add(name);
+  return {
+    version: document.version,
+    attributes,
+    audiences,
+    byEvent: groupByEvent(rules, attributeAt),
+    byField: new Map([...fields].map((name) => [name, dependentsOf(name)])),
+    byNow: audiences.flatMap(({ rule }, index) => (rule.usesNow ? [index] : [])),
+    attributeAt,
+    audienceAt,
+    attributeOfSlot: new Map(attributes.map(({ standing }, index) => [standing.slot, index])),
+    audienceOfSlot: new Map(audiences.map(({ standing }, index) => [standing.slot, index])),
+    audienceSlots: new Map(
+      Object.entries(document.audiences).map(([name, { standing }]) => [
+        standing.slot,
+        { name, generation: standing.generation },
+      ]),
+    ),
+    environment: parts.environment,
+    clockMs: parts.clockMs,
+  };
+}
+
+/** What depends on a name, directly and through others, in the order in which it is to be computed. */
+function findDependents(
+  derived: ReadonlyMap<string, Expression>,
+  ruled: Ruled,
+  attributeAt: ReadonlyMap<string, number>,
+  audienceAt: ReadonlyMap<string, number>,
+): (name: string) => Dependents {
+  const readers = new Map<string, string[]>();
+  const note = (reader: string, { reads }: Expression) => {
+    for (const name of reads) {
+      const known = readers.get(name);
+      if (known) known.push(reader);
+      else readers.set(name, [reader]);
+    }
+  };
+  for (const [reader, expression] of derived) note(reader, expression);
+  for (const [reader, { rule }] of ruled) note(reader, rule);
+  return (name) => {
+    const found = new Set<string>();
+    const waiting = [name];
+    for (let each = waiting.pop(); each !== undefined; each = waiting.pop())
+      for (const reader of readers.get(each) ?? [])
+        if (!found.has(reader)) {
+          found.add(reader);
+          waiting.push(reader);
+        }
+    const placesIn = (at: ReadonlyMap<string, number>) =>
+      [...found].flatMap((each) => at.get(each) ?? []).sort((a, b) => a - b);
+    return { attributes: placesIn(attributeAt), audiences: placesIn(audienceAt) };
+  };
+}
+
+function groupByEvent(
+  rules: ReadonlyMap<string, { where: Expression | undefined; event: string }>,
+  attributeAt: ReadonlyMap<string, number>,
+): Map<string, ConditionGroup[]> {
+  const byEvent = new Map<string, { where: Expression | undefined; attributes: number[] }[]>();
+  for (const [name, { where, event }] of rules) {
+    const groups = byEvent.get(event) ?? [];
+    byEvent.set(event, groups);
+    const group = groups.find((each) => each.where?.text === where?.text);
+    if (group) group.attributes.push(attributeAt.get(name)!);
+    else groups.push({ where, attributes: [attributeAt.get(name)!] });
+  }
+  return byEvent;
+}

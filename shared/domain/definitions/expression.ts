@@ -1,0 +1,153 @@
+import { type ASTNode, Environment, type ParseResult } from "@marcbachmann/cel-js";
+import { serialize } from "@marcbachmann/cel-js/serialize";
+import type { Aggregate } from "./aggregate.ts";
+import { type DefinitionProblem, problem } from "./problem.ts";
+
+/** Expressions in the Common Expression Language (cel.dev), parsed, checked and run by cel-js. */
+
+export type CelType = Aggregate["type"] | "string";
+
+/** What names mean in an expression: those of a tenant's definitions by type; all others are the profile's own. */
+export type Names = ReadonlyMap<string, CelType>;
+
+export type Expression = {
+  text: string;
+  node: ASTNode;
+  /** The type that CEL finds, such as `bool` or `double`. */
+  type: string;
+  /** Free names, without `now` and `event`. */
+  reads: ReadonlySet<string>;
+  /** Of these, those that stand on the right of `in`. */
+  lists: ReadonlySet<string>;
+  usesNow: boolean;
+  /** Throws where CEL can't compute it. */
+  run(context: object): unknown;
+};
+
+/** What can stand where an expression is asked for. */
+export type ExpressionRules = {
+  environment: Environment;
+  /** Types that its result may have. */
+  results: readonly string[];
+  /** Names that it must not use, with why. */
+  refused(name: string): string | undefined;
+};
+
+const TIMESTAMP = "google.protobuf.Timestamp";
+const LIMITS = { maxAstNodes: 1_000, maxDepth: 50 };
+const MACROS = new Set(["all", "exists", "exists_one", "map", "filter"]);
+
+export function conditionEnvironment(): Environment {
+  return new Environment({ limits: LIMITS }).registerVariable("event", "map");
+}
+
+export function definitionEnvironment(names: Names): Environment {
+  const environment = new Environment({ limits: LIMITS, unlistedVariablesAreDyn: true });
+  for (const [name, type] of names) environment.registerVariable(name, type);
+  return environment.registerVariable("now", TIMESTAMP);
+}
+
+/** An expression that is ready to run, or what is wrong with it and where. */
+export function parseExpression(
+  text: string,
+  path: string,
+  { environment, results, refused }: ExpressionRules,
+): Expression | DefinitionProblem {
+  let parsed: ParseResult;
+  try {
+    parsed = environment.parse(text);
+  } catch (error) {
+    return celProblem(path, text, error);
+  }
+  const names = namesIn(parsed.ast);
+  for (const [name, node] of names.free) {
+    const why = refused(name);
+    if (why !== undefined) return problem("invalid_definition", path, text, why, positionOf(node));
+  }
+  const { valid, type, error } = parsed.check();
+  if (!valid || type === undefined) return celProblem(path, text, error);
+  if (!results.includes(type)) {
+    const message = `gives ${type}, and must give ${results.join(" or ")}`;
+    return problem("invalid_definition", path, text, message, positionOf(parsed.ast));
+  }
+  const reads = new Set(names.free.keys());
+  const usesNow = reads.delete("now");
+  reads.delete("event");
+  return {
+    text,
+    node: parsed.ast,
+    type,
+    reads,
+    lists: names.lists,
+    usesNow,
+    run: (context) => parsed(context),
+  };
+}
+
+/** A part of an expression as one of its own. */
+export function runPart(environment: Environment, node: ASTNode): (context: object) => unknown {
+  const parsed = environment.parse(serialize(node));
+  // Checks once, here; else the first run would.
+  parsed.check();
+  return (context) => parsed(context);
+}
+
+export { serialize as textOf };
+
+/** The nodes right below one. */
+export function childrenOf(node: ASTNode): ASTNode[] {
+  const found: ASTNode[] = [];
+  const collect = (value: unknown) => {
+    if (Array.isArray(value)) value.forEach(collect);
+    else if (typeof value === "object" && value !== null && "op" in value) found.push(value as ASTNode);
+  };
+  collect(node.args);
+  return found;
+}
+
+/** Free names with the first node of each, and those on the right of `in`. */
+function namesIn(root: ASTNode): { free: Map<string, ASTNode>; lists: Set<string> } {
+  const free = new Map<string, ASTNode>();
+  const lists = new Set<string>();
+  const visit = (node: ASTNode, bound: ReadonlySet<string>): void => {
+    if (node.op === "id") {
+      if (!bound.has(node.args) && !free.has(node.args)) free.set(node.args, node);
+      return;
+    }
+    if (node.op === "in") {
+      const [, right] = node.args;
+      if (right.op === "id" && !bound.has(right.args)) lists.add(right.args);
+    }
+    if (node.op === "rcall") {
+      const [method, receiver, args] = node.args;
+      const [variable, ...rest] = args;
+      const isBind = method === "bind" && receiver.op === "id" && receiver.args === "cel";
+      if (variable?.op === "id" && (MACROS.has(method) || isBind)) {
+        const inner = new Set([...bound, variable.args]);
+        if (isBind) {
+          const [value, body] = rest;
+          if (value) visit(value, bound);
+          if (body) visit(body, inner);
+          return;
+        }
+        visit(receiver, bound);
+        for (const each of rest) visit(each, inner);
+        return;
+      }
+    }
+    for (const child of childrenOf(node)) visit(child, bound);
+  };
+  visit(root, new Set());
+  return { free, lists };
+}
+
+function celProblem(path: string, text: string, error: unknown): DefinitionProblem {
+  const { summary, message, range } = error as { summary?: string; message: string; range?: Position };
+  return problem("invalid_definition", path, text, summary ?? message.split("\n")[0]!, range);
+}
+
+type Position = { start: number; end: number };
+
+export function positionOf({ start, end }: ASTNode): Position {
+  return { start, end };
+}

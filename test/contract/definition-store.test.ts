@@ -1,0 +1,81 @@
+import { describe, expect, inject, it, vi } from "vitest";
+import { withRedis } from "../../deploy/local/redis.ts";
+import { createMemoryDefinitionStore } from "../../shared/adapters/memory/memory-definition-store.ts";
+import { createRedisDefinitionStore } from "../../shared/adapters/redis/redis-definition-store.ts";
+import { describeDefinitionStore } from "./definition-store.ts";
+import { openOnRedis } from "./redis-subject.ts";
+
+describeDefinitionStore("memory", async () => {
+  const store = createMemoryDefinitionStore({ maxEntries: 100 });
+  return { store, close: () => store.close() };
+});
+describeDefinitionStore("Redis", () => openOnRedis(inject("servers").redisUrl, createRedisDefinitionStore));
+describeDefinitionStore("Redis Cluster", () =>
+  openOnRedis(inject("servers").redisClusterUrl, createRedisDefinitionStore),
+);
+
+describe("definition store: memory", () => {
+  it("keeps a report for as long as it was to, by the clock that it is given", async () => {
+    let nowMs = 1_000;
+    const store = createMemoryDefinitionStore({ maxEntries: 1, now: () => nowMs });
+    await store.report("a", "{}", 500);
+    nowMs = 1_499;
+    expect(await store.reports()).toEqual([{ consumer: "a", atMs: 1_000, report: "{}" }]);
+    nowMs = 1_500;
+    expect(await store.reports()).toEqual([]);
+  });
+
+  it("refuses a document or a report too many, and still takes those of the others", async () => {
+    let nowMs = 0;
+    const full = { code: "store_unavailable", retryable: true };
+    const store = createMemoryDefinitionStore({ maxEntries: 1, now: () => nowMs });
+    await store.replace("shop", 0, "one");
+    await expect(store.replace("other", 0, "one")).rejects.toMatchObject(full);
+    expect(await store.replace("shop", 1, "two")).toBe(2);
+    await store.report("a", "{}", 500);
+    await expect(store.report("b", "{}", 500)).rejects.toMatchObject(full);
+    await store.report("a", "{}", 500);
+    nowMs = 500;
+    await store.report("b", "{}", 500);
+    await store.close();
+    await expect(store.revision()).rejects.toMatchObject({ code: "store_unavailable" });
+  });
+});
+
+describe("definition store: Redis", () => {
+  it("removes the reports that are over with the next one", async () => {
+    const { store, options, close } = await openOnRedis(
+      inject("servers").redisUrl,
+      createRedisDefinitionStore,
+    );
+    const port = Number(new URL(inject("servers").redisUrl).port);
+    const stored = () => withRedis(port, (redis) => redis.hkeys(`${options.keyPrefix}{definitions}:reports`));
+    await store.report("short", "", 20);
+    expect(await stored()).toEqual(["short"]);
+    await vi.waitFor(async () => {
+      await store.report("long", "", 60_000);
+      expect(await stored()).toEqual(["long"]);
+    });
+    await close();
+  });
+
+  it("gives no revision again that was given and lost", async () => {
+    const { store, options, close } = await openOnRedis(
+      inject("servers").redisUrl,
+      createRedisDefinitionStore,
+    );
+    const port = Number(new URL(inject("servers").redisUrl).port);
+    await store.replace("shop", 0, "one");
+    const before = await store.revision();
+    await store.replace("shop", 1, "lost");
+    const lost = await store.revision();
+    await withRedis(port, async (redis) => {
+      await redis.set(`${options.keyPrefix}{definitions}:revision`, before);
+      await redis.hset(`${options.keyPrefix}{definitions}:documents`, "shop", "1 one");
+    });
+    await vi.waitFor(() => expect(Date.now()).toBeGreaterThan(lost));
+    expect(await store.replace("shop", 1, "another")).toBe(2);
+    expect(await store.revision()).toBeGreaterThan(lost);
+    await close();
+  });
+});

@@ -1,0 +1,17 @@
+import type { DefinitionWatch } from "../../services/audience-update/definition-watch.ts";
+import type { EffectRunner } from "../../services/audience-update/turn-effects.ts";
+import { NO_DEFINITIONS } from "../../shared/domain/definitions/compile.ts";
+
+/** For tests of what has nothing to do with definitions: no tenant has any, so that nothing follows from a turn. */
+export const noDefinitions: {
+  definitions: Pick<DefinitionWatch, "isFresh" | "refresh" | "of">;
+  effects: EffectRunner;
+} = {
+  definitions: { isFresh: () => true, async refresh() {}, of: () => NO_DEFINITIONS },
+  effects: {
+    carryOut() {
+      throw new Error("nothing can follow from a turn without definitions");
+    },
+    close() {},
+  },
+};
