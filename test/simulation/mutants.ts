@@ -178,7 +178,7 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: "deletes from the ledger queue before Pulsar has answered",
-    file: "services/audience-update/ledger-completion.ts",
+    file: "services/audience-update/queue-completion.ts",
     from: "await breaker.guard(() => producer.send(copyOf(delivery)));",
     to: "void breaker.guard(() => producer.send(copyOf(delivery))).catch(options.onFailed);",
   },
