@@ -1,5 +1,8 @@
 import type { FastifyInstance } from "fastify";
 import { Counter, collectDefaultMetrics, Gauge, Registry } from "prom-client";
+import type { DefinitionStore } from "../../shared/ports/definition-store.ts";
+import type { DueStore } from "../../shared/ports/due-store.ts";
+import type { MemberStore } from "../../shared/ports/member-store.ts";
 import type { PrimaryQueue } from "../../shared/ports/primary-queue.ts";
 import type { ProfileStore } from "../../shared/ports/profile-store.ts";
 import type { RouteStore } from "../../shared/ports/route-store.ts";
@@ -15,6 +18,7 @@ import { addBreakerRoutes } from "./admin/breaker-routes.ts";
 import { addHealthRoutes } from "./admin/health-routes.ts";
 import { createOperators } from "./admin/operators.ts";
 import { addProfileRoutes } from "./admin/profile-routes.ts";
+import { addWaitingGauge, type WaitingQueue } from "./completion-metrics.ts";
 import type { audienceUpdateSettings } from "./settings.ts";
 import { type ConsumerSettings, createUpdateConsumer } from "./update-consumer.ts";
 import type { UpdateFlow } from "./update-flow.ts";
@@ -28,13 +32,21 @@ export type AudienceUpdateOptions = {
   fallback: UpdateQueue;
   /** Where what came over the fallback queue waits for Pulsar. */
   ledgerQueue: UpdateQueue;
+  /** Where membership changes wait for Pulsar. */
+  changesQueue: UpdateQueue;
   store: ProfileStore;
+  /** What the tenants have defined. */
+  definitionStore: DefinitionStore;
+  /** The moments at which time alone changes something. */
+  dueStore: DueStore;
+  /** Who the members of an audience are, for those who list them. */
+  memberStore: MemberStore;
   routeStore: RouteStore;
   readSubscription?: ReadSubscription | undefined;
   settings: ServiceSettings;
   log: Log;
-  /** How many messages wait in the ledger queue; absent where nobody asks. */
-  ledgerWaiting?: () => Promise<number>;
+  /** How many messages wait in these queues for Pulsar; absent where nobody asks. */
+  waiting?: Record<WaitingQueue, () => Promise<number>>;
   /** Adds routes of the caller's own before the server listens. */
   extendServer?: (server: FastifyInstance) => void;
 };
@@ -62,12 +74,17 @@ export async function startAudienceUpdate(options: AudienceUpdateOptions): Promi
   const { routing, flow } = consumer;
 
   addRouteMetrics(registry, routing);
-  if (options.ledgerWaiting) addLedgerGauge(registry, options.ledgerWaiting);
+  if (options.waiting) addWaitingGauge(registry, options.waiting);
   addBreakerRoutes(server, {
     routing,
     routeStore,
     operators: createOperators(settings.adminToken),
-    counters: () => ({ counted: metrics.counted(), ledger: metrics.ledgerCounts(), inFlight: flow.counts() }),
+    counters: () => ({
+      counted: metrics.counted(),
+      ledger: { kept: metrics.keptCount(), ...metrics.completionCounts("ledger") },
+      changes: { ...metrics.changeCounts(), completed: metrics.completionCounts("changes").completed },
+      inFlight: flow.counts(),
+    }),
   });
   addProfileRoutes(server, {
     store,
@@ -158,21 +175,4 @@ function addRouteMetrics(registry: Registry, { router, breaker, sampler, signals
     registers,
   });
   breaker.onChange(({ state }) => state === "open" && openings.inc());
-}
-
-/** What waits is asked for when the metrics are, and so that SQS is asked twice a minute at most. */
-const COUNT_EVERY_MS = 30_000;
-
-function addLedgerGauge(registry: Registry, ledgerWaiting: () => Promise<number>): void {
-  let askedAtMs = Number.NEGATIVE_INFINITY;
-  new Gauge({
-    name: "keyline_ledger_waiting",
-    help: "Updates in the ledger queue that wait for Pulsar, about; NaN when SQS does not say",
-    registers: [registry],
-    async collect() {
-      if (performance.now() - askedAtMs < COUNT_EVERY_MS) return;
-      askedAtMs = performance.now();
-      this.set(await ledgerWaiting().catch(() => Number.NaN));
-    },
-  });
 }

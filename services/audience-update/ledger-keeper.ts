@@ -1,6 +1,6 @@
 /**
  * Keeps what came over the fallback queue for the ledger. A message that was applied is not acknowledged before a
- * copy of it is durable in the ledger queue, from which `ledger-completion.ts` publishes it to its Pulsar topic. A
+ * copy of it is durable in the ledger queue, from which `queue-completion.ts` publishes it to its Pulsar topic. A
  * crash in between delivers the message again, and it is kept again; the ledger may then hold it twice, under one
  * identity.
  */

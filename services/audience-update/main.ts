@@ -15,8 +15,9 @@ import { createLifecycle, shutdownSignal } from "../../shared/runtime/lifecycle.
 import { createLog } from "../../shared/runtime/log.ts";
 import { readSettings, settingsHelp } from "../../shared/runtime/settings.ts";
 import { startAudienceUpdate } from "./audience-update.ts";
-import { MAX_COMPLETIONS_UNDER_WAY } from "./ledger-completion.ts";
-import { audienceUpdateSettings, ledgerQueueUrl } from "./settings.ts";
+import { MAX_COMPLETIONS_UNDER_WAY } from "./queue-completion.ts";
+import { audienceUpdateSettings } from "./settings.ts";
+import { waitingQueueUrls } from "./waiting-queues.ts";
 
 // Two habits of V8 that cost this process a quarter of its CPU (NODE_OPTIONS takes neither of them). What outlived
 // a few collections is allocated among the old objects from then on: updates under way look like that, and
@@ -47,18 +48,24 @@ async function run(): Promise<void> {
   const log = createLog("audience-update", settings.logLevel);
   const lifecycle = createLifecycle(log);
   const primary = lifecycle.own("primary queue", await openPrimaryQueue(settings, log));
-  // Without the ledger queue nothing that comes over SQS could be acknowledged.
-  const ledger = { sqsQueueUrl: ledgerQueueUrl(settings), maxInFlightMessages: MAX_COMPLETIONS_UNDER_WAY };
-  const queues = { fallback: settings, ledgerQueue: { ...settings, ...ledger } };
-  const { fallback, ledgerQueue } = await openExistingQueues(queues, lifecycle, log);
-  const { store, routeStore, connection } = openStores(settings);
+  const urls = waitingQueueUrls(settings);
+  const waiting = { ...settings, maxInFlightMessages: MAX_COMPLETIONS_UNDER_WAY };
+  // Without them nothing that comes over SQS, or changes a membership, could be acknowledged.
+  const queues = {
+    fallback: settings,
+    ledgerQueue: { ...waiting, sqsQueueUrl: urls.ledger },
+    changesQueue: { ...waiting, sqsQueueUrl: urls.changes },
+  };
+  const { fallback, ledgerQueue, changesQueue } = await openExistingQueues(queues, lifecycle, log);
+  const { connection, ...stores } = openStores(settings);
   lifecycle.own("Redis", connection);
   log.info(
     {
       primary: primary.description,
       fallback: fallback.description,
       ledgerQueue: ledgerQueue.description,
-      store: store.description,
+      changesQueue: changesQueue.description,
+      store: stores.store.description,
     },
     "adapters",
   );
@@ -71,12 +78,12 @@ async function run(): Promise<void> {
       primary,
       fallback,
       ledgerQueue,
-      store,
-      routeStore,
+      changesQueue,
+      ...stores,
       readSubscription: openSubscriptionReader(settings),
       settings,
       log,
-      ledgerWaiting: ledgerQueue.waiting,
+      waiting: { ledger: ledgerQueue.waiting, changes: changesQueue.waiting },
     }),
   );
   log.info({ adminUrl: service.adminUrl }, "started");

@@ -1,11 +1,12 @@
 import {
   breakerSettings,
   connectionSettings,
+  publisherSettings,
   sharedSettings,
 } from "../../shared/runtime/connection-settings.ts";
-import { KeylineError } from "../../shared/runtime/errors.ts";
-import { integer, text, url, type Values } from "../../shared/runtime/settings.ts";
+import { integer, text } from "../../shared/runtime/settings.ts";
 import { problemOfTokens } from "./admin/operators.ts";
+import { waitingQueueSettings } from "./waiting-queues.ts";
 
 export const adminSettings = {
   adminHost: text({ env: "ADMIN_HOST", default: "0.0.0.0", meaning: "address of the admin endpoint" }),
@@ -54,7 +55,7 @@ export const consumerSettings = {
     unit: "partitions",
     min: 1,
     max: 1_024,
-    meaning: "partitions of the topic `updates` when the set-up creates it",
+    meaning: "partitions of the topic `updates` when the set-up creates it; `changes` gets as many",
   }),
   brokerStatsIntervalMs: integer({
     env: "BROKER_STATS_INTERVAL_MS",
@@ -114,7 +115,16 @@ export const consumerSettings = {
     min: 1,
     max: 100_000,
     meaning:
-      "of what went over SQS, published to Pulsar by each process at most; live updates wait behind more than the consumers have to spare",
+      "of what went over SQS, published to Pulsar by each process at most, and as many membership changes; live updates wait behind more than the consumers have to spare",
+  }),
+  sweepIntervalMs: integer({
+    env: "SWEEP_INTERVAL_MS",
+    default: "250",
+    unit: "ms",
+    min: 10,
+    max: 60_000,
+    meaning:
+      "time between two looks for users for whom a moment has come at which time alone changes something",
   }),
   maxInFlightMessages: integer({
     env: "MAX_IN_FLIGHT_MESSAGES",
@@ -216,29 +226,10 @@ export const consumerSettings = {
 /** Every setting of the audience-update service. */
 export const audienceUpdateSettings = {
   ...connectionSettings,
-  sqsLedgerQueueUrl: url({
-    env: "SQS_LEDGER_QUEUE_URL",
-    schemes: ["http", "https"],
-    default: "",
-    meaning:
-      "the SQS FIFO queue where what came over SQS waits to be written to the Pulsar topic; when empty, `SQS_QUEUE_URL` with `-ledger` before its `.fifo`",
-  }),
+  ...waitingQueueSettings,
   ...adminSettings,
   ...breakerSettings,
   ...consumerSettings,
+  ...publisherSettings,
   ...sharedSettings,
 };
-
-/**
- * The URL of the ledger queue, given or made from the updates queue's.
- * @throws KeylineError `bad_settings` when both are one queue: each update would go round in it for ever.
- */
-export function ledgerQueueUrl(
-  settings: Pick<Values<typeof audienceUpdateSettings>, "sqsQueueUrl" | "sqsLedgerQueueUrl">,
-): string {
-  const { sqsQueueUrl, sqsLedgerQueueUrl } = settings;
-  const ledgerUrl = sqsLedgerQueueUrl || sqsQueueUrl.replace(/\.fifo$/, "-ledger.fifo");
-  if (ledgerUrl !== sqsQueueUrl) return ledgerUrl;
-  const text = `SQS_LEDGER_QUEUE_URL=${JSON.stringify(ledgerUrl)} is the queue of SQS_QUEUE_URL; it must be another one`;
-  throw new KeylineError("bad_settings", text, { path: "SQS_LEDGER_QUEUE_URL", value: ledgerUrl });
-}

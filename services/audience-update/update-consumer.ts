@@ -1,32 +1,42 @@
 /**
- * The service without its HTTP server: routing, dead letters and the flow of updates, around ports that are open
- * already. The simulation runs this same code on simulated ones.
+ * The service without its HTTP server: routing, dead letters, the flow of updates, membership changes and ticks, around
+ * ports that are open already. The simulation runs this same code on simulated ones.
  */
+import type { DefinitionStore } from "../../shared/ports/definition-store.ts";
+import type { DueStore } from "../../shared/ports/due-store.ts";
+import type { MemberStore } from "../../shared/ports/member-store.ts";
 import type { PrimaryQueue } from "../../shared/ports/primary-queue.ts";
 import type { ProfileStore } from "../../shared/ports/profile-store.ts";
 import type { RouteStore } from "../../shared/ports/route-store.ts";
 import type { ReadSubscription } from "../../shared/ports/subscription-stats.ts";
 import type { Path, UpdateQueue } from "../../shared/ports/update-queue.ts";
+import { openPublisher } from "../../shared/publish/open-publisher.ts";
+import { readyToSend } from "../../shared/publish/ready-to-send.ts";
 import { createVoterName, type Routing, startRouting } from "../../shared/routing/start-routing.ts";
 import type { connectionSettings } from "../../shared/runtime/connection-settings.ts";
 import { createLifecycle } from "../../shared/runtime/lifecycle.ts";
 import { type Log, logRepeated } from "../../shared/runtime/log.ts";
 import type { Values } from "../../shared/runtime/settings.ts";
 import { topicsOf } from "../../shared/runtime/topics.ts";
+import { type Announcer, openAnnouncer } from "./announcer.ts";
 import { createDeadLetterOffice } from "./dead-letter.ts";
-import { MAX_COMPLETIONS_UNDER_WAY, startLedgerCompletion } from "./ledger-completion.ts";
+import { type DefinitionWatch, startDefinitionWatch } from "./definition-watch.ts";
 import { createLedgerKeeper } from "./ledger-keeper.ts";
+import { openCompletion } from "./queue-completion.ts";
 import { restMs } from "./rest.ts";
 import type { audienceUpdateSettings } from "./settings.ts";
+import { openSweeper } from "./sweeper.ts";
+import { createEffectRunner } from "./turn-effects.ts";
 import { createUpdateFlow, type UpdateFlow } from "./update-flow.ts";
 import type { UpdateMetrics } from "./update-metrics.ts";
+import type { waitingQueueSettings } from "./waiting-queues.ts";
 
 /** What the consumer goes by: the service's settings but for connections, their tuning, and the admin endpoint. */
 export type ConsumerSettings = Omit<
   Values<typeof audienceUpdateSettings>,
   | keyof Omit<typeof connectionSettings, "pulsarNamespace" | "pulsarSendTimeoutMs">
   | "pulsarPartitions"
-  | "sqsLedgerQueueUrl"
+  | keyof typeof waitingQueueSettings
   | "sqsPollers"
   | "sqsLongPollSeconds"
   | "sqsVisibilityTimeoutSeconds"
@@ -42,7 +52,15 @@ export type UpdateConsumerOptions = {
   fallback: UpdateQueue;
   /** Where what came over the fallback queue waits for Pulsar. */
   ledgerQueue: UpdateQueue;
+  /** Where membership changes wait for Pulsar. */
+  changesQueue: UpdateQueue;
   store: ProfileStore;
+  /** What the tenants have defined. */
+  definitionStore: DefinitionStore;
+  /** The moments at which time alone changes something. */
+  dueStore: DueStore;
+  /** Who the members of an audience are, for those who list them. */
+  memberStore: MemberStore;
   routeStore: RouteStore;
   /** Absent where no admin API is known: two of the health signals are unknown then. */
   readSubscription?: ReadSubscription | undefined;
@@ -56,6 +74,8 @@ export type UpdateConsumerOptions = {
 export type UpdateConsumer = {
   routing: Routing;
   flow: UpdateFlow;
+  announcer: Announcer;
+  definitions: DefinitionWatch;
   /** Whether messages can come over each path now. */
   connected(): Record<Path, boolean>;
   /**
@@ -71,7 +91,8 @@ export const MAX_PREFETCHED = 2_000;
 
 /** Connects to both queues. `flow.start` begins to receive. */
 export function createUpdateConsumer(options: UpdateConsumerOptions): UpdateConsumer {
-  const { primary, fallback, ledgerQueue, store, routeStore, settings, metrics, log, now } = options;
+  const { primary, fallback, ledgerQueue, changesQueue, store, routeStore } = options;
+  const { dueStore, memberStore, settings, metrics, log, now } = options;
   const topics = topicsOf(settings.pulsarNamespace);
   const lifecycle = createLifecycle(log);
   const voter = createVoterName();
@@ -130,31 +151,20 @@ export function createUpdateConsumer(options: UpdateConsumerOptions): UpdateCons
   const keeper = createLedgerKeeper({
     producer: lifecycle.own("ledger queue producer", ledgerQueue.producer()),
     restMs,
-    onKept: () => metrics.ledger("kept"),
+    onKept: metrics.kept,
     onError: logRepeated(log, "error", "could not keep a copy for the ledger, it is tried again"),
   });
-  const ledgerProducer = lifecycle.own(
-    "ledger producer",
-    primary.producer({
-      topic: topics.updates,
-      sendTimeoutMs: settings.pulsarSendTimeoutMs,
-      maxPending: MAX_COMPLETIONS_UNDER_WAY,
-    }),
-  );
-  const completionFailed = logRepeated(log, "warn", "could not complete the ledger, it is tried again");
-  const completion = startLedgerCompletion({
-    queue: ledgerQueue,
-    producer: ledgerProducer,
-    breaker: routing.breaker,
-    route: routing.router.route,
-    routeHeard: routing.router.firstHeard,
-    perSecond: settings.ledgerCompletionsPerSecond,
-    restMs,
-    onCompleted: () => metrics.ledger("completed"),
-    onFailed(error) {
-      metrics.ledger("failed");
-      completionFailed(error);
-    },
+  const definitions = lifecycle.own("definitions", watchDefinitions(options.definitionStore, voter, log));
+  const parts = { primary, routing, settings, metrics, log };
+  const completions = [
+    openCompletion(lifecycle, { ...parts, name: "ledger", queue: ledgerQueue, topic: topics.updates }),
+    openCompletion(lifecycle, { ...parts, name: "changes", queue: changesQueue, topic: topics.changes }),
+  ];
+  const announcer = openAnnouncer(lifecycle, { ...parts, changesQueue });
+  const { publisher, primaryProducer } = openPublisher(lifecycle, { ...parts, fallback });
+  const sweeper = openSweeper({
+    ...{ dueStore, publisher, settings, metrics, log, now },
+    ready: readyToSend(primaryProducer, routing.router),
   });
   const flow = createUpdateFlow({
     primary: primaryConsumer,
@@ -162,6 +172,11 @@ export function createUpdateConsumer(options: UpdateConsumerOptions): UpdateCons
     store,
     deadLetters,
     keeper,
+    definitions,
+    effects: createEffectRunner({
+      ...{ dueStore, memberStore, announcer, restMs },
+      onError: logRepeated(log, "error", "what follows a save failed and is tried again"),
+    }),
     limits: flowLimits(settings),
     metrics,
     now,
@@ -170,17 +185,34 @@ export function createUpdateConsumer(options: UpdateConsumerOptions): UpdateCons
   return {
     routing,
     flow,
+    announcer,
+    definitions,
     connected: () => ({ pulsar: primaryConsumer.connected(), sqs: fallbackConsumer.connected() }),
     async close() {
       const drained = flow.drain(settings.shutdownTimeoutMs);
       // First of all: until it leaves, the broker keeps its users' next messages for it.
       const left = drained.then(receiving.close);
-      const [clean] = await Promise.all([drained, left, completion.close()]);
+      // The flow needs it to its end.
+      const announced = drained.then(announcer.close);
+      const completed = completions.map((completion) => completion.close());
+      const [clean] = await Promise.all([drained, left, announced, sweeper.close(), ...completed]);
       if (clean) log.info("drained: nothing is left in hand");
       else log.warn(flow.counts(), "not drained in time; what is in hand is delivered to another consumer");
       await lifecycle.close();
     },
   };
+}
+
+function watchDefinitions(store: DefinitionStore, consumer: string, log: Log): DefinitionWatch {
+  return startDefinitionWatch({
+    store,
+    consumer,
+    onChange(tenant, version, error) {
+      if (error) log.error({ tenant, version, code: error.code }, error.message);
+      else log.info({ tenant, version }, `definitions of ${tenant}: version ${version}`);
+    },
+    onError: logRepeated(log, "error", "could not look for definitions, it is tried again"),
+  });
 }
 
 function flowLimits(settings: ConsumerSettings) {

@@ -1,19 +1,22 @@
 import { Counter, Gauge, Histogram, type Registry } from "prom-client";
 import type { DeadLetter } from "../../shared/ports/dead-letter.ts";
 import type { Path } from "../../shared/ports/update-queue.ts";
+import { type ChangeMetrics, createChangeMetrics } from "./change-metrics.ts";
+import { type CompletionMetrics, createCompletionMetrics } from "./completion-metrics.ts";
 
-/** What the update flow counts, for Prometheus. */
-export type UpdateMetrics = {
-  applied(outcome: "counted" | "ticked" | "repeat", path: Path, lagMs: number): void;
-  parked(letter: DeadLetter): void;
-  conflict(): void;
-  storeFailure(): void;
-  /** A copy is durable in the ledger queue, is in the ledger, could not be published. */
-  ledger(what: keyof LedgerCounts): void;
-  ledgerCounts(): LedgerCounts;
-  /** Distinct updates counted since this process started, by path. */
-  counted(): Record<Path, number>;
-};
+/** What the service counts, for Prometheus; here what the update flow does. */
+export type UpdateMetrics = ChangeMetrics &
+  CompletionMetrics & {
+    applied(outcome: "counted" | "ticked" | "repeat", path: Path, lagMs: number): void;
+    parked(letter: DeadLetter): void;
+    conflict(): void;
+    storeFailure(): void;
+    /** A copy of what came over SQS is durable in the ledger queue. */
+    kept(): void;
+    keptCount(): number;
+    /** Distinct updates counted since this process started, by path. */
+    counted(): Record<Path, number>;
+  };
 
 /** What the update flow has in hand. */
 export type FlowCounts = {
@@ -26,9 +29,6 @@ export type FlowCounts = {
   bytes: number;
   cachedProfiles: number;
 };
-
-/** Since this process started. */
-export type LedgerCounts = { kept: number; completed: number; failed: number };
 
 const LAG_BUCKETS_SECONDS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60, 300];
 
@@ -73,24 +73,12 @@ export function createUpdateMetrics(registry: Registry, counts: () => FlowCounts
       },
     });
   }
-  const ledgerCounts: LedgerCounts = { kept: 0, completed: 0, failed: 0 };
-  const ledger = {
-    kept: new Counter({
-      name: "keyline_ledger_kept_total",
-      help: "Copies of what came over SQS that became durable in the ledger queue",
-      registers,
-    }),
-    completed: new Counter({
-      name: "keyline_ledger_completed_total",
-      help: "Copies from the ledger queue that were published to their Pulsar topic",
-      registers,
-    }),
-    failed: new Counter({
-      name: "keyline_ledger_failed_total",
-      help: "Copies from the ledger queue that could not be published; they are tried again",
-      registers,
-    }),
-  };
+  const kept = new Counter({
+    name: "keyline_ledger_kept_total",
+    help: "Copies of what came over SQS that became durable in the ledger queue",
+    registers,
+  });
+  let keptCount = 0;
   const total: Record<Path, number> = { pulsar: 0, sqs: 0 };
   // Labels are looked up once, not once an update.
   const children = {
@@ -117,12 +105,14 @@ export function createUpdateMetrics(registry: Registry, counts: () => FlowCounts
     parked: ({ reason, via }) => deadLetters.inc({ reason, path: via }),
     conflict: () => conflicts.inc(),
     storeFailure: () => failures.inc(),
-    ledger(what) {
-      ledgerCounts[what] += 1;
-      ledger[what].inc();
+    kept() {
+      keptCount += 1;
+      kept.inc();
     },
-    ledgerCounts: () => ({ ...ledgerCounts }),
+    keptCount: () => keptCount,
     counted: () => ({ ...total }),
+    ...createChangeMetrics(registry),
+    ...createCompletionMetrics(registry),
   };
 }
 

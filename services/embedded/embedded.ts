@@ -8,6 +8,9 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { FastifyInstance } from "fastify";
 import { startEmbeddedSqs } from "../../shared/adapters/memory/embedded-sqs.ts";
 import { createMemoryBroker } from "../../shared/adapters/memory/memory-broker.ts";
+import { createMemoryDefinitionStore } from "../../shared/adapters/memory/memory-definition-store.ts";
+import { createMemoryDueStore } from "../../shared/adapters/memory/memory-due-store.ts";
+import { createMemoryMemberStore } from "../../shared/adapters/memory/memory-member-store.ts";
 import { createMemoryProfileStore } from "../../shared/adapters/memory/memory-profile-store.ts";
 import { createMemoryRouteStore } from "../../shared/adapters/memory/memory-route-store.ts";
 import { openPublisher } from "../../shared/publish/open-publisher.ts";
@@ -50,6 +53,8 @@ const SAMPLE_FILE = new URL("../../data/cdnow-sample.txt", import.meta.url);
 const PAGE_FILE = new URL("page.html", import.meta.url);
 /** Nobody reads the ledger again here. */
 const MAX_RETAINED_MESSAGES = 1_000;
+/** Of due moments, and of memberships; more than the sample has customers. */
+const MAX_ENTRIES = 1_000_000;
 const MAX_CUSTOMERS_SHOWN = 10;
 const MAX_REPLAYED_UNDER_WAY = 2_000;
 /** Few, so that messages gather into batches: client and server share one thread here. */
@@ -91,6 +96,12 @@ async function start(options: Parameters<typeof startEmbedded>[0], lifecycle: Li
   const profiles = lifecycle.own("profile store", createMemoryProfileStore({ maxProfiles }));
   const watched = watchWrites(profiles, MAX_CUSTOMERS_SHOWN);
   const routeStore = lifecycle.own("route store", createMemoryRouteStore());
+  const definitionStore = lifecycle.own(
+    "definition store",
+    createMemoryDefinitionStore({ maxEntries: MAX_ENTRIES, now: Date.now }),
+  );
+  const dueStore = lifecycle.own("due store", createMemoryDueStore({ maxEntries: MAX_ENTRIES }));
+  const memberStore = lifecycle.own("member store", createMemoryMemberStore({ maxEntries: MAX_ENTRIES }));
 
   const started = Promise.withResolvers<Demo>();
   let server: FastifyInstance | undefined;
@@ -100,8 +111,12 @@ async function start(options: Parameters<typeof startEmbedded>[0], lifecycle: Li
       primary: broker,
       fallback: sqs.queue,
       ledgerQueue: sqs.ledgerQueue,
+      changesQueue: sqs.changesQueue,
       store: watched.store,
       routeStore,
+      definitionStore,
+      dueStore,
+      memberStore,
       settings: { ...settings, readToken: "" },
       log,
       extendServer(extended) {

@@ -85,21 +85,25 @@ export async function openFallbackQueue(
   return queue;
 }
 
+/** The updates queue, and those that hold for Pulsar what goes to its topics `updates` and `changes`. */
+type ServiceQueue = "fallback" | "ledgerQueue" | "changesQueue";
+
 /**
- * Two queues as `openFallbackQueue`, both at once: where SQS does not answer, the look at whether a queue is there
- * takes `SQS_SEND_TIMEOUT_MS`. What was opened is the lifecycle's, also when the other one is refused.
+ * Three queues as `openFallbackQueue`, all at once: where SQS does not answer, the look at whether a queue is there
+ * takes `SQS_SEND_TIMEOUT_MS`. What was opened is the lifecycle's, also when another one is refused.
  * @throws KeylineError `no_aws_region`, and `sqs_queue_missing` where SQS says so
  */
 export async function openExistingQueues(
-  queues: Record<"fallback" | "ledgerQueue", SqsConnection & SqsConsuming>,
+  queues: Record<ServiceQueue, SqsConnection & SqsConsuming>,
   lifecycle: Lifecycle,
   log: Log,
-): Promise<{ fallback: SqsQueue; ledgerQueue: SqsQueue }> {
+): Promise<Record<ServiceQueue, SqsQueue>> {
   const open = (settings: SqsConnection & SqsConsuming) => openFallbackQueue(settings, settings, log);
   const fallback = lifecycle.own("fallback queue", await open(queues.fallback));
   const ledgerQueue = lifecycle.own("ledger queue", await open(queues.ledgerQueue));
-  await Promise.all([fallback.checkExists(), ledgerQueue.checkExists()]);
-  return { fallback, ledgerQueue };
+  const changesQueue = lifecycle.own("changes queue", await open(queues.changesQueue));
+  await Promise.all([fallback.checkExists(), ledgerQueue.checkExists(), changesQueue.checkExists()]);
+  return { fallback, ledgerQueue, changesQueue };
 }
 
 const MAX_PENDING_SENDS = 20_000;

@@ -1,6 +1,4 @@
-import { setTimeout as sleep } from "node:timers/promises";
 import { openFallbackQueue, openPrimaryQueue, openStores } from "../adapters/open.ts";
-import type { Producer } from "../ports/update-queue.ts";
 import { type Routing, startRouting } from "../routing/start-routing.ts";
 import {
   breakerSettings,
@@ -15,6 +13,7 @@ import { settingsFrom, url, type Values } from "../runtime/settings.ts";
 import { topicsOf } from "../runtime/topics.ts";
 import { openPublisher } from "./open-publisher.ts";
 import type { Publisher } from "./publisher.ts";
+import { readyToSend } from "./ready-to-send.ts";
 
 export type { Operation, Priority, Update } from "../domain/envelope.ts";
 // biome-ignore lint/performance/noBarrelFile: the one entry of the library, with what its callers need
@@ -56,9 +55,6 @@ const NOT_CONSUMING = {
   maxInFlightMessages: 1,
 };
 
-/** How long to wait for the first connections. */
-const CONNECT_GRACE_MS = 3_000;
-
 /**
  * Connects a publisher for an upstream service. What is not given comes from the environment, by the names in
  * docs/settings.md. Starts also while Pulsar or Redis is away, after a wait of 3 s.
@@ -93,13 +89,6 @@ export async function connectPublisher(
     }),
   );
   const opened = openPublisher(lifecycle, { primary, fallback, routing, settings, log: ownLog });
-  // Else the first updates could go past an operator's override.
-  await Promise.all([untilConnected(opened.primaryProducer), routing.router.firstHeard]);
+  await readyToSend(opened.primaryProducer, routing.router);
   return { ...opened.publisher, routing, close: lifecycle.close };
-}
-
-/** A producer that is not connected yet would send the first updates the other way. */
-async function untilConnected(producer: Producer): Promise<void> {
-  const deadline = Date.now() + CONNECT_GRACE_MS;
-  while (!producer.connected() && Date.now() < deadline) await sleep(10);
 }

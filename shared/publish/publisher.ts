@@ -1,12 +1,11 @@
-import { setTimeout as sleep } from "node:timers/promises";
 import { type Operation, type Update, updateId, userKey } from "../domain/envelope.ts";
 import { createStampClock } from "../domain/stamp.ts";
-import type { OutgoingMessage, Path, Producer } from "../ports/update-queue.ts";
+import type { Path, Producer } from "../ports/update-queue.ts";
 import type { Breaker } from "../routing/breaker.ts";
 import type { Route } from "../routing/router.ts";
-import { KeylineError, toError } from "../runtime/errors.ts";
+import { KeylineError } from "../runtime/errors.ts";
 import { createNumbering } from "./numbering.ts";
-import { createSendWindow } from "./send-window.ts";
+import { createRoutedSender, payloadOf } from "./routed-send.ts";
 import type { Tail } from "./tail.ts";
 import { assertEnvelope, envelopeOf, type UpdateInput } from "./update-input.ts";
 
@@ -96,14 +95,6 @@ export type PublisherOptions = {
   now(): number;
 };
 
-const RETRY_REST_MS = 100;
-/** With less time left than this, the other path is not tried. */
-const MIN_ATTEMPT_MS = 5;
-/** Of the deadline, how long an update waits for its turn on the route before it tries the other path. */
-const FIRST_PATH_SHARE = 0.3;
-/** JSON escapes the other characters that SQS refuses. So no update within the limit is too long for SQS alone. */
-const REFUSED_BY_SQS = /[\ufffe\uffff]/g;
-
 /**
  * Stamps never step back within a `src`, so one reading of a clock that is a day ahead would put a day of updates
  * into the future, where consumers park them (`MAX_CLOCK_SKEW_MS`). Beyond this a new `src` begins with the clock as
@@ -114,63 +105,26 @@ const MAX_AHEAD_MS = 600_000;
 export function createPublisher(options: PublisherOptions): Publisher {
   let clock = createStampClock(options.now);
   const numbering = createNumbering({ maxUsers: options.maxUsers });
-  const { maxPending } = options;
-  const windows = {
-    pulsar: createSendWindow({ path: "pulsar", maxPending: maxPending.pulsar }),
-    sqs: createSendWindow({ path: "sqs", maxPending: maxPending.sqs }),
-  };
+  const sender = createRoutedSender({ ...options, onPulsarHas: options.tail.add });
   const published: Record<Path, number> = { pulsar: 0, sqs: 0 };
   const calls = new Set<Promise<Receipt>>();
   let failed = 0;
   let closed = false;
 
-  async function sendOver(path: Path, message: OutgoingMessage): Promise<void> {
-    if (path === "sqs") return options.fallback.send(message);
-    const { by, path: current } = options.route();
-    // An operator who says pulsar means it: the breaker is not asked.
-    if (by === "override" && current === "pulsar") return options.primary.send(message);
-    return options.breaker.guard(() => options.primary.send(message));
-  }
-
-  /**
-   * Tries the route, then the other path, and both again until the deadline. What waits too long for its turn
-   * on the first path still has time for the other.
-   */
   async function send(update: Update, payload: string): Promise<Receipt> {
     const key = userKey(update.tenant, update.userId);
     const message = { key, payload, deduplicationId: `${key} ${update.src} ${update.seq}` };
-    // By a clock that never steps: the wall clock may, by an hour, while a call is under way.
-    const now = () => performance.now();
-    const deadlineAtMs = now() + options.deadlineMs;
-    let pulsarMayHaveIt = false;
-    for (;;) {
-      const { path: first } = options.route();
-      const firstTurnByMs = Math.min(deadlineAtMs, now() + options.deadlineMs * FIRST_PATH_SHARE);
-      const failures: Error[] = [];
-      for (const path of [first, otherPath(first)]) {
-        if (failures.length > 0 && now() + MIN_ATTEMPT_MS > deadlineAtMs) break;
-        const turnByMs = path === first ? firstTurnByMs : deadlineAtMs;
-        try {
-          await windows[path].send(() => sendOver(path, message), turnByMs, deadlineAtMs);
-          published[path] += 1;
-          if (path === "pulsar") options.tail.add(message);
-          return receiptOf(update, path);
-        } catch (error) {
-          failures.push(toError(error));
-          if (path === "pulsar" && isUnanswered(error)) pulsarMayHaveIt = true;
-        }
-      }
-      if (now() + RETRY_REST_MS >= deadlineAtMs) {
-        failed += 1;
-        if (pulsarMayHaveIt) options.tail.add(message);
-        throw new PublishError(update, failures);
-      }
-      await sleep(RETRY_REST_MS);
+    const outcome = await sender.send(message);
+    if ("failures" in outcome) {
+      failed += 1;
+      throw new PublishError(update, outcome.failures);
     }
+    published[outcome.path] += 1;
+    return receiptOf(update, outcome.path);
   }
 
   function underWay(): number {
-    return calls.size + windows.pulsar.abandoned() + windows.sqs.abandoned();
+    return calls.size + sender.abandoned();
   }
 
   function refuseSurplus(): void {
@@ -181,9 +135,7 @@ export function createPublisher(options: PublisherOptions): Publisher {
   }
 
   function serialise(update: Update): string {
-    const payload = JSON.stringify(update).replace(REFUSED_BY_SQS, (character) =>
-      character === "\ufffe" ? "\\ufffe" : "\\uffff",
-    );
+    const payload = payloadOf(update);
     const sizeBytes = Buffer.byteLength(payload);
     if (sizeBytes <= options.maxUpdateBytes) return payload;
     const message = `the update is ${sizeBytes} bytes long, more than ${options.maxUpdateBytes}`;
@@ -254,12 +206,4 @@ function userPublisher(publish: Publisher["publish"], tenant: string, userId: st
     event: (name, properties, options) =>
       one({ kind: "event", body: properties === undefined ? { name } : { name, properties } }, options),
   };
-}
-
-function isUnanswered(error: unknown): boolean {
-  return error instanceof KeylineError && error.code === "queue_send_timeout";
-}
-
-function otherPath(path: Path): Path {
-  return path === "pulsar" ? "sqs" : "pulsar";
 }

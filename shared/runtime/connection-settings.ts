@@ -25,7 +25,8 @@ export const connectionSettings = {
     default: "public/keyline",
     pattern: /^[\w.-]+\/[\w.-]+$/,
     form: "tenant/namespace",
-    meaning: "namespace of the topics `updates` and `dead-letter`; canaries use the one with `-health` added",
+    meaning:
+      "namespace of the topics `updates`, `changes` and `dead-letter`; canaries use the one with `-health` added",
   }),
   pulsarSendTimeoutMs: integer({
     env: "PULSAR_SEND_TIMEOUT_MS",

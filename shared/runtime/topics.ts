@@ -4,6 +4,8 @@ import type { Topic } from "../ports/primary-queue.ts";
 export type Topics = {
   /** Every update; kept for good, it is the ledger. */
   updates: Topic;
+  /** Who entered and left which audience, keyed as the updates are; kept for good. */
+  changes: Topic;
   /** What can never apply, with its reason. */
   deadLetter: Topic;
   /** Canaries of the health sample, partitioned; nothing is kept. */
@@ -16,6 +18,7 @@ export const DEAD_LETTER_SUBSCRIPTION = "dead-letters";
 export function topicsOf(namespace: string): Topics {
   return {
     updates: `persistent://${namespace}/updates`,
+    changes: `persistent://${namespace}/changes`,
     deadLetter: `persistent://${namespace}/dead-letter`,
     canary: `persistent://${healthNamespaceOf(namespace)}/canaries`,
   };

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import pLimit from "p-limit";
 import { afterAll, beforeAll, expect, inject, test } from "vitest";
 import { localAwsEnvironment } from "../../localstack/create-queues.ts";
-import { ledgerQueueUrl } from "../../services/audience-update/settings.ts";
+import { waitingQueueUrls } from "../../services/audience-update/waiting-queues.ts";
 import { createPulsarWebSocket } from "../../shared/adapters/pulsar-websocket/pulsar-websocket.ts";
 import type { ConnectedPublisher } from "../../shared/publish/connect-publisher.ts";
 import { topicsOf } from "../../shared/runtime/topics.ts";
@@ -92,7 +92,9 @@ test("what went over SQS ends in the ledger, through the deaths of who keeps and
   expect(overSqs).toBeGreaterThan(WHILE_ON_SQS / 2);
   const sqsQueueUrl = installation.environment.SQS_QUEUE_URL!;
   await until("all are kept", async () => (await messagesIn(sqsQueueUrl)) === 0, { patienceMs: 60_000 });
-  const ledgerQueue = ledgerQueueUrl({ sqsQueueUrl, sqsLedgerQueueUrl: "" });
+  const { ledger: ledgerQueue } = waitingQueueUrls({
+    ...{ sqsQueueUrl, sqsLedgerQueueUrl: "", sqsChangesQueueUrl: "" },
+  });
   // Not all: the first process may not have left the ledger queue when the first of them were kept.
   expect(await messagesIn(ledgerQueue)).toBeGreaterThan(overSqs / 2);
   expect(await ledgerOf(completing)).toMatchObject({ completed: 0, failed: 0 });

@@ -51,7 +51,11 @@ afterAll(async () => {
 async function startSubject(name: string, redisUrl: string): Promise<Subject> {
   const installation = await createInstallation();
   // Two cores under load: a slow answer of Pulsar must not pass for what a fault of Redis has caused.
-  const patient = { PULSAR_SEND_TIMEOUT_MS: "5000", CANARY_TIMEOUT_MS: "5000" };
+  const patient = {
+    PULSAR_SEND_TIMEOUT_MS: "5000",
+    PUBLISH_DEADLINE_MS: "10000",
+    CANARY_TIMEOUT_MS: "5000",
+  };
   const environment: Record<string, string> = {
     ...installation.environment,
     ...patient,

@@ -31,14 +31,14 @@ export function checkKept(
   world.violate("ledger", `acknowledged before a copy of it was durable: ${delivery.payload}`);
 }
 
-/** A copy leaves the ledger queue once Pulsar has it. */
+/** What waits for Pulsar leaves its queue once its topic has it. */
 export function checkCompleted(
   world: World,
   delivery: Content,
-  isInLedger: (delivery: Content) => boolean,
+  isInTopic: (delivery: Content) => boolean,
 ): void {
-  if (isInLedger(delivery)) return;
-  world.violate("ledger", `deleted from the ledger queue, and not in the ledger: ${delivery.payload}`);
+  if (isInTopic(delivery)) return;
+  world.violate("ledger", `deleted from its queue, and not in its topic: ${delivery.payload}`);
 }
 
 function isSaved(redis: SimulatedRedis, payload: string): boolean {
@@ -125,14 +125,14 @@ export function checkProfiles(
   }
 }
 
-/** The ledger ends with everything that a path took, under the same key, verbatim. */
-export function checkLedger(
+/** A topic ends with everything that a path took for it, under the same key, verbatim. */
+export function checkComplete(
   world: World,
   accepted: readonly Content[],
-  isInLedger: (message: Content) => boolean,
+  isInTopic: (message: Content) => boolean,
 ): void {
   for (const message of accepted)
-    if (!isInLedger(message)) world.violate("ledger", `the ledger lacks ${textOf(message)}`);
+    if (!isInTopic(message)) world.violate("ledger", `its topic lacks ${textOf(message)}`);
 }
 
 /** I2 for what was sent again after a failure: one publish is one update, each with a trace of its own here. */

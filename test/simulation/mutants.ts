@@ -88,8 +88,8 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: "drops the tail",
-    file: "shared/publish/publisher.ts",
-    from: 'if (path === "pulsar") options.tail.add(message);',
+    file: "shared/publish/routed-send.ts",
+    from: 'if (path === "pulsar") options.onPulsarHas?.(message);',
     to: "",
   },
   {
@@ -100,20 +100,20 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: "resolves before a path has it",
-    file: "shared/publish/publisher.ts",
+    file: "shared/publish/routed-send.ts",
     from: "await windows[path].send(() => sendOver(path, message), turnByMs, deadlineAtMs);",
     to: "void windows[path].send(() => sendOver(path, message), turnByMs, deadlineAtMs).catch(() => {});",
   },
   {
     name: "never tries the other path",
-    file: "shared/publish/publisher.ts",
+    file: "shared/publish/routed-send.ts",
     from: "[first, otherPath(first)]",
     to: "[first]",
   },
   {
     name: "never gives up",
-    file: "shared/publish/publisher.ts",
-    from: "if (now() + RETRY_REST_MS >= deadlineAtMs) {",
+    file: "shared/publish/routed-send.ts",
+    from: "if (stopping?.aborted || now() + RETRY_REST_MS >= deadlineAtMs) {",
     to: "if (now() > deadlineAtMs + 3_600_000) {",
   },
   {
@@ -178,7 +178,7 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: "deletes from the ledger queue before Pulsar has answered",
-    file: "services/audience-update/ledger-completion.ts",
+    file: "services/audience-update/queue-completion.ts",
     from: "await breaker.guard(() => producer.send(copyOf(delivery)));",
     to: "void breaker.guard(() => producer.send(copyOf(delivery))).catch(options.onFailed);",
   },

@@ -36,6 +36,7 @@ const environment = {
   MAX_NUMBERED_USERS: "20",
   TAIL_MS: "30000",
   MAX_TAIL_UPDATES: "2000",
+  SWEEP_INTERVAL_MS: "5000",
 };
 
 const consumerSettings = readSettings(audienceUpdateSettings, environment);
@@ -55,14 +56,13 @@ export type RunningConsumer = {
 };
 
 export function startConsumer(world: World, servers: Servers, process: SimulatedProcess): RunningConsumer {
-  const { store, routeStore } = servers.redis.connect(process);
   const metrics = createUpdateMetrics(new Registry(), () => consumer.flow.counts());
   const consumer: UpdateConsumer = createUpdateConsumer({
     primary: servers.pulsar.connect(process),
     fallback: servers.updates.connect(process),
     ledgerQueue: servers.ledgerQueue.connect(process),
-    store,
-    routeStore,
+    changesQueue: servers.changesQueue.connect(process),
+    ...servers.redis.connect(process),
     settings: consumerSettings,
     metrics,
     log: traceLog(world, process),

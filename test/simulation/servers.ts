@@ -10,10 +10,13 @@ export type Servers = {
   pulsar: SimulatedPulsar;
   updates: SimulatedQueue;
   ledgerQueue: SimulatedQueue;
+  changesQueue: SimulatedQueue;
   redis: SimulatedRedis;
   /** Payloads of messages that were parked. */
   deadLettered(): ReadonlySet<string>;
   isInLedger(message: Content): boolean;
+  /** Whether the topic of membership changes has it. */
+  isAnnounced(message: Content): boolean;
 };
 
 const MAX_PREFETCHED = 50;
@@ -25,6 +28,10 @@ export function createServers(world: World): Servers {
   const ledgerQueue = createSimulatedQueue(world, {
     maxPrefetched: MAX_PREFETCHED,
     onAcknowledge: (delivery) => checkCompleted(world, delivery, isInLedger),
+  });
+  const changesQueue = createSimulatedQueue(world, {
+    maxPrefetched: MAX_PREFETCHED,
+    onAcknowledge: (delivery) => checkCompleted(world, delivery, isAnnounced),
   });
   const updates = createSimulatedQueue(world, {
     maxPrefetched: MAX_PREFETCHED,
@@ -47,5 +54,9 @@ export function createServers(world: World): Servers {
     return pulsar.took(topics.updates, message);
   }
 
-  return { pulsar, updates, ledgerQueue, redis, deadLettered, isInLedger };
+  function isAnnounced(message: Content): boolean {
+    return pulsar.took(topics.changes, message);
+  }
+
+  return { pulsar, updates, ledgerQueue, changesQueue, redis, deadLettered, isInLedger, isAnnounced };
 }

@@ -6,8 +6,8 @@ import type { Update } from "../../shared/domain/envelope.ts";
 import {
   checkAudit,
   checkBounds,
+  checkComplete,
   checkDeadLetters,
-  checkLedger,
   checkOneIdentity,
   checkProfiles,
   checkVotes,
@@ -87,13 +87,17 @@ function createWorld(time: VirtualTime, run: Run, traced: boolean): World {
 }
 
 /** What keeps the system from rest, in plain words; undefined when nothing does. */
-function unsettled({ pulsar, updates, ledgerQueue }: Servers, fleet: Fleet): string | undefined {
+function unsettled(
+  { pulsar, updates, ledgerQueue, changesQueue }: Servers,
+  fleet: Fleet,
+): string | undefined {
   const underWay = fleet.publishers().find(({ publisher }) => publisher.counts().underWay > 0);
   if (underWay) return `${underWay.process.name} has updates under way`;
   const backlog = pulsar.backlog(topics.updates);
   if (backlog > 0) return `${backlog} messages wait in Pulsar`;
   if (updates.size() > 0) return `${updates.size()} messages wait in SQS`;
   if (ledgerQueue.size() > 0) return `${ledgerQueue.size()} messages wait to be written to the ledger`;
+  if (changesQueue.size() > 0) return `${changesQueue.size()} membership changes wait for their topic`;
   for (const { process, routing } of [...fleet.publishers(), ...fleet.consumers()]) {
     const { path, by, why } = routing.router.route();
     if (path !== "pulsar") return `${process.name} is on ${path} by ${by}: ${why}`;
@@ -108,7 +112,8 @@ async function checkEnd(world: World, servers: Servers, fleet: Fleet, toggles: n
   const poison = taken.map(({ payload }) => payload).filter(isPoison);
   checkDeadLetters(world, poison, servers.deadLettered());
   const accepted = taken.filter(({ payload }) => !isPoison(payload));
-  checkLedger(world, accepted, servers.isInLedger);
+  checkComplete(world, accepted, servers.isInLedger);
+  checkComplete(world, servers.changesQueue.taken(), servers.isAnnounced);
   const updates = accepted.map(({ payload }) => JSON.parse(payload) as Update);
   checkProfiles(world, redis, updates, fleet.acknowledged);
   checkOneIdentity(world, updates);

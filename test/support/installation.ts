@@ -20,7 +20,7 @@ export async function createInstallation(): Promise<Installation> {
   const namespace = `public/${name}`;
   const sqs = localSqsClient(servers.sqsEndpoint);
   const queueUrl = await createQueue(sqs, `${name}.fifo`);
-  await createQueue(sqs, `${name}-ledger.fifo`);
+  await Promise.all(["ledger", "changes"].map((of) => createQueue(sqs, `${name}-${of}.fifo`)));
   sqs.destroy();
   await setUpTopics(servers.pulsarAdminUrl, {
     namespace,

@@ -2,7 +2,6 @@ import { Registry } from "prom-client";
 import { expect, test } from "vitest";
 import { createDeadLetterOffice } from "../../services/audience-update/dead-letter.ts";
 import { createLedgerKeeper } from "../../services/audience-update/ledger-keeper.ts";
-import { ledgerQueueUrl } from "../../services/audience-update/settings.ts";
 import { createUpdateFlow } from "../../services/audience-update/update-flow.ts";
 import { createUpdateMetrics } from "../../services/audience-update/update-metrics.ts";
 import { createMemoryProfileStore } from "../../shared/adapters/memory/memory-profile-store.ts";
@@ -61,7 +60,7 @@ function start(
     keeper: createLedgerKeeper({
       producer: { send, connected: () => true, async close() {} },
       restMs: () => 1,
-      onKept: () => metrics.ledger("kept"),
+      onKept: metrics.kept,
       onError() {},
     }),
     limits: { ...smallFlowLimits, maxInFlightMessages: 1_000, maxInFlightBytes: 1_000_000 },
@@ -72,7 +71,7 @@ function start(
   });
   flow.start();
   const applied = () => metrics.counted();
-  return { flow, acknowledged, parked, applied, kept: () => metrics.ledgerCounts().kept };
+  return { flow, acknowledged, parked, applied, kept: metrics.keptCount };
 }
 
 const idle = () => new Promise<Delivery[]>(() => {});
@@ -159,16 +158,4 @@ test("what is not kept when the drain ends stays unacknowledged, and nothing mor
   const before = sends;
   await new Promise((resume) => setTimeout(resume, 20));
   expect([acknowledged, sends]).toEqual([[], before]);
-});
-
-test("the ledger queue's URL is given or made from the other's, and never the same", () => {
-  const sqsQueueUrl = "https://sqs.eu-west-1.amazonaws.com/123456789012/updates.fifo";
-  const made = "https://sqs.eu-west-1.amazonaws.com/123456789012/updates-ledger.fifo";
-  expect(ledgerQueueUrl({ sqsQueueUrl, sqsLedgerQueueUrl: "" })).toBe(made);
-  expect(ledgerQueueUrl({ sqsQueueUrl, sqsLedgerQueueUrl: "http://h/other.fifo" })).toBe(
-    "http://h/other.fifo",
-  );
-  expect(() => ledgerQueueUrl({ sqsQueueUrl, sqsLedgerQueueUrl: sqsQueueUrl })).toThrow(
-    expect.objectContaining({ code: "bad_settings", value: sqsQueueUrl }),
-  );
 });

@@ -54,26 +54,31 @@ function open(origin: string, sqsSendTimeoutMs: number) {
     ...{ sqsQueueUrl: `${origin}/000000000000/${name}.fifo`, sqsSendTimeoutMs },
     ...{ sqsPollers: 1, sqsLongPollSeconds: 0, sqsVisibilityTimeoutSeconds: 60, maxInFlightMessages: 1 },
   });
-  const queues = { fallback: queue("updates"), ledgerQueue: queue("updates-ledger") };
+  const queues = {
+    fallback: queue("updates"),
+    ledgerQueue: queue("updates-ledger"),
+    changesQueue: queue("updates-changes"),
+  };
   return { opening: openExistingQueues(queues, lifecycle, log), owned };
 }
 
-test("both queues are asked for at once, and a missing one is refused with both owned", async () => {
+test("all queues are asked for at once, and a missing one is refused with all owned", async () => {
   const { origin, asked, answer } = await startSqs();
   const { opening, owned } = open(origin, 20_000);
   const refused = expect(opening).rejects.toMatchObject({ code: "sqs_queue_missing" });
-  await until("both are asked for", () => asked.length === 2, { everyMs: 5 });
-  expect(asked.toSorted()).toEqual(["updates-ledger.fifo", "updates.fifo"]);
+  await until("all are asked for", () => asked.length === 3, { everyMs: 5 });
+  expect(asked.toSorted()).toEqual(["updates-changes.fifo", "updates-ledger.fifo", "updates.fifo"]);
   answer();
   await refused;
-  expect(owned.mock.calls.map(([name]) => name)).toEqual(["fallback queue", "ledger queue"]);
+  expect(owned.mock.calls.map(([name]) => name)).toEqual(["fallback queue", "ledger queue", "changes queue"]);
 });
 
 test("where SQS does not answer they open all the same", async () => {
   const { origin } = await startSqs();
-  const { fallback, ledgerQueue } = await open(origin, 100).opening;
-  expect([fallback, ledgerQueue].map(({ description }) => description)).toEqual([
+  const { fallback, ledgerQueue, changesQueue } = await open(origin, 100).opening;
+  expect([fallback, ledgerQueue, changesQueue].map(({ description }) => description)).toEqual([
     `SQS FIFO at ${origin}/000000000000/updates.fifo`,
     `SQS FIFO at ${origin}/000000000000/updates-ledger.fifo`,
+    `SQS FIFO at ${origin}/000000000000/updates-changes.fifo`,
   ]);
 });

@@ -8,6 +8,13 @@ export type EmbeddedSqsOptions = Partial<
   Omit<SqsOptions, "queueUrl" | "region" | "endpoint" | "credentials">
 >;
 
+export type EmbeddedSqs = {
+  queue: UpdateQueue;
+  ledgerQueue: UpdateQueue;
+  changesQueue: UpdateQueue;
+  close(): Promise<void>;
+};
+
 const defaults = {
   maxPending: 10_000,
   sendTimeoutMs: 5_000,
@@ -24,9 +31,7 @@ const defaults = {
 };
 
 /** Listens on a free port of 127.0.0.1; everything is lost at `close`. Remembers the last 10,000 deduplication ids. */
-export async function startEmbeddedSqs(
-  options: EmbeddedSqsOptions = {},
-): Promise<{ queue: UpdateQueue; ledgerQueue: UpdateQueue; close: () => Promise<void> }> {
+export async function startEmbeddedSqs(options: EmbeddedSqsOptions = {}): Promise<EmbeddedSqs> {
   const server = buildApp({ logger: false });
   const endpoint = await server.listen({ port: 0, host: "127.0.0.1" });
   const access = {
@@ -39,12 +44,15 @@ export async function startEmbeddedSqs(
     const queue = createSqs({ ...defaults, ...options, ...access, queueUrl });
     return { ...queue, description: `embedded SQS FIFO ${name} at ${endpoint}` };
   };
-  const [queue, ledgerQueue] = [await open("updates.fifo"), await open("updates-ledger.fifo")];
+  const queue = await open("updates.fifo");
+  const ledgerQueue = await open("updates-ledger.fifo");
+  const changesQueue = await open("updates-changes.fifo");
   return {
     queue,
     ledgerQueue,
+    changesQueue,
     async close() {
-      await Promise.all([queue.close(), ledgerQueue.close()]);
+      await Promise.all([queue.close(), ledgerQueue.close(), changesQueue.close()]);
       await server.close();
     },
   };

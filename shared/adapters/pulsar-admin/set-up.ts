@@ -16,7 +16,7 @@ export type TopicSetUpOptions = PulsarAdminOptions & {
   namespace?: string;
   /** `tenant/namespace` of the canaries; nothing is kept. */
   healthNamespace?: string;
-  /** Of `updates`, when it is new. */
+  /** Of `updates`, when it is new; `changes` gets as many as that has. */
   partitions?: number;
   /** Of the topic of canaries, which gets more when it has fewer. */
   canaryPartitions?: number;
@@ -26,6 +26,7 @@ export type TopicSetUpOptions = PulsarAdminOptions & {
 
 export type TopicSetUp = {
   updates: Topic;
+  changes: Topic;
   deadLetter: Topic;
   canary: Topic;
   subscription: string;
@@ -61,12 +62,14 @@ export async function setUpTopics(adminUrl: string, options: TopicSetUpOptions =
   await keepForGood(admin, namespace);
   await keepNothing(admin, healthNamespace);
   const partitions = await ensurePartitionedTopic(admin, `${namespace}/updates`, options.partitions ?? 4);
+  await ensurePartitionedTopic(admin, `${namespace}/changes`, partitions);
   await admin.create(`persistent/${namespace}/dead-letter`);
   await ensureAtLeast(admin, `${healthNamespace}/canaries`, options.canaryPartitions ?? 4);
   await ensureSubscription(admin, `${namespace}/updates`, subscription);
   await ensureSubscription(admin, `${namespace}/dead-letter`, DEAD_LETTER_SUBSCRIPTION);
   return {
     updates: `persistent://${namespace}/updates`,
+    changes: `persistent://${namespace}/changes`,
     deadLetter: `persistent://${namespace}/dead-letter`,
     canary: `persistent://${healthNamespace}/canaries`,
     subscription,

@@ -1,35 +1,42 @@
 /**
- * Publishes what waits in the ledger queue to its Pulsar topic, so that the ledger ends complete. In one of two
- * modes:
+ * Publishes what waits in an SQS queue to its Pulsar topic: from the ledger queue to `updates`, so that the ledger ends
+ * complete, and from the changes queue to `changes`. In one of two modes:
  *
  * - resting: Pulsar is not where this process would send, or the last publish failed; nothing is received
  * - completing: each message is received, published under the breaker, and deleted after Pulsar's answer; the first
- *   failure, or a change of route, ends it, and what is then left in hand goes back to the ledger queue
+ *   failure, or a change of route, ends it, and what is then left in hand goes back to the queue
  *
- * The publishing is paced: on the topic these updates stand between live ones, and cost a delivery each.
+ * The publishing is paced: on the topic of updates these stand between live ones, and cost a delivery each.
  *
- * A crash between publish and delete publishes again. Consumers drop the repeat by (src, seq), and so must every
- * other reader of the ledger.
+ * A crash between publish and delete publishes again. Readers drop the repeat: of an update by (src, seq), of a
+ * membership change by its number.
  */
 import { setTimeout as sleep } from "node:timers/promises";
+import type { PrimaryQueue, Topic } from "../../shared/ports/primary-queue.ts";
 import type { Delivery, Producer, UpdateQueue } from "../../shared/ports/update-queue.ts";
 import type { Breaker } from "../../shared/routing/breaker.ts";
 import type { Route } from "../../shared/routing/router.ts";
+import type { Routing } from "../../shared/routing/start-routing.ts";
+import { createKeyedOrder } from "../../shared/runtime/keyed-order.ts";
+import type { Lifecycle } from "../../shared/runtime/lifecycle.ts";
+import { type Log, logRepeated } from "../../shared/runtime/log.ts";
 import { createPace } from "../../shared/runtime/pace.ts";
+import type { CompletionMetrics, WaitingQueue } from "./completion-metrics.ts";
 import { createIntake, type Intake } from "./intake.ts";
 import { copyOf } from "./ledger-keeper.ts";
+import { restMs } from "./rest.ts";
 
-/** Messages received from the ledger queue and not yet deleted, and their bytes. */
+/** Messages received from the queue and not yet deleted, and their bytes. */
 export const MAX_COMPLETIONS_UNDER_WAY = 256;
 const MAX_BYTES_UNDER_WAY = 16_777_216;
 const LOOK_EVERY_MS = 250;
 /** A message that Pulsar refuses stands back for this long, so that others get through. */
 const GIVE_BACK_MS = 5_000;
 
-export type LedgerCompletionOptions = {
-  /** The ledger queue. */
+export type CompletionOptions = {
+  /** Where messages wait. */
   queue: Pick<UpdateQueue, "consumer">;
-  /** To the topic of all updates. */
+  /** To their topic. */
   producer: Producer;
   breaker: Pick<Breaker, "guard" | "verdict">;
   route(): Route;
@@ -37,17 +44,19 @@ export type LedgerCompletionOptions = {
   routeHeard: Promise<void>;
   /** At most so many are published a second. */
   perSecond: number;
+  /** Whether the messages of one key go one after the other, in their order; it costs each the wait for an answer. */
+  inOrder: boolean;
   restMs(failures: number): number;
   onCompleted(): void;
   onFailed(error: unknown): void;
 };
 
-export type LedgerCompletion = {
-  /** Receives no more, waits for what is under way; what is not published goes back to the ledger queue. */
+export type Completion = {
+  /** Receives no more, waits for what is under way; what is not published goes back to the queue. */
   close(): Promise<void>;
 };
 
-export function startLedgerCompletion(options: LedgerCompletionOptions): LedgerCompletion {
+export function startCompletion(options: CompletionOptions): Completion {
   const { producer, breaker, route } = options;
   const stopping = new AbortController();
   /** Rounds in a row that ended in a failure without a success before it. */
@@ -83,12 +92,18 @@ export function startLedgerCompletion(options: LedgerCompletionOptions): LedgerC
     const leaving = new AbortController();
     const ends = AbortSignal.any([stopping.signal, leaving.signal]);
     let failed = false;
-    const receiving = intake.receive(async (delivery) => {
+
+    async function handle(delivery: Delivery): Promise<void> {
       await turn(ends).catch(() => {});
       if (ends.aborted || !mayComplete()) intake.giveBack(delivery, 0);
       else if (await complete(delivery, intake)) return;
       else failed = true;
       leaving.abort();
+    }
+
+    const order = createKeyedOrder();
+    const receiving = intake.receive((delivery) => {
+      void (options.inOrder ? order(delivery.key, () => handle(delivery)) : handle(delivery));
     });
     ends.addEventListener("abort", intake.stop, { once: true });
     while (!leaving.signal.aborted && mayComplete()) await rest(LOOK_EVERY_MS, ends);
@@ -121,4 +136,40 @@ export function startLedgerCompletion(options: LedgerCompletionOptions): LedgerC
       await running;
     },
   };
+}
+
+/** The completion of one queue with a producer of its own; `lifecycle` owns that, and the caller closes first. */
+export function openCompletion(
+  lifecycle: Lifecycle,
+  options: {
+    name: WaitingQueue;
+    queue: Pick<UpdateQueue, "consumer">;
+    topic: Topic;
+    primary: PrimaryQueue;
+    routing: Pick<Routing, "router" | "breaker">;
+    settings: { pulsarSendTimeoutMs: number; ledgerCompletionsPerSecond: number };
+    metrics: CompletionMetrics;
+    log: Log;
+  },
+): Completion {
+  const { name, queue, topic, primary, routing, settings, metrics, log } = options;
+  const onFailed = logRepeated(log, "warn", `could not publish from the ${name} queue, it is tried again`);
+  const maxPending = MAX_COMPLETIONS_UNDER_WAY;
+  const { pulsarSendTimeoutMs: sendTimeoutMs, ledgerCompletionsPerSecond: perSecond } = settings;
+  return startCompletion({
+    queue,
+    producer: lifecycle.own(`${name} producer`, primary.producer({ topic, sendTimeoutMs, maxPending })),
+    breaker: routing.breaker,
+    route: routing.router.route,
+    routeHeard: routing.router.firstHeard,
+    perSecond,
+    // Stamps give the order of updates. Of changes, who gets a later number first drops the earlier one.
+    inOrder: name === "changes",
+    restMs,
+    onCompleted: () => metrics.completion(name, "completed"),
+    onFailed(error) {
+      metrics.completion(name, "failed");
+      onFailed(error);
+    },
+  });
 }

@@ -1,5 +1,5 @@
 import { afterEach, expect, test } from "vitest";
-import { startLedgerCompletion } from "../../services/audience-update/ledger-completion.ts";
+import { startCompletion } from "../../services/audience-update/queue-completion.ts";
 import type { Delivery, FallbackConsumer, OutgoingMessage, Path } from "../../shared/ports/update-queue.ts";
 import { createBreaker } from "../../shared/routing/breaker.ts";
 import { until } from "../support/until.ts";
@@ -10,11 +10,11 @@ afterEach(async () => {
   for (const close of closing.splice(0).reverse()) await close();
 });
 
-/** A ledger queue in memory: what is given back comes again at once. */
-function createLedgerQueue(payloads: readonly string[]) {
+/** A queue in memory: what is given back comes again at once. */
+function createQueue(payloads: readonly string[], keyOf: (payload: string) => string) {
   const state = { waiting: [...payloads], held: new Set<string>(), deleted: [] as string[], consumers: 0 };
   const deliveryOf = (payload: string): Delivery => ({
-    ...{ path: "sqs", key: `user ${payload}`, payload },
+    ...{ path: "sqs", key: keyOf(payload), payload },
     ...{ sizeBytes: payload.length, publishTimeMs: 0, handle: payload },
   });
   function consumer(): FallbackConsumer {
@@ -49,12 +49,17 @@ function createLedgerQueue(payloads: readonly string[]) {
 
 function start(options: {
   payloads: readonly string[];
+  keyOf?: (payload: string) => string;
   route?: Path;
   routeHeard?: Promise<void>;
   perSecond?: number;
+  inOrder?: boolean;
   send: (message: OutgoingMessage) => Promise<void>;
 }) {
-  const { state: queue, consumer } = createLedgerQueue(options.payloads);
+  const { state: queue, consumer } = createQueue(
+    options.payloads,
+    options.keyOf ?? ((payload) => `user ${payload}`),
+  );
   const breaker = createBreaker({
     ...{ windowMs: 2_000, errorPercent: 50, minCalls: 3, minOpenMs: 60_000, goodSamplesToClose: 3 },
     now: Date.now,
@@ -63,7 +68,7 @@ function start(options: {
   /** Each look whether it may complete asks for the route. */
   const world = { route: options.route ?? ("pulsar" as Path), connected: true, looks: 0 };
   const counts = { completed: 0, failed: 0 };
-  const completion = startLedgerCompletion({
+  const completion = startCompletion({
     queue: { consumer },
     producer: { send: options.send, connected: () => world.connected, async close() {} },
     breaker,
@@ -73,6 +78,7 @@ function start(options: {
     },
     routeHeard: options.routeHeard ?? Promise.resolve(),
     perSecond: options.perSecond ?? 100_000,
+    inOrder: options.inOrder ?? false,
     restMs: () => 1,
     onCompleted() {
       counts.completed += 1;
@@ -242,4 +248,30 @@ test("gives back what waits for its turn when it leaves", async () => {
   world.route = "sqs";
   await until("it has left", () => queue.consumers === 0);
   expect([queue.deleted, queue.waiting.toSorted()]).toEqual([["one"], ["three", "two"]]);
+});
+
+test("in order, the messages of one key go one after the other, and what follows one that failed goes back with it", async () => {
+  const sent: string[] = [];
+  const underWay = new Set<string>();
+  let failing = true;
+  const { queue, counts } = start({
+    payloads: ["a1", "a2", "b1", "a3", "b2", "b3"],
+    keyOf: (payload) => payload[0]!,
+    inOrder: true,
+    async send({ key, payload }) {
+      expect(underWay.has(key)).toBe(false);
+      underWay.add(key);
+      await new Promise(setImmediate);
+      underWay.delete(key);
+      if (failing && payload === "a2") {
+        failing = false;
+        throw new Error("timed out");
+      }
+      sent.push(payload);
+    },
+  });
+  await until("all are deleted", () => queue.deleted.length === 6);
+  expect(counts).toEqual({ completed: 6, failed: 1 });
+  expect(sent.filter((payload) => payload.startsWith("a"))).toEqual(["a1", "a2", "a3"]);
+  expect(sent.filter((payload) => payload.startsWith("b"))).toEqual(["b1", "b2", "b3"]);
 });
