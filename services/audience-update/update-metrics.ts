@@ -16,6 +16,8 @@ export type UpdateMetrics = ChangeMetrics &
     keptCount(): number;
     /** Distinct updates counted since this process started, by path. */
     counted(): Record<Path, number>;
+    /** Also repeats and ticks. */
+    settled(): Record<Path, number>;
   };
 
 /** What the update flow has in hand. */
@@ -80,6 +82,7 @@ export function createUpdateMetrics(registry: Registry, counts: () => FlowCounts
   });
   let keptCount = 0;
   const total: Record<Path, number> = { pulsar: 0, sqs: 0 };
+  const settled: Record<Path, number> = { pulsar: 0, sqs: 0 };
   // Labels are looked up once, not once an update.
   const children = {
     pulsar: {
@@ -98,6 +101,7 @@ export function createUpdateMetrics(registry: Registry, counts: () => FlowCounts
   return {
     applied(outcome, path, lagMs) {
       children[path][outcome].inc();
+      settled[path] += 1;
       if (outcome !== "counted") return;
       total[path] += 1;
       children[path].lag.observe(Math.max(0, lagMs) / 1000);
@@ -111,6 +115,7 @@ export function createUpdateMetrics(registry: Registry, counts: () => FlowCounts
     },
     keptCount: () => keptCount,
     counted: () => ({ ...total }),
+    settled: () => ({ ...settled }),
     ...createChangeMetrics(registry),
     ...createCompletionMetrics(registry),
   };

@@ -11,20 +11,20 @@ export const mutants: readonly Mutant[] = [
   {
     name: "acknowledges before the write",
     file: "services/audience-update/run-round.ts",
-    from: "if (write) saving.push({ turn, fates: fold.fates, write });",
-    to: "if (write) { saving.push({ turn, fates: fold.fates, write }); options.settle(held, fold.fates); }",
+    from: "const writes = ready.flatMap(({ write }) => write ?? []);",
+    to: "const writes = ready.flatMap(({ write }) => write ?? []); for (const { turn, fold } of ready) this.#options.settle(this.result.unsettled.get(turn)!.slice(0, fold.fates.length), fold.fates);",
   },
   {
     name: "takes a failed write for saved",
     file: "services/audience-update/run-round.ts",
-    from: 'if (result.outcome === "saved") {',
-    to: 'if (result.outcome !== "conflict") {',
+    from: 'if (result === undefined || result.outcome === "saved") {',
+    to: 'if (result === undefined || result.outcome !== "conflict") {',
   },
   {
     name: "takes a lost race for saved",
     file: "services/audience-update/run-round.ts",
-    from: 'if (result.outcome === "saved") {',
-    to: 'if (result.outcome !== "failed") {',
+    from: 'if (result === undefined || result.outcome === "saved") {',
+    to: 'if (result === undefined || result.outcome !== "failed") {',
   },
   {
     name: "runs two turns of a user at once",

@@ -64,12 +64,12 @@ test("due moments become updates, over SQS while Pulsar is away, and leave the d
     until("no moment is due", async () => (await dueStore.waiting()).entries === 0, { everyMs: 20 });
   await due(Date.now());
   await noneIsDue();
-  await until("the ticks are counted", () => metrics.counted().pulsar === USERS.length);
+  await until("the ticks are settled", () => metrics.settled().pulsar >= USERS.length);
   broker.break();
   await routeIs("sqs");
   await due(Date.now());
   await noneIsDue();
-  await until("the others are counted too", () => metrics.counted().sqs === USERS.length);
+  await until("the others are settled too", () => metrics.settled().sqs >= USERS.length);
   broker.heal();
   await routeIs("pulsar");
   await until("their copies are in the ledger", () => metrics.completionCounts("ledger").completed > 0);
