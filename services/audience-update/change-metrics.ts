@@ -11,7 +11,7 @@ export type ChangeMetrics = {
   ticksClaimed(latenessMs: number): void;
   tickPublished(): void;
   /** Since this process started. */
-  changeCounts(): { announced: Record<Path, number>; failed: number };
+  changeCounts(): { announced: Record<Path, number>; failed: number; ticks: number };
 };
 
 const LATENESS_BUCKETS_SECONDS = [0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 3_600];
@@ -40,7 +40,7 @@ export function createChangeMetrics(registry: Registry): ChangeMetrics {
     help: "Ticks that became durable",
     registers,
   });
-  const counts = { announced: { pulsar: 0, sqs: 0 }, failed: 0 };
+  const counts = { announced: { pulsar: 0, sqs: 0 }, failed: 0, ticks: 0 };
   return {
     announced(path) {
       counts.announced[path] += 1;
@@ -51,7 +51,10 @@ export function createChangeMetrics(registry: Registry): ChangeMetrics {
       failures.inc();
     },
     ticksClaimed: (latenessMs) => lateness.observe(Math.max(0, latenessMs) / 1_000),
-    tickPublished: () => ticks.inc(),
-    changeCounts: () => ({ announced: { ...counts.announced }, failed: counts.failed }),
+    tickPublished() {
+      counts.ticks += 1;
+      ticks.inc();
+    },
+    changeCounts: () => ({ ...counts, announced: { ...counts.announced } }),
   };
 }

@@ -161,7 +161,7 @@ export function createUpdateConsumer(options: UpdateConsumerOptions): UpdateCons
     openCompletion(lifecycle, { ...parts, name: "changes", queue: changesQueue, topic: topics.changes }),
   ];
   const announcer = openAnnouncer(lifecycle, { ...parts, changesQueue });
-  const { publisher, primaryProducer } = openPublisher(lifecycle, { ...parts, fallback });
+  const { publisher, primaryProducer } = openPublisher(lifecycle, { ...parts, fallback, now });
   const sweeper = openSweeper({
     ...{ dueStore, publisher, settings, metrics, log, now },
     ready: readyToSend(primaryProducer, routing.router),

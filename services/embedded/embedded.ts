@@ -132,6 +132,7 @@ async function start(options: Parameters<typeof startEmbedded>[0], lifecycle: Li
     routing,
     settings,
     log,
+    now: Date.now,
   });
   const replay = startReplay({
     publisher,

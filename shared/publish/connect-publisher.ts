@@ -88,7 +88,9 @@ export async function connectPublisher(
       now: Date.now,
     }),
   );
-  const opened = openPublisher(lifecycle, { primary, fallback, routing, settings, log: ownLog });
+  const opened = openPublisher(lifecycle, {
+    ...{ primary, fallback, routing, settings, log: ownLog, now: Date.now },
+  });
   await readyToSend(opened.primaryProducer, routing.router);
   return { ...opened.publisher, routing, close: lifecycle.close };
 }

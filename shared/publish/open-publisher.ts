@@ -31,12 +31,14 @@ export type OpenPublisherOptions = {
     | "maxTailBytes"
   > & { maxUpdateBytes: number };
   log: Log;
+  /** Milliseconds since the epoch, for stamps. */
+  now(): number;
 };
 
 /** A publisher with producers of its own, on queues and a routing that are there already; `lifecycle` owns them. */
 export function openPublisher(
   lifecycle: Lifecycle,
-  { primary, fallback, routing, settings, log }: OpenPublisherOptions,
+  { primary, fallback, routing, settings, log, now }: OpenPublisherOptions,
 ): { publisher: Publisher; primaryProducer: Producer } {
   const primaryProducer = lifecycle.own(
     "primary producer",
@@ -73,7 +75,7 @@ export function openPublisher(
       maxPending: { pulsar: settings.pulsarMaxPending, sqs: settings.sqsMaxPending },
       maxUsers: settings.maxNumberedUsers,
       maxUpdateBytes: settings.maxUpdateBytes,
-      now: Date.now,
+      now: now,
     }),
   );
   return { publisher, primaryProducer };

@@ -1,18 +1,14 @@
-import { Registry } from "prom-client";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { localAwsEnvironment } from "../../localstack/create-queues.ts";
 import { audienceUpdateSettings } from "../../services/audience-update/settings.ts";
-import { createUpdateConsumer } from "../../services/audience-update/update-consumer.ts";
-import { createUpdateMetrics } from "../../services/audience-update/update-metrics.ts";
-import { waitingQueueUrls } from "../../services/audience-update/waiting-queues.ts";
-import { openExistingQueues, openPrimaryQueue, openStores } from "../../shared/adapters/open.ts";
+import { openExistingQueues } from "../../shared/adapters/open.ts";
 import type { AnnouncedChange } from "../../shared/domain/membership-change.ts";
 import { createLifecycle } from "../../shared/runtime/lifecycle.ts";
 import { createLog } from "../../shared/runtime/log.ts";
 import { readSettings } from "../../shared/runtime/settings.ts";
-import { topicsOf } from "../../shared/runtime/topics.ts";
 import { createInstallation, type Installation } from "../support/installation.ts";
 import { messagesIn } from "../support/queue-depth.ts";
+import { startRealConsumer } from "../support/real-consumer.ts";
 import { until } from "../support/until.ts";
 
 const USERS = Array.from({ length: 40 }, (_, index) => ({ tenant: "shop", userId: `u${index}` }));
@@ -28,36 +24,11 @@ beforeAll(async () => {
 
 afterAll(lifecycle.close);
 
-/** The consumer of the service in this process, on the installation's real servers. */
-async function start() {
-  const settings = readSettings(audienceUpdateSettings, {
-    ...installation.environment,
-    ADMIN_TOKEN: "test-token",
-  });
-  const primary = lifecycle.own("primary queue", await openPrimaryQueue(settings, log));
-  const urls = waitingQueueUrls(settings);
-  const queues = await openExistingQueues(
-    {
-      fallback: settings,
-      ledgerQueue: { ...settings, sqsQueueUrl: urls.ledger },
-      changesQueue: { ...settings, sqsQueueUrl: urls.changes },
-    },
-    lifecycle,
-    log,
-  );
-  const { connection, ...stores } = openStores(settings);
-  lifecycle.own("Redis", connection);
-  const metrics = createUpdateMetrics(new Registry(), () => consumer.flow.counts());
-  const consumer = lifecycle.own(
-    "consumer",
-    createUpdateConsumer({ primary, ...queues, ...stores, settings, metrics, log, now: Date.now }),
-  );
-  consumer.flow.start();
-  return { primary, urls, stores, metrics, consumer, topics: topicsOf(settings.pulsarNamespace) };
-}
-
 test("changes and ticks of a time on SQS end on their topics, each user's changes in order", async () => {
-  const { primary, urls, stores, metrics, consumer, topics } = await start();
+  const { primary, urls, stores, metrics, consumer, topics } = await startRealConsumer(
+    installation,
+    lifecycle,
+  );
   const operator = { reason: "test", name: "test" };
   const { router } = consumer.routing;
   const { override, clearOverride } = stores.routeStore;
@@ -87,7 +58,10 @@ test("changes and ticks of a time on SQS end on their topics, each user's change
   await announce(1 + EACH);
   await due();
   await noneIsDue();
-  expect(metrics.changeCounts()).toEqual({ announced: { pulsar: overEach, sqs: overEach }, failed: 0 });
+  expect(metrics.changeCounts()).toMatchObject({
+    announced: { pulsar: overEach, sqs: overEach },
+    failed: 0,
+  });
   expect(await messagesIn(urls.changes)).toBe(overEach);
   await until("all ticks are settled", () => {
     const { pulsar, sqs } = metrics.settled();

@@ -112,6 +112,7 @@ export function startPublisher(
     routing,
     settings: publisherSettings,
     log,
+    now: Date.now,
   });
 
   async function retry(update: Update): Promise<void> {

@@ -88,7 +88,7 @@ export async function startEmbeddedConsumer(): Promise<EmbeddedConsumer> {
   );
   const { routing } = consumer;
   const { publisher } = openPublisher(lifecycle, {
-    ...{ primary: broker, fallback: sqs.queue, routing, settings, log },
+    ...{ primary: broker, fallback: sqs.queue, routing, settings, log, now: Date.now },
   });
   consumer.flow.start();
   return {

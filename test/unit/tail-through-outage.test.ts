@@ -58,6 +58,7 @@ async function start() {
     routing,
     settings,
     log,
+    now: Date.now,
   });
 
   function startConsumer() {
