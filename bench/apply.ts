@@ -142,7 +142,7 @@ function updateOf(user: number, seq: number): Update {
   const properties = {
     amount: ((user + seq) % 90) + 0.5,
     product: `product-${(user * 7 + seq) % 40}`,
-    category: `category-${seq % 5}`,
+    channel: `channel-${seq % 5}`,
   };
   return {
     ...{ v: 1, tenant: "bench", userId: `user-${user}`, src: "bench", seq, stamp: stampAt(atMs), at: atMs },

@@ -1,3 +1,10 @@
+import { openStores } from "../shared/adapters/open.ts";
+import {
+  NO_TENANT_DEFINITIONS,
+  replaceDefinitions,
+} from "../shared/domain/definitions/tenant-definitions.ts";
+import { until } from "../test/support/until.ts";
+
 /** Definitions as a shop has them: four events with five attributes each, and audiences over two attributes each. */
 
 const EVENTS = ["order_completed", "product_viewed", "page_viewed", "cart_updated"] as const;
@@ -8,7 +15,7 @@ const KINDS = [
   { aggregate: "sum", of: "amount", where: "event.amount > 0" },
   { aggregate: "days_since" },
   { aggregate: "max", of: "amount" },
-  { aggregate: "last", of: "category" },
+  { aggregate: "last", of: "channel" },
 ] as const;
 
 /** `attribute_0` counts over 90 days, `attribute_1` sums, and so on, event by event. */
@@ -32,4 +39,25 @@ export function audiencesForBench(count: number): Record<string, { rule: string 
     };
   }
   return audiences;
+}
+
+/** Has 20 attributes and 50 audiences defined for the tenant `bench` under a key prefix of its own. */
+export async function defineForBench(redisUrl: string, redisKeyPrefix: string): Promise<void> {
+  const { definitionStore, connection } = openStores({
+    redisUrl,
+    redisKeyPrefix,
+    redisCommandTimeoutMs: 5_000,
+  });
+  try {
+    const definitions = { attributes: attributesForBench(20), audiences: audiencesForBench(50) };
+    const document = JSON.stringify(replaceDefinitions(NO_TENANT_DEFINITIONS, definitions, Date.now()));
+    await until("the definitions are stored", () =>
+      definitionStore.replace("bench", 0, document).then(
+        (version) => version === 1,
+        () => false,
+      ),
+    );
+  } finally {
+    await connection.close();
+  }
 }

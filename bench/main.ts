@@ -9,6 +9,7 @@ import { numberArgument } from "../test/support/number-argument.ts";
 import { type RealStack, startRealStack } from "../test/support/real-stack.ts";
 import { startService } from "../test/support/service-process.ts";
 import { measureChurn } from "./churn.ts";
+import { defineForBench } from "./definitions.ts";
 import { measureEndToEnd, measureRawDrain } from "./end-to-end.ts";
 import { measureFailover } from "./failover.ts";
 import { createFigures, type Figures } from "./figures.ts";
@@ -28,7 +29,15 @@ const options = new Command("npm run bench --")
   .opts<{ json?: string; updates: number; users: number; partitions: number }>();
 
 /** Each drains the same backlog by a subscription of its own. */
-const RUNS = ["raw-warm-up", "warm-up-1", "warm-up-2", "raw-before", "applied", "raw-after"] as const;
+const RUNS = [
+  "raw-warm-up",
+  "warm-up-1",
+  "warm-up-2",
+  "raw-before",
+  "applied",
+  "defined",
+  "raw-after",
+] as const;
 /** The subscription that nobody is connected to while the backlog arrives. */
 const AWAY = "away";
 
@@ -71,6 +80,9 @@ async function measureThroughput(
   console.log("draining raw, applying, draining raw again");
   const before = await raw("raw-before");
   const { appliedPerSecond, cpuMicros, peakMemoryMb } = await applied("applied");
+  console.log("applying with 20 attributes and 50 audiences");
+  await defineForBench(on.environment.REDIS_URL!, "defined:");
+  const defined = await applied("defined");
   const after = await raw("raw-after");
   console.log("applying what came while nobody was connected");
   const catchUp = await measureEndToEnd(on, AWAY, updates, async () => {});
@@ -83,6 +95,9 @@ async function measureThroughput(
   into.add("endToEnd.rawPerSecond", rawPerSecond, "messages/s");
   into.add("endToEnd.rawCpuMicros", (before.cpuMicros + after.cpuMicros) / 2, "us/message");
   into.add("endToEnd.ratio", appliedPerSecond / rawPerSecond, "applied/raw");
+  into.add("defined.appliedPerSecond", defined.appliedPerSecond, "updates/s");
+  into.add("defined.cpuMicros", defined.cpuMicros, "us/update");
+  into.add("defined.ratio", defined.appliedPerSecond / appliedPerSecond, "defined/applied");
   into.add("catchUp.appliedPerSecond", catchUp.appliedPerSecond, "updates/s");
   return { publishedPerSecond, appliedPerSecond };
 }

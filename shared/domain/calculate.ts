@@ -240,8 +240,9 @@ class Turn implements Calculation {
     for (const place of dirty.attributes()) {
       const { name, event } = attributes[place]!;
       const state = states[place];
-      if (event?.aggregate.json && state !== undefined) {
-        fields.set(name, event.aggregate.json(state));
+      // Nothing is remembered: the field would say of most users only that an event never came.
+      if (event && (state === undefined || event.aggregate.json)) {
+        fields.set(name, state && event.aggregate.json?.(state));
         continue;
       }
       const value = scope.attribute(place);
