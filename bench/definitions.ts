@@ -41,18 +41,25 @@ export function audiencesForBench(count: number): Record<string, { rule: string 
   return audiences;
 }
 
-/** Has 20 attributes and 50 audiences defined for the tenant `bench` under a key prefix of its own. */
-export async function defineForBench(redisUrl: string, redisKeyPrefix: string): Promise<void> {
+/** 20 attributes and 50 audiences. */
+export const shop = { attributes: attributesForBench(20), audiences: audiencesForBench(50) };
+
+/** Has a tenant's definitions under a key prefix; for the first time. */
+export async function define(
+  redisUrl: string,
+  redisKeyPrefix: string,
+  tenant: string,
+  definitions: object,
+): Promise<void> {
   const { definitionStore, connection } = openStores({
     redisUrl,
     redisKeyPrefix,
     redisCommandTimeoutMs: 5_000,
   });
   try {
-    const definitions = { attributes: attributesForBench(20), audiences: audiencesForBench(50) };
     const document = JSON.stringify(replaceDefinitions(NO_TENANT_DEFINITIONS, definitions, Date.now()));
     await until("the definitions are stored", () =>
-      definitionStore.replace("bench", 0, document).then(
+      definitionStore.replace(tenant, 0, document).then(
         (version) => version === 1,
         () => false,
       ),

@@ -9,13 +9,14 @@ import { numberArgument } from "../test/support/number-argument.ts";
 import { type RealStack, startRealStack } from "../test/support/real-stack.ts";
 import { startService } from "../test/support/service-process.ts";
 import { measureChurn } from "./churn.ts";
-import { defineForBench } from "./definitions.ts";
+import { define, shop } from "./definitions.ts";
 import { measureEndToEnd, measureRawDrain } from "./end-to-end.ts";
 import { measureFailover } from "./failover.ts";
 import { createFigures, type Figures } from "./figures.ts";
 import { holdSubscription } from "./held-subscription.ts";
 import { measureLatency, openProbes } from "./latency.ts";
 import { prefill } from "./prefill.ts";
+import { measureTicks } from "./ticks.ts";
 import { openUpdatesTopic, untilConnected } from "./updates-topic.ts";
 
 const count = numberArgument(1, 999_999_999);
@@ -81,7 +82,7 @@ async function measureThroughput(
   const before = await raw("raw-before");
   const { appliedPerSecond, cpuMicros, peakMemoryMb } = await applied("applied");
   console.log("applying with 20 attributes and 50 audiences");
-  await defineForBench(on.environment.REDIS_URL!, "defined:");
+  await define(on.environment.REDIS_URL!, "defined:", "bench", shop);
   const defined = await applied("defined");
   const after = await raw("raw-after");
   console.log("applying what came while nobody was connected");
@@ -132,6 +133,8 @@ async function measureLive(on: RealStack, perSecond: number, into: Figures): Pro
   try {
     console.log(`publishing live at ${Math.round(perSecond)}/s`);
     await measureLatency(probes, Math.round(perSecond), into);
+    console.log("letting memberships end by time alone");
+    await measureTicks(on, publisher, into);
     console.log("freezing the broker under load");
     await measureFailover(on, publisher, services[0]!.adminUrl, into);
     console.log("letting consumers come and go");
