@@ -1,6 +1,8 @@
 import { expect, test } from "vitest";
+import type { Update } from "../../shared/domain/envelope.ts";
 import type { AnnouncedChange } from "../../shared/domain/membership-change.ts";
-import { type EmbeddedConsumer, startEmbeddedConsumer } from "../support/embedded-consumer.ts";
+import { startEmbeddedConsumer } from "../support/embedded-consumer.ts";
+import { readTopic } from "../support/read-topic.ts";
 import { until } from "../support/until.ts";
 
 const USERS = Array.from({ length: 30 }, (_, index) => ({ tenant: "shop", userId: `u${index}` }));
@@ -10,25 +12,8 @@ const change = (number: number) => ({
   ...{ version: 7, cause: { kind: "time" as const } },
 });
 
-/** Everything on the topic of membership changes, until there are `count`. */
-async function readChanges({ broker, topics }: EmbeddedConsumer, count: number): Promise<AnnouncedChange[]> {
-  const consumer = broker.consumer({
-    ...{ topic: topics.changes, subscription: "check", connections: 1, maxPrefetched: 1_000 },
-  });
-  const read: AnnouncedChange[] = [];
-  await until(`${count} changes are on the topic`, async () => {
-    const deliveries = await consumer.receive(1_000);
-    await consumer.acknowledge(deliveries);
-    read.push(...deliveries.map(({ payload }) => JSON.parse(payload) as AnnouncedChange));
-    return read.length >= count;
-  });
-  await consumer.close();
-  return read;
-}
-
 test("membership changes of an outage end on their topic, each once and each user's in order", async () => {
-  const embedded = await startEmbeddedConsumer();
-  const { broker, consumer, metrics, routeIs, close } = embedded;
+  const { broker, consumer, metrics, topics, routeIs, close } = await startEmbeddedConsumer();
   const announce = (from: number) =>
     Promise.all(
       USERS.map((user) =>
@@ -48,7 +33,11 @@ test("membership changes of an outage end on their topic, each once and each use
 
   broker.heal();
   await routeIs("pulsar");
-  const read = await readChanges(embedded, 2 * overEach);
+  const read = await readTopic<AnnouncedChange>(
+    broker,
+    topics.changes,
+    ({ length }) => length >= 2 * overEach,
+  );
   const numbers = Array.from({ length: 2 * EACH }, (_, index) => index + 1);
   for (const { userId } of USERS)
     expect(read.filter((each) => each.userId === userId).map(({ number }) => number)).toEqual(numbers);
@@ -57,21 +46,27 @@ test("membership changes of an outage end on their topic, each once and each use
   await close();
 });
 
-test("due moments become updates, over SQS while Pulsar is away, and leave the due store", async () => {
-  const { broker, dueStore, metrics, routeIs, close } = await startEmbeddedConsumer();
-  const due = (dueMs: number) => dueStore.add(USERS.map((user) => ({ ...user, dueMs })));
-  const noneIsDue = () =>
-    until("no moment is due", async () => (await dueStore.waiting()).entries === 0, { everyMs: 20 });
-  await due(Date.now());
-  await noneIsDue();
-  await until("the ticks are settled", () => metrics.settled().pulsar >= USERS.length);
+test("each due moment becomes a tick in the ledger, over SQS while Pulsar is away, and leaves the due store", async () => {
+  const { broker, dueStore, topics, routeIs, close } = await startEmbeddedConsumer();
+  const firstMs = Date.now() - 5_000;
+  const sweep = async (dueMs: number) => {
+    await dueStore.add(USERS.map((user) => ({ ...user, dueMs })));
+    await until("no moment is due", async () => (await dueStore.waiting()).entries === 0, { everyMs: 20 });
+  };
+  await sweep(firstMs);
   broker.break();
   await routeIs("sqs");
-  await due(Date.now());
-  await noneIsDue();
-  await until("the others are settled too", () => metrics.settled().sqs >= USERS.length);
+  await sweep(firstMs + 1);
   broker.heal();
   await routeIs("pulsar");
-  await until("their copies are in the ledger", () => metrics.completionCounts("ledger").completed > 0);
+  const expected = new Set(
+    USERS.flatMap(({ userId }) => [`${userId} ${firstMs}`, `${userId} ${firstMs + 1}`]),
+  );
+  const ticksOf = (updates: readonly Update[]) =>
+    new Set(updates.map(({ userId, ops: [op] }) => `${userId} ${op?.kind === "tick" && op.body.due}`));
+  const ledger = await readTopic<Update>(broker, topics.updates, (updates) =>
+    expected.isSubsetOf(ticksOf(updates)),
+  );
+  expect(ticksOf(ledger)).toEqual(expected);
   await close();
 });
