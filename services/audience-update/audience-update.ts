@@ -17,6 +17,7 @@ import { createAdminServer } from "./admin/admin-server.ts";
 import { addBreakerRoutes } from "./admin/breaker-routes.ts";
 import { addDefinitionRoutes } from "./admin/definition-routes.ts";
 import { addHealthRoutes } from "./admin/health-routes.ts";
+import { addMemberRoutes } from "./admin/member-routes.ts";
 import { createOperators } from "./admin/operators.ts";
 import { addProfileRoutes } from "./admin/profile-routes.ts";
 import { addWaitingGauge, type WaitingQueue } from "./completion-metrics.ts";
@@ -102,8 +103,10 @@ export async function startAudienceUpdate(options: AudienceUpdateOptions): Promi
     }),
   });
   const { definitionStore } = options;
-  addDefinitionRoutes(server, { ...access, catalog, definitionStore, watch: consumer.definitions });
-  addProfileRoutes(server, { store, readers });
+  const reads = { ...access, watch: consumer.definitions };
+  addDefinitionRoutes(server, { ...reads, catalog, definitionStore });
+  addProfileRoutes(server, { ...reads, store });
+  addMemberRoutes(server, { ...reads, memberStore: options.memberStore });
   addHealthRoutes(server, {
     registry,
     async readiness() {

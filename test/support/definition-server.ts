@@ -2,7 +2,9 @@
 import type { FastifyInstance } from "fastify";
 import { createAdminServer } from "../../services/audience-update/admin/admin-server.ts";
 import { addDefinitionRoutes } from "../../services/audience-update/admin/definition-routes.ts";
+import { addMemberRoutes } from "../../services/audience-update/admin/member-routes.ts";
 import { createOperators } from "../../services/audience-update/admin/operators.ts";
+import { addProfileRoutes } from "../../services/audience-update/admin/profile-routes.ts";
 import { createDefinitionCatalog } from "../../services/audience-update/definition-catalog.ts";
 import {
   type DefinitionWatch,
@@ -54,6 +56,8 @@ export async function startDefinitionServer(): Promise<DefinitionServer> {
   });
   const access = { operators: createOperators("admin-token"), readers: createOperators("read-token") };
   addDefinitionRoutes(server, { ...access, catalog, definitionStore, watch });
+  addProfileRoutes(server, { ...access, store, watch });
+  addMemberRoutes(server, { ...access, memberStore, watch });
   return {
     ...{ server, watch, definitionStore, memberStore, store },
     async call(method, url, payload) {
