@@ -16,6 +16,7 @@ import type { Values } from "../../shared/runtime/settings.ts";
 import { createAdminServer } from "./admin/admin-server.ts";
 import { addBreakerRoutes } from "./admin/breaker-routes.ts";
 import { addDefinitionRoutes } from "./admin/definition-routes.ts";
+import { addExplainRoutes } from "./admin/explain-routes.ts";
 import { addHealthRoutes } from "./admin/health-routes.ts";
 import { addMemberRoutes } from "./admin/member-routes.ts";
 import { createOperators } from "./admin/operators.ts";
@@ -106,6 +107,7 @@ export async function startAudienceUpdate(options: AudienceUpdateOptions): Promi
   const reads = { ...access, watch: consumer.definitions };
   addDefinitionRoutes(server, { ...reads, catalog, definitionStore });
   addProfileRoutes(server, { ...reads, store });
+  addExplainRoutes(server, { ...reads, store });
   addMemberRoutes(server, { ...reads, memberStore: options.memberStore });
   addHealthRoutes(server, {
     registry,

@@ -2,6 +2,7 @@
 import type { FastifyInstance } from "fastify";
 import { createAdminServer } from "../../services/audience-update/admin/admin-server.ts";
 import { addDefinitionRoutes } from "../../services/audience-update/admin/definition-routes.ts";
+import { addExplainRoutes } from "../../services/audience-update/admin/explain-routes.ts";
 import { addMemberRoutes } from "../../services/audience-update/admin/member-routes.ts";
 import { createOperators } from "../../services/audience-update/admin/operators.ts";
 import { addProfileRoutes } from "../../services/audience-update/admin/profile-routes.ts";
@@ -57,6 +58,7 @@ export async function startDefinitionServer(): Promise<DefinitionServer> {
   const access = { operators: createOperators("admin-token"), readers: createOperators("read-token") };
   addDefinitionRoutes(server, { ...access, catalog, definitionStore, watch });
   addProfileRoutes(server, { ...access, store, watch });
+  addExplainRoutes(server, { ...access, store, watch });
   addMemberRoutes(server, { ...access, memberStore, watch });
   return {
     ...{ server, watch, definitionStore, memberStore, store },

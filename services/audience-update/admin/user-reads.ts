@@ -66,7 +66,8 @@ export async function found(
   }
 }
 
-function existing(user: UserKey, record: ProfileRecord | undefined): ProfileRecord {
+/** @throws KeylineError `user_not_found` */
+export function existing(user: UserKey, record: ProfileRecord | undefined): ProfileRecord {
   if (record) return record;
   throw unknownUser(user);
 }
