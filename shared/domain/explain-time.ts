@@ -1,5 +1,5 @@
 /** When a membership changes if nothing happens but that time passes. */
-import { userStateOf } from "./calculated-view.ts";
+import { userStateOf, withoutCosts } from "./calculated-view.ts";
 import type { CompiledDefinitions } from "./definitions/compile.ts";
 import { attributeDueMs, flipMs } from "./definitions/next-due.ts";
 import { createScope } from "./definitions/scope.ts";
@@ -22,7 +22,7 @@ export function changeByTimeAlone(
   { place, attributes, audiences }: { place: number; attributes: number[]; audiences: number[] },
   nowMs: number,
 ): TimeAlone {
-  const scope = createScope(definitions);
+  const scope = createScope(withoutCosts(definitions));
   const { numbers, asOfMs } = userStateOf(profile, definitions, nowMs);
   const known = numbers as Float64Array;
   let atMs = asOfMs;

@@ -3,7 +3,6 @@ import type { ASTNode } from "@marcbachmann/cel-js";
 import { scopeOn } from "./calculated-view.ts";
 import { jsonValue } from "./definitions/cel-value.ts";
 import type { CompiledDefinitions } from "./definitions/compile.ts";
-import { createCost } from "./definitions/costs.ts";
 import { type Attribute, type Audience, isDerived } from "./definitions/definition.ts";
 import { type Expression, runPart, textOf } from "./definitions/expression.ts";
 import { attributeDueMs } from "./definitions/next-due.ts";
@@ -58,13 +57,12 @@ export type Explanation = {
 export function explain(
   profile: Profile,
   document: TenantDefinitions,
-  compiled: CompiledDefinitions,
+  definitions: CompiledDefinitions,
   audience: string,
   nowMs: number,
 ): Explanation | undefined {
   if (!Object.hasOwn(document.audiences, audience)) return undefined;
   const { definition } = document.audiences[audience]!;
-  const definitions = withoutCosts(compiled);
   const { scope, user } = scopeOn(profile, definitions, nowMs);
   const place = definitions.audienceAt.get(audience);
   const common = {
@@ -93,16 +91,6 @@ export function explain(
     conditions: leavesOf(rule.node).map((node) => conditionOf(node, rule, names, { definitions, scope })),
     names,
     byTimeAlone: changeByTimeAlone(profile, definitions, { place, ...read }, nowMs),
-  };
-}
-
-/** To look is no evaluation that a definition is to be charged with. */
-function withoutCosts(definitions: CompiledDefinitions): CompiledDefinitions {
-  return {
-    ...definitions,
-    clockMs: undefined,
-    attributes: definitions.attributes.map((each) => ({ ...each, cost: createCost() })),
-    audiences: definitions.audiences.map((each) => ({ ...each, cost: createCost() })),
   };
 }
 

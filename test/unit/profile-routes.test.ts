@@ -13,6 +13,7 @@ const definitions = {
     orders: { event: "order_completed", aggregate: "count" },
     recent: { event: "order_completed", aggregate: "count", window: "1d" },
     biggest: { event: "order_completed", aggregate: "max", of: "amount" },
+    share: { derive: "orders == 0 ? 0.0 : double(recent) / double(orders)" },
   },
   audiences: { regulars: { rule: "orders >= 2 && 'vip' in tags" }, others: { rule: "orders < 2" } },
 };
@@ -48,6 +49,15 @@ test("a profile has its calculated attributes as of now, and its audiences", asy
   expect((await shop.call("GET", `${base}/users/ada/audiences`)).body).toMatchObject({
     ...{ userId: "ada", audiences: ["regulars"], definitionsVersion: 1 },
   });
+});
+
+test("reads are charged to no definition", async () => {
+  await saveAda();
+  const costs = () => shop.watch.of("shop").attributes.map(({ cost }) => ({ ...cost }));
+  const before = costs();
+  await shop.call("GET", `${base}/users/ada`);
+  await shop.call("GET", `${base}/users/ada/explain?audience=regulars`);
+  expect(costs()).toEqual(before);
 });
 
 test("one attribute: calculated, without a value, the profile's own, and none at all", async () => {

@@ -90,6 +90,10 @@ export async function save(
   const changed = await catalog.change(tenant, edit, { dryRun });
   if (isProblem(changed)) throw new DefinitionRefused(changed);
   // What is saved is saved: the watch looks by itself as well.
-  if (!dryRun) await watch.refresh().catch(() => {});
+  for (let looks = 0; looks < 2 && !dryRun; looks += 1) {
+    if (watch.document(tenant).version >= changed.document.version) break;
+    // A look that was under way may have been too early.
+    await watch.refresh().catch(() => {});
+  }
   return changed;
 }

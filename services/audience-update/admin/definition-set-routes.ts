@@ -12,8 +12,8 @@ import {
 import * as schema from "./definition-schema.ts";
 import { uncheckedBody } from "./http-errors.ts";
 
-/** 2,000 audiences with a thousand characters each, and room. */
-const WHOLE_SET_LIMIT_BYTES = 4_194_304;
+/** 2,000 audiences with the longest rules and descriptions, and room. */
+const WHOLE_SET_LIMIT_BYTES = 16_777_216;
 
 export function addWholeSetRoutes(
   server: FastifyInstance,

@@ -75,9 +75,19 @@ export function definitionView(
     definition,
     ...standingView(standing, definition),
     type: isEnabled(definition) ? type : null,
-    reads: sortReads(readsOf(definition), document),
+    reads: sortReads(compiledReads(compiled, name) ?? readsOf(definition), document),
     cost: reported.costs.get(name) ?? NO_COST,
   } as DefinitionView;
+}
+
+/** What is compiled need not be parsed again. */
+function compiledReads(
+  compiled: CompiledDefinitions | undefined,
+  name: string,
+): ReadonlySet<string> | undefined {
+  const [place, audience] = [compiled?.attributeAt.get(name), compiled?.audienceAt.get(name)];
+  if (audience !== undefined) return compiled!.audiences[audience]!.rule.reads;
+  return place === undefined ? undefined : compiled!.attributes[place]!.derive?.reads;
 }
 
 /** How far a definition is, in every answer about one. */

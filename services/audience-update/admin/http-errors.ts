@@ -118,7 +118,7 @@ function describeRefusal(error: FastifyError, request: FastifyRequest): ErrorBod
     }
     case "FST_ERR_CTP_BODY_TOO_LARGE": {
       const value = request.headers["content-length"];
-      const message = `body: longer than ${BODY_LIMIT_BYTES} bytes`;
+      const message = `body: longer than ${request.routeOptions.bodyLimit ?? BODY_LIMIT_BYTES} bytes`;
       return { code: "too_large", message, path: "body", ...(value === undefined ? {} : { value }) };
     }
     default:
