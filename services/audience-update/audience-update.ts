@@ -11,14 +11,18 @@ import type { UpdateQueue } from "../../shared/ports/update-queue.ts";
 import type { Routing } from "../../shared/routing/start-routing.ts";
 import { KeylineError, toError } from "../../shared/runtime/errors.ts";
 import { createLifecycle } from "../../shared/runtime/lifecycle.ts";
-import type { Log } from "../../shared/runtime/log.ts";
+import { type Log, logRepeated } from "../../shared/runtime/log.ts";
 import type { Values } from "../../shared/runtime/settings.ts";
 import { createAdminServer } from "./admin/admin-server.ts";
 import { addBreakerRoutes } from "./admin/breaker-routes.ts";
+import { addDefinitionRoutes } from "./admin/definition-routes.ts";
+import { addExplainRoutes } from "./admin/explain-routes.ts";
 import { addHealthRoutes } from "./admin/health-routes.ts";
+import { addMemberRoutes } from "./admin/member-routes.ts";
 import { createOperators } from "./admin/operators.ts";
 import { addProfileRoutes } from "./admin/profile-routes.ts";
 import { addWaitingGauge, type WaitingQueue } from "./completion-metrics.ts";
+import { createDefinitionCatalog } from "./definition-catalog.ts";
 import type { audienceUpdateSettings } from "./settings.ts";
 import { type ConsumerSettings, createUpdateConsumer } from "./update-consumer.ts";
 import type { UpdateFlow } from "./update-flow.ts";
@@ -73,12 +77,25 @@ export async function startAudienceUpdate(options: AudienceUpdateOptions): Promi
   const consumer = lifecycle.own("consumer", createUpdateConsumer({ ...options, metrics, now: Date.now }));
   const { routing, flow } = consumer;
 
+  const catalog = lifecycle.own(
+    "definition catalog",
+    createDefinitionCatalog({
+      store: options.definitionStore,
+      members: options.memberStore,
+      now: Date.now,
+      onError: logRepeated(log, "warn", "members of a version that is over could not be dropped"),
+    }),
+  );
+  const operators = createOperators(settings.adminToken);
+  const readers = settings.readToken === "" ? undefined : createOperators(settings.readToken);
+  const access = { operators, readers };
+
   addRouteMetrics(registry, routing);
   if (options.waiting) addWaitingGauge(registry, options.waiting);
   addBreakerRoutes(server, {
     routing,
     routeStore,
-    operators: createOperators(settings.adminToken),
+    operators,
     counters: () => ({
       counted: metrics.counted(),
       ledger: { kept: metrics.keptCount(), ...metrics.completionCounts("ledger") },
@@ -86,10 +103,12 @@ export async function startAudienceUpdate(options: AudienceUpdateOptions): Promi
       inFlight: flow.counts(),
     }),
   });
-  addProfileRoutes(server, {
-    store,
-    readers: settings.readToken === "" ? undefined : createOperators(settings.readToken),
-  });
+  const { definitionStore } = options;
+  const reads = { ...access, watch: consumer.definitions };
+  addDefinitionRoutes(server, { ...reads, catalog, definitionStore });
+  addProfileRoutes(server, { ...reads, store });
+  addExplainRoutes(server, { ...reads, store });
+  addMemberRoutes(server, { ...reads, memberStore: options.memberStore });
   addHealthRoutes(server, {
     registry,
     async readiness() {

@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 /**
- * `keyline`: what an operator does by hand. Exits with 0 when all went well, 1 when not, 2 for wrong use.
+ * `keyline`: what an operator does by hand. Exits with 0 when all went well, 1 when not, 2 for wrong use, and where
+ * `definitions` can't say or do what was asked for.
  */
 import { readFileSync } from "node:fs";
 import { findPackageJSON } from "node:module";
@@ -14,11 +15,20 @@ import type { Producer } from "../../shared/ports/update-queue.ts";
 import { KeylineError } from "../../shared/runtime/errors.ts";
 import { settingsHelp } from "../../shared/runtime/settings.ts";
 import { DEAD_LETTER_SUBSCRIPTION as subscription, topicsOf } from "../../shared/runtime/topics.ts";
+import { createDefinitionClient } from "./definitions/definition-client.ts";
+import { definitionsCommand } from "./definitions/definitions-command.ts";
 import { type DeadLetters, dlqCommand } from "./dlq/dlq-command.ts";
 import { openLetterBox } from "./dlq/letter-box.ts";
-import { cliSettings, readCliSettings } from "./settings.ts";
+import { cliSettings, readCliSettings, readDefinitionsSettings } from "./settings.ts";
 
-const WRONG_USE = ["bad_settings", "no_selection", "selection_conflict", "bad_letter_id", "not_confirmed"];
+const WRONG_USE = [
+  "bad_settings",
+  "no_selection",
+  "selection_conflict",
+  "bad_letter_id",
+  "not_confirmed",
+  "bad_definition_file",
+];
 /** For a connection, for an answer to a send, and for each letter. */
 const PATIENCE_MS = 10_000;
 const RETRY_MS = 20;
@@ -37,11 +47,28 @@ for (const signal of ["SIGTERM", "SIGINT"] as const) {
   });
 }
 
+const output = {
+  out: (line: string) => console.log(line),
+  complain: (line: string) => console.error(line),
+};
 const dlq = dlqCommand({
   open: openDeadLetters,
   signal: stopping.signal,
-  output: { out: (line) => console.log(line), complain: (line) => console.error(line) },
+  output,
   onUnfinished: () => {
+    process.exitCode = 1;
+  },
+});
+/** Of `definitions` 1 means a difference. */
+let failureCode = 1;
+const definitions = definitionsCommand({
+  open() {
+    failureCode = 2;
+    const { keylineUrl, adminToken } = readDefinitionsSettings(process.env);
+    return createDefinitionClient({ url: keylineUrl, token: adminToken });
+  },
+  output,
+  onDifference: () => {
     process.exitCode = 1;
   },
 });
@@ -50,6 +77,7 @@ try {
   keyline
     .version(ownVersion())
     .addCommand(withExitOverride(dlq))
+    .addCommand(withExitOverride(definitions))
     .addHelpText(
       "afterAll",
       `
@@ -78,7 +106,7 @@ function exitCodeOf(error: unknown): number {
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
   if (!(error instanceof KeylineError)) throw error;
   console.error(`${error.code}: ${error.message}${error.retryable ? " (may be tried again)" : ""}`);
-  return WRONG_USE.includes(error.code) ? 2 : 1;
+  return WRONG_USE.includes(error.code) ? 2 : failureCode;
 }
 
 async function openDeadLetters(): Promise<DeadLetters> {

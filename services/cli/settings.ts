@@ -1,9 +1,9 @@
 import { connectionSettings } from "../../shared/runtime/connection-settings.ts";
 import { KeylineError } from "../../shared/runtime/errors.ts";
-import { readSettings, url, type Values } from "../../shared/runtime/settings.ts";
+import { readSettings, text, url, type Values } from "../../shared/runtime/settings.ts";
 
-/** What the commands read from the environment. */
-export const cliSettings = {
+/** What `keyline dlq` reads from the environment. */
+const dlqSettings = {
   pulsarUrl: connectionSettings.pulsarUrl,
   pulsarAdminUrl: url({
     env: "PULSAR_ADMIN_URL",
@@ -16,12 +16,38 @@ export const cliSettings = {
   pulsarNamespace: connectionSettings.pulsarNamespace,
 };
 
+/** What `keyline definitions` reads. */
+const definitionsSettings = {
+  keylineUrl: url({
+    env: "KEYLINE_URL",
+    schemes: ["http", "https"],
+    default: "http://127.0.0.1:8090",
+    meaning: "of `keyline definitions`: the admin endpoint of an audience-update service",
+  }),
+  adminToken: text({
+    env: "ADMIN_TOKEN",
+    default: "",
+    secret: true,
+    pattern: /^[\u0021-\u007e]+$/,
+    form: "one token of printable characters",
+    meaning: "of `keyline definitions`: one of the service's `ADMIN_TOKEN`, without the name before it",
+  }),
+};
+
+/** What the commands read from the environment. */
+export const cliSettings = { ...dlqSettings, ...definitionsSettings };
+
+/** @throws KeylineError `bad_settings` */
+export function readDefinitionsSettings(env: NodeJS.ProcessEnv): Values<typeof definitionsSettings> {
+  return readSettings(definitionsSettings, env);
+}
+
 /**
- * The settings with the admin API's address filled in.
+ * The settings of `keyline dlq` with the admin API's address filled in.
  * @throws KeylineError `bad_settings`
  */
-export function readCliSettings(env: NodeJS.ProcessEnv): Values<typeof cliSettings> {
-  const settings = readSettings(cliSettings, env);
+export function readCliSettings(env: NodeJS.ProcessEnv): Values<typeof dlqSettings> {
+  const settings = readSettings(dlqSettings, env);
   if (settings.pulsarAdminUrl !== "") return settings;
   if (!/^wss?:/.test(settings.pulsarUrl)) {
     const text = `PULSAR_ADMIN_URL is required with PULSAR_URL=${settings.pulsarUrl}: the address of Pulsar's admin API`;

@@ -1,6 +1,7 @@
 import { readNumbers, readStates } from "./calculate.ts";
 import type { State } from "./definitions/aggregate.ts";
 import type { CompiledDefinitions } from "./definitions/compile.ts";
+import { createCost } from "./definitions/costs.ts";
 import { createScope, type Scope, type UserState } from "./definitions/scope.ts";
 import { firstBucket } from "./definitions/window.ts";
 import { entersAt } from "./membership-change.ts";
@@ -40,14 +41,28 @@ export function userStateOf(profile: Profile, definitions: CompiledDefinitions, 
   return { profile, asOfMs, states, numbers };
 }
 
-/** A scope of the caller's own that looks at this profile. */
+/** To look is no evaluation that a definition is to be charged with. */
+export function withoutCosts(definitions: CompiledDefinitions): CompiledDefinitions {
+  return {
+    ...definitions,
+    clockMs: undefined,
+    attributes: definitions.attributes.map((each) => ({ ...each, cost: createCost() })),
+    audiences: definitions.audiences.map((each) => ({ ...each, cost: createCost() })),
+  };
+}
+
+/** One for all who read: to make a scope takes longer than to look through it. */
+const SCOPES = new WeakMap<CompiledDefinitions, Scope>();
+
+/** A scope that looks at this profile until another one is asked for. */
 export function scopeOn(
   profile: Profile,
   definitions: CompiledDefinitions,
   nowMs = 0,
 ): { scope: Scope; user: UserState } {
   const user = userStateOf(profile, definitions, nowMs);
-  const scope = createScope({ ...definitions, clockMs: undefined });
+  const scope = SCOPES.get(definitions) ?? createScope(withoutCosts(definitions));
+  SCOPES.set(definitions, scope);
   scope.look(user);
   return { scope, user };
 }

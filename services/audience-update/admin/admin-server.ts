@@ -36,6 +36,8 @@ export async function createAdminServer(log: Log): Promise<FastifyInstance> {
   });
   server.removeContentTypeParser("text/plain");
   server.setValidatorCompiler(TypeBoxValidatorCompiler);
+  // Answers are written as they are: their schemas are for OpenAPI.
+  server.setSerializerCompiler(() => JSON.stringify);
   server.setErrorHandler((error: FastifyError, request, reply) => {
     const { status, body } = describeError(error, request);
     if (status >= 500) request.log.error({ err: error }, error.message);

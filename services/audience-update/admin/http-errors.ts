@@ -1,7 +1,9 @@
 /** Every error of the HTTP server has one shape: `{"error":{"code","message","path"?,"value"?}}`. */
 import type { ServerResponse } from "node:http";
-import type { FastifyError, FastifyRequest, RouteOptions } from "fastify";
+import { TypeBoxValidatorCompiler } from "@fastify/type-provider-typebox";
+import type { FastifyError, FastifyRequest, FastifySchemaCompiler, RouteOptions } from "fastify";
 import Type from "typebox";
+import type { DefinitionProblem } from "../../../shared/domain/definitions/problem.ts";
 import { quote } from "../../../shared/domain/refusal.ts";
 import { locate } from "../../../shared/domain/schema-error.ts";
 import { KeylineError } from "../../../shared/runtime/errors.ts";
@@ -9,13 +11,31 @@ import { KeylineError } from "../../../shared/runtime/errors.ts";
 declare module "fastify" {
   interface FastifyContextConfig {
     /** The statuses of errors that the route may answer with, for OpenAPI. */
-    errors?: readonly (400 | 401 | 404 | 413 | 415 | 503)[];
+    errors?: readonly (400 | 401 | 404 | 409 | 413 | 415 | 503 | 504)[];
   }
 }
 
 export const BODY_LIMIT_BYTES = 65_536;
 
-type ErrorBody = { code: string; message: string; path?: string; value?: string };
+type Position = { start: number; end: number };
+type ErrorBody = {
+  code: string;
+  message: string;
+  path?: string;
+  value?: string;
+  position?: Position;
+  retryable?: true;
+};
+
+/** What someone wants to define is refused; says where in an expression it is. */
+export class DefinitionRefused extends KeylineError {
+  readonly position: Position | undefined;
+
+  constructor({ problem, message, path, value, position }: DefinitionProblem) {
+    super(problem, `${path}: ${message}`, { path, value });
+    this.position = position;
+  }
+}
 
 const ErrorResponse = Type.Object({
   error: Type.Object({
@@ -23,21 +43,48 @@ const ErrorResponse = Type.Object({
     message: Type.String(),
     path: Type.Optional(Type.String({ description: "what is wrong" })),
     value: Type.Optional(Type.String({ description: "what it was, perhaps cut" })),
+    position: Type.Optional(
+      Type.Object(
+        { start: Type.Integer(), end: Type.Integer() },
+        { description: "where in an expression it is, in characters from 0 on" },
+      ),
+    ),
+    retryable: Type.Optional(Type.Literal(true, { description: "the same call may succeed later" })),
   }),
 });
 
 const statusOfCode: Record<string, number> = {
   unauthorised: 401,
   user_not_found: 404,
+  attribute_not_found: 404,
+  audience_not_found: 404,
+  definition_not_found: 404,
+  definition_in_use: 409,
   store_unavailable: 503,
+  definitions_unreadable: 503,
+  definitions_busy: 503,
+  too_many_waiting: 503,
+  update_not_visible: 504,
   invalid_request: 400,
+  invalid_definition: 400,
+  definition_cycle: 400,
+  definitions_too_large: 400,
 };
+
+const checkedBySchema: FastifySchemaCompiler<Type.TSchema> = TypeBoxValidatorCompiler;
+
+/** For routes that check their body themselves: its schema is for OpenAPI. */
+export const uncheckedBody: FastifySchemaCompiler<Type.TSchema> = (route) =>
+  route.httpPart === "body" ? (value) => ({ value }) : checkedBySchema(route);
 
 /** An `onRoute` hook: puts the errors that a route names into its schema. */
 export function documentErrors(route: RouteOptions): void {
   const { errors } = route.config ?? {};
   if (!route.schema || !errors) return;
-  route.schema.response = Object.fromEntries(errors.map((status) => [status, ErrorResponse]));
+  route.schema.response = {
+    ...(route.schema.response as object | undefined),
+    ...Object.fromEntries(errors.map((status) => [status, ErrorResponse])),
+  };
 }
 
 export function describeError(
@@ -48,7 +95,11 @@ export function describeError(
     const { code, message, path, value } = error;
     const body: ErrorBody = { code, message };
     if (path !== undefined) body.path = path;
-    if (value !== undefined) body.value = quote(value);
+    if (error instanceof DefinitionRefused) {
+      body.value = String(value);
+      if (error.position !== undefined) body.position = error.position;
+    } else if (value !== undefined) body.value = quote(value);
+    if (error.retryable) body.retryable = true;
     return { status: statusOfCode[code] ?? 500, body };
   }
   if (error.validation) return { status: 400, body: describeValidation(error, request) };
@@ -67,7 +118,7 @@ function describeRefusal(error: FastifyError, request: FastifyRequest): ErrorBod
     }
     case "FST_ERR_CTP_BODY_TOO_LARGE": {
       const value = request.headers["content-length"];
-      const message = `body: longer than ${BODY_LIMIT_BYTES} bytes`;
+      const message = `body: longer than ${request.routeOptions.bodyLimit ?? BODY_LIMIT_BYTES} bytes`;
       return { code: "too_large", message, path: "body", ...(value === undefined ? {} : { value }) };
     }
     default:

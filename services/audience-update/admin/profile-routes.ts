@@ -1,64 +1,106 @@
+/** Reads of users: whole profiles, single values, memberships, many at once. */
 import type { TypeBoxTypeProvider } from "@fastify/type-provider-typebox";
 import type { FastifyInstance } from "fastify";
 import Type from "typebox";
 import { Tenant, UserId } from "../../../shared/domain/envelope.ts";
-import { attributes } from "../../../shared/domain/profile.ts";
 import { decodeProfile } from "../../../shared/domain/profile-record.ts";
-import type { ProfileRecord, ProfileStore, UserKey } from "../../../shared/ports/profile-store.ts";
+import type { UserKey } from "../../../shared/ports/profile-store.ts";
 import { KeylineError } from "../../../shared/runtime/errors.ts";
-import { versionNumber } from "../profile-version.ts";
-import { isoTime } from "./iso-time.ts";
-import type { Operators } from "./operators.ts";
+import { createProfileLoader } from "../read-your-write.ts";
+import { readSecurity } from "./access.ts";
+import { addBatchRoute } from "./batch-route.ts";
+import { asOfFields, ofUser, ProfileView, profileView, valuesOf } from "./profile-view.ts";
+import { After, found, type ProfileRouteOptions, readingRoute, UserParams } from "./user-reads.ts";
 
-const Params = Type.Object({ tenant: Tenant, userId: UserId });
+const AttributeParams = Type.Object({ tenant: Tenant, userId: UserId, name: Type.String({ minLength: 1 }) });
 
-/** Reads profiles: GET /v1/tenants/{tenant}/users/{userId}. `readers` undefined lets everyone read. */
-export function addProfileRoutes(
-  server: FastifyInstance,
-  { store, readers }: { store: ProfileStore; readers: Operators | undefined },
-): void {
-  server.withTypeProvider<TypeBoxTypeProvider>().get(
-    "/v1/tenants/:tenant/users/:userId",
+const AttributeAnswer = Type.Object({
+  ...ofUser,
+  name: Type.String(),
+  value: Type.Unknown({ description: "null where a calculated one has none" }),
+  calculated: Type.Boolean({ description: "false for one of the profile's own" }),
+  ...asOfFields,
+});
+const AudiencesAnswer = Type.Object({
+  ...ofUser,
+  audiences: Type.Array(Type.String(), { description: "that the user is in" }),
+  ...asOfFields,
+});
+
+/** GET /v1/tenants/{tenant}/users/{userId}, its attributes and audiences, and users:batch. */
+export function addProfileRoutes(server: FastifyInstance, options: ProfileRouteOptions): void {
+  const { store, watch, readers, now = Date.now } = options;
+  const routes = server.withTypeProvider<TypeBoxTypeProvider>();
+  const loader = createProfileLoader(store);
+  const url = "/v1/tenants/:tenant/users/:userId";
+  const common = readingRoute(options);
+  const security = readSecurity(readers);
+
+  routes.get(
+    url,
     {
       schema: {
         summary: "A user's profile",
-        params: Params,
-        ...(readers ? { security: [{ bearer: [] }] } : {}),
+        params: UserParams,
+        querystring: After,
+        response: { 200: ProfileView },
+        ...security,
       },
-      config: { errors: [400, 401, 404, 503] },
-      onRequest: async (request, reply) => {
-        if (!readers || readers.authenticate(request.headers.authorization)) return;
-        reply.header("www-authenticate", "Bearer");
-        throw new KeylineError("unauthorised", "the bearer token of READ_TOKEN is required");
-      },
+      ...common,
     },
-    async ({ params }) => {
-      const record = await store.load(params);
-      if (record) return profileView(params, record);
-      const message = `no update of user ${JSON.stringify(params.userId)} of tenant ${params.tenant} was applied`;
-      throw new KeylineError("user_not_found", message, { path: "userId", value: params.userId });
+    async ({ params, query }, reply) =>
+      profileView(params, await found(loader, params, query, reply), watch.of(params.tenant), now()),
+  );
+
+  routes.get(
+    `${url}/attributes/:name`,
+    {
+      schema: {
+        summary: "One attribute, calculated or the profile's own",
+        params: AttributeParams,
+        querystring: After,
+        response: { 200: AttributeAnswer },
+        ...security,
+      },
+      ...common,
+    },
+    async ({ params, query }, reply) => {
+      const { tenant, userId, name } = params;
+      const record = await found(loader, { tenant, userId }, query, reply);
+      const definitions = watch.of(tenant);
+      const { profile } = decodeProfile(record.machinery);
+      const { attributes, asOf, definitionsVersion } = valuesOf(profile, definitions, now());
+      const calculated = definitions.attributeAt.has(name);
+      if (!calculated && !Object.hasOwn(attributes, name)) throw noAttribute(params);
+      const value = Object.hasOwn(attributes, name) ? attributes[name] : null;
+      return { tenant, userId, name, value, calculated, asOf, definitionsVersion };
     },
   );
+
+  routes.get(
+    `${url}/audiences`,
+    {
+      schema: {
+        summary: "The audiences that a user is in",
+        params: UserParams,
+        querystring: After,
+        response: { 200: AudiencesAnswer },
+        ...security,
+      },
+      ...common,
+    },
+    async ({ params, query }, reply) => {
+      const record = await found(loader, params, query, reply);
+      const { profile } = decodeProfile(record.machinery);
+      const { attributes: _, ...rest } = valuesOf(profile, watch.of(params.tenant), now());
+      return { ...params, ...rest };
+    },
+  );
+
+  addBatchRoute(server, { store, watch, now, common, security });
 }
 
-/** A profile as readers get it. Times are ISO 8601, durations milliseconds. */
-export function profileView({ tenant, userId }: UserKey, record: ProfileRecord) {
-  const { profile, lastUpdate } = decodeProfile(record.machinery);
-  const events = [...profile.events].map(([name, { count, firstAt, lastAt }]) => [
-    name,
-    { count, firstAt: isoTime(firstAt), lastAt: isoTime(lastAt) },
-  ]);
-  const { id, at, path, appliedAtMs, lagMs } = lastUpdate;
-  return {
-    tenant,
-    userId,
-    attributes: attributes(profile),
-    events: Object.fromEntries(events) as Record<string, { count: number; firstAt: string; lastAt: string }>,
-    eventsSeen: [...profile.events.values()].reduce((sum, { count }) => sum + count, 0),
-    updates: profile.updates,
-    version: versionNumber(record.version),
-    lastUpdate: { id, at: isoTime(at), path, appliedAt: isoTime(appliedAtMs) },
-    /** From the stamp of the last update to its appearance here. */
-    lagMs,
-  };
+function noAttribute({ tenant, userId, name }: UserKey & { name: string }): KeylineError {
+  const message = `user ${JSON.stringify(userId)} has no attribute ${JSON.stringify(name)}, and tenant ${tenant} calculates none of that name`;
+  return new KeylineError("attribute_not_found", message, { path: "name", value: name });
 }

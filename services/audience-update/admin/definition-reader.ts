@@ -1,0 +1,99 @@
+/** What the routes of definitions do with the catalog: look and save. */
+import { type CompiledDefinitions, compileDefinitions } from "../../../shared/domain/definitions/compile.ts";
+import type { Attribute, Audience, DefinitionSet } from "../../../shared/domain/definitions/definition.ts";
+import { isProblem } from "../../../shared/domain/definitions/problem.ts";
+import type { TenantDefinitions } from "../../../shared/domain/definitions/tenant-definitions.ts";
+import type { DefinitionStore } from "../../../shared/ports/definition-store.ts";
+import { KeylineError } from "../../../shared/runtime/errors.ts";
+import type { Changed, DefinitionCatalog } from "../definition-catalog.ts";
+import { storedUnder } from "../definition-diff.ts";
+import type { DefinitionWatch } from "../definition-watch.ts";
+import type * as schema from "./definition-schema.ts";
+import { definitionView, NOTHING_REPORTED, type Reported, reportedOf } from "./definition-view.ts";
+import { DefinitionRefused } from "./http-errors.ts";
+import type { Operators } from "./operators.ts";
+
+export type DefinitionRouteOptions = {
+  catalog: DefinitionCatalog;
+  definitionStore: Pick<DefinitionStore, "reports">;
+  watch: Pick<DefinitionWatch, "document" | "of" | "refresh">;
+  /** Who may write. */
+  operators: Operators;
+  /** Who may read beside them; undefined lets everyone. */
+  readers: Operators | undefined;
+};
+
+export type Part = "attributes" | "audiences";
+export const KIND = { attributes: "attribute", audiences: "audience" } as const;
+export const READ_ERRORS = [400, 401, 404, 503] as const;
+export const WRITE_ERRORS = [400, 401, 404, 409, 413, 415, 503] as const;
+
+export type DefinitionReader = ReturnType<typeof createDefinitionReader>;
+
+/** What a tenant has defined, as it was saved last: another process may have saved it a moment ago. */
+export function createDefinitionReader({ catalog, definitionStore, watch }: DefinitionRouteOptions) {
+  /** What this build can't compile can be looked at all the same. */
+  function compiledByWatch(tenant: string): CompiledDefinitions | undefined {
+    try {
+      return watch.of(tenant);
+    } catch {
+      return undefined;
+    }
+  }
+
+  function compiledOf(tenant: string, document: TenantDefinitions): CompiledDefinitions | undefined {
+    if (watch.document(tenant).version === document.version) return compiledByWatch(tenant);
+    const compiled = compileDefinitions(document);
+    return isProblem(compiled) ? undefined : compiled;
+  }
+
+  function views(tenant: string, document: TenantDefinitions, reported: Reported) {
+    const context = { document, compiled: compiledOf(tenant, document), reported };
+    const all = (part: Part) =>
+      Object.keys(document[part])
+        .sort()
+        .map((name) => definitionView(KIND[part], name, document[part][name]!, context));
+    return { attributes: () => all("attributes"), audiences: () => all("audiences") };
+  }
+
+  return {
+    document: catalog.read,
+    reported: async (tenant: string) => reportedOf(tenant, await definitionStore.reports()),
+    views,
+    one(
+      part: Part,
+      name: string,
+      tenant: string,
+      document: TenantDefinitions,
+      reported: Reported = NOTHING_REPORTED,
+    ): schema.DefinitionView {
+      const stored = storedUnder<Attribute | Audience>(document[part], name);
+      if (!stored) throw notDefined(part, name, tenant);
+      const context = { document, compiled: compiledOf(tenant, document), reported };
+      return definitionView(KIND[part], name, stored, context);
+    },
+  };
+}
+
+export function notDefined(part: Part, name: string, tenant: string): KeylineError {
+  const message = `tenant ${tenant} has no ${KIND[part]} ${JSON.stringify(name)}`;
+  return new KeylineError("definition_not_found", message, { path: "name", value: name });
+}
+
+/** Saves a change and looks at once, so that this process has it when it answers. */
+export async function save(
+  { catalog, watch }: DefinitionRouteOptions,
+  tenant: string,
+  edit: (set: DefinitionSet) => unknown,
+  dryRun = false,
+): Promise<Changed> {
+  const changed = await catalog.change(tenant, edit, { dryRun });
+  if (isProblem(changed)) throw new DefinitionRefused(changed);
+  // What is saved is saved: the watch looks by itself as well.
+  for (let looks = 0; looks < 2 && !dryRun; looks += 1) {
+    if (watch.document(tenant).version >= changed.document.version) break;
+    // A look that was under way may have been too early.
+    await watch.refresh().catch(() => {});
+  }
+  return changed;
+}

@@ -1,0 +1,73 @@
+/** What `GET …/explain` answers. */
+import Type from "typebox";
+import { Audience } from "../../../shared/domain/definitions/definition.ts";
+import { Attribute, Iso, Nullable } from "./definition-schema.ts";
+import { asOfFields, ofUser } from "./profile-view.ts";
+
+const MaybeIso = (description: string) => Nullable(Iso(description));
+
+const Gives = Type.Union(
+  [
+    Type.Object({ computed: Type.Literal(true), value: Type.Unknown() }),
+    Type.Object({ computed: Type.Literal(false), why: Type.String() }),
+  ],
+  { description: "what it gives now, or why it cannot be computed" },
+);
+
+const Events = Type.Object({
+  event: Type.String(),
+  count: Nullable(Type.Integer({ description: "counted in the value; null where its state does not say" })),
+  firstAt: MaybeIso("the first of them, or the beginning of its bucket"),
+  lastAt: MaybeIso("the last of them, or the end of its bucket"),
+  bucketMs: Nullable(Type.Integer({ description: "so exact are the two; null where they are exact" })),
+  oldestLeavesAt: MaybeIso("when the first of them leaves the window"),
+  ofThisName: Nullable(
+    Type.Object({ count: Type.Integer(), firstAt: Iso("the first"), lastAt: Iso("the last") }),
+  ),
+});
+
+const NameExplained = Type.Object({
+  name: Type.String(),
+  kind: Type.Union(["attribute", "derived", "audience", "profile"].map((kind) => Type.Literal(kind))),
+  value: Type.Unknown({ description: "null where it has none" }),
+  definition: Nullable(Type.Union([Attribute, Audience])),
+  reads: Type.Array(Type.String()),
+  events: Nullable(Events),
+  changesAt: MaybeIso("when time alone may change the value; null for never"),
+});
+
+const ByTimeAlone = Type.Union(
+  [
+    Type.Object({
+      changes: Type.Literal("at"),
+      at: Iso("then"),
+      to: Type.Union([Type.Literal("in"), Type.Literal("out")]),
+    }),
+    Type.Object({ changes: Type.Literal("never") }),
+    Type.Object({ changes: Type.Literal("not before"), at: Iso("that far was looked") }),
+  ],
+  { description: "when the membership changes if no update comes" },
+);
+
+export const ExplainAnswer = Type.Object({
+  ...ofUser,
+  audience: Type.String(),
+  member: Type.Boolean({ description: "as the profile has it" }),
+  enabled: Type.Boolean(),
+  rule: Type.String(),
+  gives: Nullable(Gives),
+  ...asOfFields,
+  explainedVersion: Type.Integer({ description: "of the definitions that this explains" }),
+  conditions: Type.Array(
+    Type.Object({ text: Type.String(), gives: Gives, reads: Type.Array(Type.String()) }),
+    { description: "the parts of the rule under &&, ||, ! and ?:" },
+  ),
+  names: Type.Array(NameExplained, { description: "what the rule reads, and what that reads in turn" }),
+  byTimeAlone: ByTimeAlone,
+  words: Type.Array(Type.String(), { description: "the same for people, a sentence each" }),
+});
+
+export const ExplainQuery = Type.Object(
+  { audience: Type.String({ minLength: 1, description: "its name" }) },
+  { additionalProperties: false },
+);

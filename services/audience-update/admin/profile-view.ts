@@ -1,0 +1,86 @@
+/** What readers see of one user. Times are ISO 8601, durations milliseconds. */
+import Type from "typebox";
+import { calculatedView } from "../../../shared/domain/calculated-view.ts";
+import type { CompiledDefinitions } from "../../../shared/domain/definitions/compile.ts";
+import { Tenant, UserId } from "../../../shared/domain/envelope.ts";
+import { attributes, type Profile } from "../../../shared/domain/profile.ts";
+import { decodeProfile } from "../../../shared/domain/profile-record.ts";
+import type { ProfileRecord, UserKey } from "../../../shared/ports/profile-store.ts";
+import { versionNumber } from "../profile-version.ts";
+import { Iso } from "./definition-schema.ts";
+import { isoTime } from "./iso-time.ts";
+
+export const ofUser = { tenant: Tenant, userId: UserId };
+
+/** What every answer with calculated values says of how old they are. */
+export const asOfFields = {
+  asOf: Iso("attributes are as of this moment"),
+  definitionsVersion: Type.Integer({
+    description: "of the tenant's definitions that the profile was folded with last; 0 for none",
+  }),
+};
+
+const EventSummary = Type.Object({
+  count: Type.Integer(),
+  firstAt: Iso("the first"),
+  lastAt: Iso("the last"),
+});
+
+export const ProfileView = Type.Object({
+  ...ofUser,
+  attributes: Type.Record(Type.String(), Type.Unknown(), {
+    description: "calculated ones, and the profile's own of other names",
+  }),
+  audiences: Type.Array(Type.String(), { description: "that the user is in" }),
+  ...asOfFields,
+  events: Type.Record(Type.String(), EventSummary),
+  eventsSeen: Type.Integer(),
+  updates: Type.Integer({ description: "distinct ones counted" }),
+  version: Type.Integer({ description: "of the record, rising with each write" }),
+  lastUpdate: Type.Object({
+    id: Type.String(),
+    at: Iso("when it happened"),
+    path: Type.String(),
+    appliedAt: Iso("when it was applied"),
+  }),
+  lagMs: Type.Number({ description: "from the stamp of the last update to its appearance here" }),
+});
+export type ProfileView = Type.Static<typeof ProfileView>;
+
+/** Values and memberships; a name that is calculated hides the profile's own, also where it has no value. */
+export function valuesOf(profile: Profile, definitions: CompiledDefinitions, nowMs: number) {
+  const view = calculatedView(profile, definitions, nowMs);
+  const own = Object.entries(attributes(profile)).filter(([name]) => !definitions.attributeAt.has(name));
+  return {
+    attributes: Object.fromEntries([...own, ...Object.entries(view.attributes)]) as Record<string, unknown>,
+    audiences: view.audiences,
+    asOf: isoTime(view.asOfMs),
+    definitionsVersion: view.version,
+  };
+}
+
+/** A whole profile. */
+export function profileView(
+  { tenant, userId }: UserKey,
+  record: ProfileRecord,
+  definitions: CompiledDefinitions,
+  nowMs: number,
+): ProfileView {
+  const { profile, lastUpdate } = decodeProfile(record.machinery);
+  const events = [...profile.events].map(([name, { count, firstAt, lastAt }]) => [
+    name,
+    { count, firstAt: isoTime(firstAt), lastAt: isoTime(lastAt) },
+  ]);
+  const { id, at, path, appliedAtMs, lagMs } = lastUpdate;
+  return {
+    tenant,
+    userId,
+    ...valuesOf(profile, definitions, nowMs),
+    events: Object.fromEntries(events) as ProfileView["events"],
+    eventsSeen: [...profile.events.values()].reduce((sum, { count }) => sum + count, 0),
+    updates: profile.updates,
+    version: versionNumber(record.version),
+    lastUpdate: { id, at: isoTime(at), path, appliedAt: isoTime(appliedAtMs) },
+    lagMs,
+  };
+}

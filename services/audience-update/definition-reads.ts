@@ -1,0 +1,35 @@
+import type { Attribute, Audience } from "../../shared/domain/definitions/definition.ts";
+import { definitionEnvironment, parseExpression } from "../../shared/domain/definitions/expression.ts";
+import { isProblem } from "../../shared/domain/definitions/problem.ts";
+import type { TenantDefinitions } from "../../shared/domain/definitions/tenant-definitions.ts";
+
+/** What a definition reads, by what it is. */
+export type Reads = { calculated: string[]; audiences: string[]; profile: string[] };
+
+const UNTYPED = definitionEnvironment(new Map());
+const ANY_RESULT = ["int", "double", "bool", "string", "dyn", "list", "map", "null"];
+const NOTHING: ReadonlySet<string> = new Set();
+
+/**
+ * The names that a definition reads, also where it is disabled and so not compiled. Where its expression can't be
+ * parsed, none.
+ */
+export function readsOf(definition: Attribute | Audience): ReadonlySet<string> {
+  const text =
+    "rule" in definition ? definition.rule : "derive" in definition ? definition.derive : undefined;
+  if (text === undefined) return NOTHING;
+  const rules = { environment: UNTYPED, results: ANY_RESULT, refused: () => undefined };
+  const parsed = parseExpression(text, "", rules);
+  return isProblem(parsed) ? NOTHING : parsed.reads;
+}
+
+/** Each name is a definition of the document, or else the profile's own. */
+export function sortReads(names: ReadonlySet<string>, { attributes, audiences }: TenantDefinitions): Reads {
+  const reads: Reads = { calculated: [], audiences: [], profile: [] };
+  for (const name of [...names].sort()) {
+    if (Object.hasOwn(attributes, name)) reads.calculated.push(name);
+    else if (Object.hasOwn(audiences, name)) reads.audiences.push(name);
+    else reads.profile.push(name);
+  }
+  return reads;
+}

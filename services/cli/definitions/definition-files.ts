@@ -1,0 +1,121 @@
+/** Definitions in YAML files: one set out of all of them, and where in the files each part stands. */
+import { readdirSync, readFileSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { type Document, isMap, isNode, isScalar, LineCounter, type Pair, parseDocument } from "yaml";
+import { KeylineError, toError } from "../../../shared/runtime/errors.ts";
+
+/** A whole set, as the service takes it. */
+export type DefinitionFiles = {
+  set: Record<Part, Record<string, unknown>>;
+  /** `file:line:column` of a path such as `audiences.regulars.rule`, or of the nearest part around it. */
+  placeOf(path: string): string | undefined;
+};
+
+type Part = "attributes" | "audiences";
+const PARTS: readonly string[] = ["attributes", "audiences"] satisfies Part[];
+
+type Source = { file: string; document: Document; lines: LineCounter };
+
+/**
+ * Reads files, and all `.yaml` and `.yml` files of folders.
+ * @throws KeylineError `bad_definition_file`, naming file and line
+ */
+export function readDefinitionFiles(paths: readonly string[]): DefinitionFiles {
+  const set: DefinitionFiles["set"] = { attributes: Object.create(null), audiences: Object.create(null) };
+  const sources = new Map<string, Source>();
+  const places = new Map<string, string>();
+  for (const file of paths.flatMap(filesUnder)) {
+    const source = parse(file);
+    const { contents } = source.document;
+    if (contents === null || (isScalar(contents) && contents.value === null)) continue;
+    for (const [part, pair] of entriesOf(contents, source, "the file")) {
+      if (!PARTS.includes(part))
+        throw bad(placeOfKey(pair, source), `${part} is neither attributes nor audiences`);
+      if (isScalar(pair.value) && pair.value.value === null) continue;
+      for (const [name, definition] of entriesOf(pair.value, source, part)) {
+        const place = placeOfKey(definition, source);
+        // They share one set of names.
+        const before = places.get(name);
+        if (before !== undefined) throw bad(place, `${name} is defined at ${before} already`);
+        places.set(name, place);
+        sources.set(`${part}.${name}`, source);
+        const { value } = definition;
+        // Its fields, each once.
+        if (isMap(value)) entriesOf(value, source, name);
+        set[part as Part][name] = isNode(value) ? value.toJS(source.document) : value;
+      }
+    }
+  }
+  return { set, placeOf: (path) => placeOf(path, sources, places) };
+}
+
+function filesUnder(path: string): string[] {
+  try {
+    if (!statSync(path).isDirectory()) return [path];
+    return readdirSync(path)
+      .filter((name) => /\.ya?ml$/.test(name))
+      .sort()
+      .map((name) => join(path, name));
+  } catch (error) {
+    throw bad(path, toError(error).message);
+  }
+}
+
+function parse(file: string): Source {
+  const lines = new LineCounter();
+  let text: string;
+  try {
+    text = readFileSync(file, "utf8");
+  } catch (error) {
+    throw bad(file, toError(error).message);
+  }
+  // Repeated names are looked for here, so that both places can be named.
+  const document = parseDocument(text, { lineCounter: lines, uniqueKeys: false, prettyErrors: false });
+  const source = { file, document, lines };
+  const [error] = document.errors;
+  if (error) throw bad(placeAt(source, error.pos[0]), error.message);
+  return source;
+}
+
+/** The entries of a map by key, each once. */
+function entriesOf(node: unknown, source: Source, what: string): [key: string, pair: Pair][] {
+  if (!isMap(node)) {
+    const at = isNode(node) && node.range ? node.range[0] : 0;
+    throw bad(placeAt(source, at), `${what} is not a map of names`);
+  }
+  const seen = new Map<string, string>();
+  return node.items.map((pair) => {
+    const key = isScalar(pair.key) ? String(pair.key.value) : "";
+    const place = placeOfKey(pair, source);
+    const before = seen.get(key);
+    if (before !== undefined) throw bad(place, `${key} is defined at ${before} already`);
+    seen.set(key, place);
+    return [key, pair];
+  });
+}
+
+function placeOfKey({ key }: Pair, source: Source): string {
+  return placeAt(source, isNode(key) && key.range ? key.range[0] : 0);
+}
+
+function placeAt({ file, lines }: Source, offset: number): string {
+  const { line, col } = lines.linePos(offset);
+  return `${file}:${Math.max(1, line)}:${Math.max(1, col)}`;
+}
+
+function placeOf(
+  path: string,
+  sources: ReadonlyMap<string, Source>,
+  places: ReadonlyMap<string, string>,
+): string | undefined {
+  const [part = "", name = "", ...rest] = path.split(".");
+  const source = sources.get(`${part}.${name}`);
+  if (!source) return undefined;
+  const node = source.document.getIn([part, name, ...rest], true);
+  if (rest.length > 0 && isNode(node) && node.range) return placeAt(source, node.range[0]);
+  return places.get(name);
+}
+
+function bad(place: string, message: string): KeylineError {
+  return new KeylineError("bad_definition_file", `${place}: ${message}`, { path: place });
+}

@@ -1,0 +1,97 @@
+/** An explanation in plain words, a line each. */
+import { isDerived } from "./definitions/definition.ts";
+import type { Explanation, Gives, NameExplained } from "./explain.ts";
+import type { EventsBehind } from "./explain-events.ts";
+import type { TimeAlone } from "./explain-time.ts";
+
+export function explainInWords(userId: string, explanation: Explanation): string[] {
+  const { audience, member, enabled, rule, gives, asOfMs, conditions, names, byTimeAlone } = explanation;
+  if (!enabled) return [`The audience ${audience} is disabled: nobody is evaluated for it.`];
+  return [
+    `User ${userId} is ${member ? "in" : "not in"} ${audience} as of ${iso(asOfMs)}.`,
+    `Its rule is: ${rule}`,
+    ...(gives ? [`Now it gives ${gave(gives)}.`] : []),
+    ...whyNotYet(explanation),
+    ...conditions.map((condition) => `- ${condition.text}: ${gave(condition.gives)}`),
+    ...names.map(ofName),
+    ...(explanation.foldedWithVersion === explanation.definitionsVersion || gives === undefined
+      ? []
+      : [
+          `The user was last evaluated with version ${explanation.foldedWithVersion} of the definitions, which are of version ${explanation.definitionsVersion} now.`,
+        ]),
+    timeInWords(byTimeAlone),
+  ];
+}
+
+function whyNotYet({ member, gives, foldedWithVersion, definitionsVersion }: Explanation): string[] {
+  if (!gives) return [];
+  if (!gives.computed)
+    return [
+      gives.why.endsWith("no value")
+        ? "A rule that can't be computed because a value is missing makes no member."
+        : "The user stays what the user was while the rule can't be computed.",
+    ];
+  if ((gives.value === true) === member) return [];
+  return [
+    foldedWithVersion === definitionsVersion
+      ? "The membership follows with the tick that is due."
+      : "The membership follows with the user's next update or tick.",
+  ];
+}
+
+function gave(gives: Gives): string {
+  return gives.computed ? short(gives.value) : `cannot be computed: ${gives.why}`;
+}
+
+function ofName({ name, kind, value, definition, reads, events, changesAtMs }: NameExplained): string {
+  const is = value === null ? "has no value" : `is ${short(value)}`;
+  const from = reads.length > 0 ? `, from ${reads.join(", ")}` : "";
+  switch (kind) {
+    case "audience":
+      return `${name} is an audience that the user is ${value === true ? "in" : "not in"}${from}.`;
+    case "profile":
+      return `${name} ${is}: no definition, the profile's own.`;
+    case "derived":
+      return `${name} ${is}: ${definition && "derive" in definition ? definition.derive : ""}${from}.`;
+    case "attribute": {
+      if (!definition || !("event" in definition) || isDerived(definition)) return `${name} ${is}.`;
+      const { aggregate, of, event, where, window } = definition;
+      const what = `${aggregate}${of === undefined ? "" : ` of ${of}`} over ${event}`;
+      const which = `${where === undefined ? "" : ` where ${where}`}${window === undefined ? "" : `, the last ${window}`}`;
+      const next = changesAtMs === null ? "" : ` Time alone may change it at ${iso(changesAtMs)}.`;
+      return `${name} ${is}: ${what}${which}.${events ? eventsInWords(events) : ""}${next}`;
+    }
+  }
+}
+
+function eventsInWords({ event, count, firstAtMs, lastAtMs, bucketMs, ofThisName }: EventsBehind): string {
+  if (count === 0) {
+    if (!ofThisName) return ` The user never had a ${event}.`;
+    return ` None counts; of ${ofThisName.count} ${event} in all the last was at ${iso(ofThisName.lastAtMs)}.`;
+  }
+  const many = count === null ? "Its events" : `${count} event${count === 1 ? "" : "s"}`;
+  const exactly = bucketMs === null ? "" : ` (to ${bucketMs / 1_000} s)`;
+  const since = firstAtMs === null ? "" : ` from ${iso(firstAtMs)}`;
+  const until = lastAtMs === null ? "" : ` to ${iso(lastAtMs)}`;
+  if (since + until !== "") return ` ${many}${since}${until}${exactly}.`;
+  if (!ofThisName) return ` ${many}.`;
+  return ` ${many}; the user's ${event} go from ${iso(ofThisName.firstAtMs)} to ${iso(ofThisName.lastAtMs)}.`;
+}
+
+function timeInWords(time: TimeAlone): string {
+  if (time.changes === "never") return "It never changes by time alone.";
+  if (time.changes === "not before") return `By time alone it does not change before ${iso(time.atMs)}.`;
+  return `By time alone the user is ${time.to} from ${iso(time.atMs)} on.`;
+}
+
+const MAX_SHOWN = 120;
+
+function short(value: unknown): string {
+  const text = JSON.stringify(value);
+  return text.length > MAX_SHOWN ? `${text.slice(0, MAX_SHOWN)}…` : text;
+}
+
+/** Moments beyond what a date can be are shown as numbers. */
+function iso(epochMs: number): string {
+  return Math.abs(epochMs) <= 8.64e15 ? new Date(epochMs).toISOString() : String(epochMs);
+}

@@ -1,0 +1,116 @@
+import { Check } from "typebox/value";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { AllDefinitions, AudienceView } from "../../services/audience-update/admin/definition-schema.ts";
+import { ADMIN, type DefinitionServer, READER, startDefinitionServer } from "../support/definition-server.ts";
+import { until } from "../support/until.ts";
+
+let shop: DefinitionServer;
+beforeEach(async () => {
+  shop = await startDefinitionServer();
+});
+afterEach(() => shop.close());
+
+const base = "/v1/tenants/shop";
+const orders = { event: "order_completed", aggregate: "count" };
+
+test("an audience says what it reads, by what that is, and is served since its creation", async () => {
+  await shop.call("PUT", `${base}/attributes/orders`, orders);
+  const { status, body } = await shop.call("PUT", `${base}/audiences/regulars`, {
+    rule: "orders >= 3 && 'vip' in tags",
+  });
+  expect(status).toBe(200);
+  expect(body).toMatchObject({
+    ...{ name: "regulars", kind: "audience", generation: 2, version: 2, complete: false, enabled: true },
+    type: "bool",
+    reads: { calculated: ["orders"], audiences: [], profile: ["tags"] },
+  });
+  expect(Date.parse(body.since)).toBeGreaterThan(Date.now());
+  expect(Check(AudienceView, body)).toBe(true);
+  expect((await shop.call("GET", `${base}/audiences/regulars`)).body).toEqual(body);
+  expect((await shop.call("GET", `${base}/attributes/orders`)).body).toMatchObject({ type: "int" });
+  expect((await shop.call("GET", `${base}/attributes`)).body.attributes).toHaveLength(1);
+});
+
+test("what is the same makes no new version", async () => {
+  await shop.call("PUT", `${base}/attributes/orders`, orders);
+  const again = await shop.call("PUT", `${base}/attributes/orders`, { ...orders, enabled: true });
+  expect(again.body.version).toBe(1);
+  expect((await shop.definitionStore.read("shop")).version).toBe(1);
+});
+
+test("a problem says where it is", async () => {
+  const { status, body } = await shop.call("PUT", `${base}/audiences/odd`, { rule: "1 + true" });
+  expect(status).toBe(400);
+  expect(body.error).toMatchObject({
+    ...{ code: "invalid_definition", path: "audiences.odd.rule", value: '"1 + true"' },
+    position: { start: 0 },
+  });
+  expect((await shop.call("PUT", `${base}/audiences/Odd`, { rule: "true" })).body.error.path).toBe(
+    "audiences.Odd",
+  );
+  const cycle = await shop.call("PUT", `${base}/attributes/a`, { derive: "a + 1" });
+  expect([cycle.status, cycle.body.error.code]).toEqual([400, "definition_cycle"]);
+});
+
+test("what is read can neither be deleted nor disabled, and its readers are named", async () => {
+  await shop.call("PUT", `${base}/attributes/orders`, orders);
+  await shop.call("PUT", `${base}/audiences/some`, { rule: "orders > 0" });
+  const deleted = await shop.call("DELETE", `${base}/attributes/orders`);
+  expect(deleted.status).toBe(409);
+  expect(deleted.body.error).toMatchObject({
+    code: "definition_in_use",
+    message: expect.stringContaining("audiences.some reads it"),
+  });
+  const disabled = await shop.call("PUT", `${base}/attributes/orders`, { ...orders, enabled: false });
+  expect(disabled.status).toBe(409);
+  await shop.call("DELETE", `${base}/audiences/some`);
+  expect((await shop.call("DELETE", `${base}/attributes/orders`)).body).toEqual({
+    tenant: "shop",
+    version: 4,
+  });
+  expect((await shop.call("DELETE", `${base}/attributes/orders`)).status).toBe(404);
+});
+
+test("a whole set is put in one step, and a dry run says what would change", async () => {
+  const set = { attributes: { orders }, audiences: { some: { rule: "orders > 0" } } };
+  const dry = await shop.call("PUT", `${base}/definitions?dryRun=true`, set);
+  expect(dry.body).toMatchObject({ dryRun: true, added: ["attributes.orders", "audiences.some"] });
+  expect((await shop.definitionStore.read("shop")).version).toBe(0);
+  await shop.call("PUT", `${base}/definitions`, set);
+  const wrong = { ...set, audiences: { some: { rule: "orders > " } } };
+  expect((await shop.call("PUT", `${base}/definitions`, wrong)).status).toBe(400);
+  await until("the consumer says which version it has", async () => {
+    const { body } = await shop.call("GET", `${base}/definitions`);
+    expect(Check(AllDefinitions, body)).toBe(true);
+    return body.version === 1 && body.consumers[0]?.upToDate === true;
+  });
+});
+
+test("members of a version that is over are dropped", async () => {
+  await shop.call("PUT", `${base}/audiences/all`, { rule: "true" });
+  const of = { tenant: "shop", audience: "all", version: 1 };
+  await shop.memberStore.record([{ ...of, userId: "ada", number: 1 }]);
+  await shop.call("PUT", `${base}/audiences/all`, { rule: "false" });
+  await until("they are dropped", async () => (await shop.memberStore.count(of)) === 0);
+});
+
+test("writers that race both get in", async () => {
+  const names = ["a", "b", "c", "d"];
+  await Promise.all(names.map((name) => shop.call("PUT", `${base}/attributes/${name}`, orders)));
+  const { body } = await shop.call("GET", `${base}/definitions`);
+  expect(body.attributes.map(({ name }: { name: string }) => name)).toEqual(names);
+  expect(body.version).toBe(4);
+});
+
+test("a reader may read and not write, nobody neither", async () => {
+  const statuses = async (authorization: string) => {
+    const headers = { authorization };
+    const read = await shop.server.inject({ url: `${base}/definitions`, headers });
+    const url = `${base}/attributes/orders`;
+    const written = await shop.server.inject({ method: "PUT", url, headers, payload: orders });
+    return [read.statusCode, written.statusCode];
+  };
+  expect(await statuses("Bearer nobody")).toEqual([401, 401]);
+  expect(await statuses(READER)).toEqual([200, 401]);
+  expect(await statuses(ADMIN)).toEqual([200, 200]);
+});

@@ -1,0 +1,105 @@
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
+import { readDefinitionFiles } from "../../services/cli/definitions/definition-files.ts";
+import { type DefinitionServer, startDefinitionServer } from "../support/definition-server.ts";
+import { runKeyline } from "../support/keyline-process.ts";
+
+const EXAMPLE = "data/definitions/shop.yaml";
+let shop: DefinitionServer;
+let environment: Record<string, string>;
+let folder: string;
+
+beforeAll(async () => {
+  folder = mkdtempSync(join(tmpdir(), "keyline-definitions-"));
+  shop = await startDefinitionServer();
+  environment = {
+    KEYLINE_URL: await shop.server.listen({ host: "127.0.0.1", port: 0 }),
+    ADMIN_TOKEN: "admin-token",
+  };
+});
+afterAll(async () => {
+  rmSync(folder, { recursive: true });
+  await shop.close();
+});
+beforeEach(async () => {
+  await shop.call("PUT", "/v1/tenants/shop/definitions", {});
+});
+
+function file(name: string, ...lines: string[]): string {
+  const path = join(folder, name);
+  writeFileSync(path, lines.join("\n"));
+  return path;
+}
+
+const run = (command: string, ...words: string[]) =>
+  runKeyline(environment, "definitions", command, "--tenant", "shop", ...words);
+
+test("the example is applied, and then there is no difference", async () => {
+  const dry = await run("apply", "--dry-run", EXAMPLE);
+  expect(dry).toMatchObject({
+    code: 0,
+    out: expect.arrayContaining(["+ audiences.lapsed", "nothing was changed"]),
+  });
+  expect((await run("diff", EXAMPLE)).code).toBe(1);
+  const applied = await run("apply", EXAMPLE);
+  expect([applied.code, applied.err, applied.out.at(-1)]).toEqual([
+    0,
+    "",
+    expect.stringMatching(/^applied: version \d+$/),
+  ]);
+  expect(await run("diff", EXAMPLE)).toMatchObject({ code: 0, out: [] });
+  expect((await run("list")).out).toContainEqual(
+    expect.stringMatching(/^audiences\.regulars {2}bool {2}version/),
+  );
+});
+
+test("what the service refuses is said with file and line, and nothing is changed", async () => {
+  const wrong = file("wrong.yaml", "audiences:", "  odd:", "    rule: 1 + true");
+  const refused = await run("apply", wrong);
+  expect([refused.code, refused.out]).toEqual([2, []]);
+  expect(refused.err).toContain(`invalid_definition: ${wrong}:3:11: audiences.odd.rule: `);
+  expect((await run("diff", wrong)).code).toBe(2);
+});
+
+test("no service, no token: 2", async () => {
+  const away = { ...environment, KEYLINE_URL: "http://127.0.0.1:1" };
+  const words = ["definitions", "diff", "--tenant", "shop", EXAMPLE];
+  expect(await runKeyline(away, ...words)).toMatchObject({
+    code: 2,
+    err: expect.stringContaining("keyline_unreachable"),
+  });
+  expect(await runKeyline({ ...environment, ADMIN_TOKEN: "" }, ...words)).toMatchObject({
+    code: 2,
+    err: expect.stringContaining("unauthorised"),
+  });
+});
+
+test("a name that is there twice is refused, naming both places", () => {
+  const first = file("first.yaml", "attributes:", "  orders: { event: order, aggregate: count }");
+  const second = file("second.yaml", "audiences:", "  all: { rule: 'true' }", "  orders: { rule: 'true' }");
+  expect(() => readDefinitionFiles([first, second])).toThrow(
+    `${second}:3:3: orders is defined at ${first}:2:3 already`,
+  );
+  const within = file("within.yaml", "audiences:", "  all: { rule: 'true' }", "  all: { rule: 'false' }");
+  expect(() => readDefinitionFiles([within])).toThrow(
+    `${within}:3:3: all is defined at ${within}:2:3 already`,
+  );
+});
+
+test.each([
+  ["no YAML", ["audiences:", "  a: [1"], ":2:"],
+  ["another part", ["segments:", "  a: 1"], ":1:1: segments is neither attributes nor audiences"],
+  ["a list", ["audiences:", "  - a"], ":2:3: audiences is not a map of names"],
+  ["a field twice", ["audiences:", "  a:", "    rule: x", "    rule: y"], ":4:5: rule is defined at"],
+])("a file with %s is refused with its line", (_, lines, message) => {
+  const path = file("bad.yaml", ...lines);
+  expect(() => readDefinitionFiles([path])).toThrow(`${path}${message}`);
+});
+
+test("a folder gives all of its YAML files, an empty one none", () => {
+  expect(Object.keys(readDefinitionFiles(["data/definitions"]).set.audiences)).toContain("regulars");
+  expect(readDefinitionFiles([file("empty.yaml", "# nothing yet")]).set).toMatchObject({});
+  expect(() => readDefinitionFiles([join(folder, "none.yaml")])).toThrow(/none\.yaml: .*no such file/);
+});

@@ -1,0 +1,140 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { Check } from "typebox/value";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { ProfileView } from "../../services/audience-update/admin/profile-view.ts";
+import { createProfileLoader } from "../../services/audience-update/read-your-write.ts";
+import { type DefinitionServer, startDefinitionServer } from "../support/definition-server.ts";
+import { order, profileAfter, type Said, saveProfile } from "../support/stored-profile.ts";
+
+const DAY_MS = 86_400_000;
+const base = "/v1/tenants/shop";
+const definitions = {
+  attributes: {
+    orders: { event: "order_completed", aggregate: "count" },
+    recent: { event: "order_completed", aggregate: "count", window: "1d" },
+    biggest: { event: "order_completed", aggregate: "max", of: "amount" },
+    share: { derive: "orders == 0 ? 0.0 : double(recent) / double(orders)" },
+  },
+  audiences: { regulars: { rule: "orders >= 2 && 'vip' in tags" }, others: { rule: "orders < 2" } },
+};
+
+let shop: DefinitionServer;
+beforeEach(async () => {
+  shop = await startDefinitionServer();
+  await shop.call("PUT", `${base}/definitions`, definitions);
+});
+afterEach(() => shop.close());
+
+/** Two orders, two days ago. */
+async function saveAda(userId = "ada"): Promise<void> {
+  const at = Date.now() - 2 * DAY_MS;
+  const tagged: Said = { at, ops: [{ kind: "add", body: { tags: ["vip"] } }], id: "mine" };
+  const profile = profileAfter(
+    [tagged, { at, ops: [order()] }, { at, ops: [order()] }],
+    shop.watch.of("shop"),
+  );
+  await saveProfile(shop.store, userId, profile);
+}
+
+test("a profile has its calculated attributes as of now, and its audiences", async () => {
+  await saveAda();
+  const { status, body } = await shop.call("GET", `${base}/users/ada`);
+  expect(status).toBe(200);
+  expect(body).toMatchObject({
+    attributes: { orders: 2, recent: 0, tags: ["vip"] },
+    ...{ audiences: ["regulars"], definitionsVersion: 1, updates: 3 },
+  });
+  expect(Date.now() - Date.parse(body.asOf)).toBeLessThan(10_000);
+  expect(Check(ProfileView, body)).toBe(true);
+  expect((await shop.call("GET", `${base}/users/ada/audiences`)).body).toMatchObject({
+    ...{ userId: "ada", audiences: ["regulars"], definitionsVersion: 1 },
+  });
+});
+
+test("reads are charged to no definition", async () => {
+  await saveAda();
+  const costs = () => shop.watch.of("shop").attributes.map(({ cost }) => ({ ...cost }));
+  const before = costs();
+  await shop.call("GET", `${base}/users/ada`);
+  await shop.call("GET", `${base}/users/ada/explain?audience=regulars`);
+  expect(costs()).toEqual(before);
+});
+
+test("one attribute: calculated, without a value, the profile's own, and none at all", async () => {
+  await saveAda();
+  const get = async (name: string) => (await shop.call("GET", `${base}/users/ada/attributes/${name}`)).body;
+  expect(await get("orders")).toMatchObject({ value: 2, calculated: true });
+  expect(await get("biggest")).toMatchObject({ value: null, calculated: true });
+  expect(await get("tags")).toMatchObject({ value: ["vip"], calculated: false });
+  expect(await get("nothing")).toMatchObject({ error: { code: "attribute_not_found", path: "name" } });
+});
+
+test("many users at once, with the unknown ones in place", async () => {
+  await saveAda();
+  await saveAda("a,b");
+  const { body } = await shop.call("GET", `${base}/users:batch?ids=ada,nobody&id=a%2Cb`);
+  expect(
+    body.users.map(({ userId, error }: { userId: string; error?: { code: string } }) => [
+      userId,
+      error?.code,
+    ]),
+  ).toEqual([
+    ["ada", undefined],
+    ["nobody", "user_not_found"],
+    ["a,b", undefined],
+  ]);
+  const many = Array.from({ length: 101 }, (_, index) => `u${index}`).join(",");
+  expect((await shop.call("GET", `${base}/users:batch?ids=${many}`)).status).toBe(400);
+  expect((await shop.call("GET", `${base}/users:batch`)).body.error.path).toBe("ids");
+});
+
+test.each(["s-3", "mine"])("a read after update %s waits until it is counted", async (after) => {
+  const reading = shop.call("GET", `${base}/users/ada?after=${after}`);
+  await sleep(60);
+  await saveAda();
+  expect(await reading).toMatchObject({ status: 200, body: { updates: 3 } });
+});
+
+test("an update that does not come in time is a retryable 504", async () => {
+  await saveAda();
+  const { status, body } = await shop.call("GET", `${base}/users/ada?after=s-4&timeoutMs=30`);
+  expect([status, body.error]).toMatchObject([504, { code: "update_not_visible", retryable: true }]);
+  expect((await shop.call("GET", `${base}/users/ada?after=s-4&timeoutMs=30001`)).status).toBe(400);
+});
+
+test("no more than so many wait at once", async () => {
+  const loader = createProfileLoader(shop.store, { maxWaiting: 1 });
+  const user = { tenant: "shop", userId: "ada" };
+  const wait = { after: "s-1", timeoutMs: 50, signal: new AbortController().signal };
+  const [first, second] = await Promise.allSettled([loader.load(user, wait), loader.load(user, wait)]);
+  expect(first).toMatchObject({ reason: { code: "update_not_visible" } });
+  expect(second).toMatchObject({ reason: { code: "too_many_waiting", retryable: true } });
+});
+
+test("members come by pages of one version, and are counted", async () => {
+  const { version } = (await shop.call("GET", `${base}/audiences/regulars`)).body;
+  const of = { tenant: "shop", audience: "regulars", version };
+  await shop.memberStore.record(["a", "b", "c"].map((userId) => ({ ...of, userId, number: 1 })));
+  const url = `${base}/audiences/regulars`;
+  const first = (await shop.call("GET", `${url}/members?limit=2`)).body;
+  expect(first).toMatchObject({ members: ["a", "b"], version, complete: false, enabled: true });
+  const next = `${url}/members?limit=2&cursor=${first.next}`;
+  expect((await shop.call("GET", next)).body).toMatchObject({ members: ["c"], next: null });
+  expect((await shop.call("GET", `${url}/count`)).body).toMatchObject({ count: 3, version });
+  await shop.call("PUT", url, { rule: "orders >= 3" });
+  expect((await shop.call("GET", next)).body.error).toMatchObject({ path: "cursor" });
+  expect((await shop.call("GET", `${url}/count`)).body).toMatchObject({ count: 0, version: version + 1 });
+  expect((await shop.call("GET", `${base}/audiences/none/members`)).status).toBe(404);
+  expect((await shop.call("GET", `${base}/audiences/none/count`)).body.error.code).toBe("audience_not_found");
+});
+
+test("OpenAPI has all of these routes", async () => {
+  const { body } = await shop.call("GET", "/openapi.json");
+  expect(Object.keys(body.paths)).toEqual(
+    expect.arrayContaining([
+      "/v1/tenants/{tenant}/users:batch",
+      "/v1/tenants/{tenant}/users/{userId}/attributes/{name}",
+      "/v1/tenants/{tenant}/audiences/{name}/members",
+    ]),
+  );
+});
