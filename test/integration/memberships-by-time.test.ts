@@ -25,8 +25,10 @@ afterAll(lifecycle.close);
 
 test("memberships that time alone ends are ended once each, by two consumers of which one leaves", async () => {
   const [one, other] = [createLifecycle(createLog("test", "fatal")), lifecycle];
-  const leaving = await startRealConsumer(installation, one);
-  const staying = await startRealConsumer(installation, other);
+  // What an abandoned poll of the one that leaves has taken comes again after that.
+  const settings = { SQS_VISIBILITY_TIMEOUT_SECONDS: "5" };
+  const leaving = await startRealConsumer(installation, one, { settings });
+  const staying = await startRealConsumer(installation, other, { settings });
   const definitions = { audiences: { trying: { rule: "now < timestamp(trial_ends)" } } };
   const document = replaceDefinitions(NO_TENANT_DEFINITIONS, definitions, Date.now());
   await staying.stores.definitionStore.replace("shop", 0, JSON.stringify(document));
