@@ -112,9 +112,11 @@ class Round<Item> {
     const { store, cache } = this.#options;
     const ready: ReadyTurn<Item>[] = [];
     const behind: OpenTurn<Item>[] = [];
+    const unknown: OpenTurn<Item>[] = [];
     for (const each of open) {
       const folded = this.#fold(each);
       if (folded === "behind") behind.push(each);
+      else if (folded === "unknown") unknown.push(each);
       else if (folded) ready.push(folded);
     }
     const writes = ready.flatMap(({ write }) => write ?? []);
@@ -137,7 +139,7 @@ class Round<Item> {
       again.push({ turn: each.turn, record: result.current, confirmed: true });
     }
     this.#conclude(done);
-    return [...again, ...(await this.#catchUp(behind))];
+    return [...again, ...(await this.#catchUp(behind)), ...(await this.#load(unknown))];
   }
 
   /** Undefined where nothing is left to do for it in this round. */
@@ -146,7 +148,7 @@ class Round<Item> {
     record,
     confirmed,
     caughtUp = false,
-  }: OpenTurn<Item>): ReadyTurn<Item> | "behind" | undefined {
+  }: OpenTurn<Item>): ReadyTurn<Item> | "behind" | "unknown" | undefined {
     const { open, limits, now } = this.#options;
     const held = this.result.unsettled.get(turn)!;
     const arrivals = open(turn.key, held);
@@ -170,6 +172,9 @@ class Round<Item> {
     fold.machinery ??= confirmed ? undefined : record?.machinery;
     const user = { tenant: first.update.tenant, userId: first.update.userId };
     const write = profileWrite(user, record?.version, before.profile, fold, definitions);
+    // Where there is nobody a tick changes nothing, so that no write finds out whether there is.
+    const repeated = fold.fates.some(({ outcome }) => outcome === "repeat");
+    if (!write && !record && !confirmed && repeated) return "unknown";
     return { turn, user, before, fold, write, definitions };
   }
 
@@ -203,6 +208,16 @@ class Round<Item> {
   async #catchUp(behind: readonly OpenTurn<Item>[]): Promise<OpenTurn<Item>[]> {
     if (behind.length > 0) await this.#options.definitions.refresh();
     return behind.map((turn) => ({ ...turn, caughtUp: true }));
+  }
+
+  /** The cache has nothing of these users, and the store may have. */
+  async #load(unknown: readonly OpenTurn<Item>[]): Promise<OpenTurn<Item>[]> {
+    const { open, store } = this.#options;
+    const loads = unknown.map(async ({ turn, ...rest }): Promise<OpenTurn<Item>> => {
+      const [{ update }] = open(turn.key, this.result.unsettled.get(turn)!) as [OpenItem<Item>];
+      return { ...rest, turn, record: await store.load(update), confirmed: true };
+    });
+    return Promise.all(loads);
   }
 
   #conclude(done: readonly ReadyTurn<Item>[]): void {

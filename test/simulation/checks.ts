@@ -5,6 +5,8 @@ import { sight } from "../../shared/domain/seen.ts";
 import { expectedProfile } from "../support/oracle.ts";
 import { identityOf } from "../support/read-ledger.ts";
 import { visible } from "../support/visible.ts";
+import { isPoison } from "./load.ts";
+import { tickMomentMs } from "./membership-checks.ts";
 import { type Content, textOf, type World } from "./network.ts";
 import { consumerLimits, type RunningConsumer, type RunningPublisher } from "./processes.ts";
 import type { SimulatedRedis } from "./simulated-redis.ts";
@@ -42,13 +44,13 @@ export function checkCompleted(
 }
 
 function isSaved(redis: SimulatedRedis, payload: string): boolean {
-  let update: Update;
-  try {
-    update = JSON.parse(payload) as Update;
-  } catch {
-    return false;
-  }
-  const source = redis.saved(update)?.seen.get(update.src);
+  if (isPoison(payload)) return false;
+  const update = JSON.parse(payload) as Update;
+  const profile = redis.saved(update);
+  const momentMs = tickMomentMs(update);
+  // Ticks have no place in what was seen: their moment has come, or there is nobody for whom it could.
+  if (momentMs !== undefined) return profile === undefined || (profile.calculated?.asOfMs ?? 0) >= momentMs;
+  const source = profile?.seen.get(update.src);
   return source !== undefined && sight(source, update.seq) === "seen";
 }
 
@@ -114,7 +116,8 @@ export function checkProfiles(
       world.violate("I1", `${identityOf(update)} resolved, and no path has it`);
   for (const updates of Map.groupBy(accepted, ({ userId, src }) => `${userId} ${src}`).values())
     checkStamps(world, updates);
-  for (const [userId, updates] of Map.groupBy(accepted, (update) => update.userId)) {
+  const counted = accepted.filter((update) => tickMomentMs(update) === undefined);
+  for (const [userId, updates] of Map.groupBy(counted, (update) => update.userId)) {
     const expected = expectedProfile(updates);
     const profile = redis.saved({ tenant: "sim", userId });
     const found = profile && visible(profile);
@@ -137,7 +140,8 @@ export function checkComplete(
 
 /** I2 for what was sent again after a failure: one publish is one update, each with a trace of its own here. */
 export function checkOneIdentity(world: World, accepted: readonly Update[]): void {
-  for (const [trace, updates] of Map.groupBy(accepted, (update) => update.trace)) {
+  const traced = accepted.filter((update) => tickMomentMs(update) === undefined);
+  for (const [trace, updates] of Map.groupBy(traced, (update) => update.trace)) {
     const identities = new Set(updates.map(identityOf));
     if (identities.size > 1)
       world.violate("I2", `${trace} is more than one update: ${[...identities].join(", ")}`);

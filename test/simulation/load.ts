@@ -1,4 +1,5 @@
 /** What publishers send, and how often. */
+import type { Operation } from "../../shared/domain/envelope.ts";
 import { seededOperations } from "../support/seeded-updates.ts";
 import type { World } from "./network.ts";
 import type { RunningPublisher } from "./processes.ts";
@@ -19,6 +20,9 @@ const USERS = 25;
 const HOT_USER = "user-0";
 /** Mean time between two updates of a publisher. */
 const EVERY_MS = 4_000;
+/** Of the updates, the share that sets when the user's trial ends. */
+const TRIAL_SHARE = 0.05;
+const MAX_TRIAL_MS = 120_000;
 /** Of the messages, the share that can never apply. */
 const POISON_SHARE = 0.01;
 const POISON = ["no JSON", "{}", '{"v":9,"tenant":"sim","userId":"user-1"}'];
@@ -39,7 +43,15 @@ export function createLoad({ time }: World): Load {
 
   function publish(publisher: RunningPublisher, userId: string): void {
     updates += 1;
-    void publisher.publish({ userId, ops: seededOperations(time.random), trace: `publish-${updates}` });
+    const ops = seededOperations(time.random);
+    if (time.random() < TRIAL_SHARE) ops.push(trial());
+    void publisher.publish({ userId, ops, trace: `publish-${updates}` });
+  }
+
+  /** A moment that ends a membership, which is near and may have passed. */
+  function trial(): Operation {
+    const endsMs = time.now() + (time.random() - 0.1) * MAX_TRIAL_MS;
+    return { kind: "set", body: { trial_ends: new Date(endsMs).toISOString() } };
   }
 
   function heat(publisher: RunningPublisher, perSecond: number, left: number): void {

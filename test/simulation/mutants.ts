@@ -188,6 +188,78 @@ export const mutants: readonly Mutant[] = [
     from: "const clean = await Promise.race([drained, timedOut.promise]);",
     to: "const clean = await Promise.race([drained, timedOut.promise, false]);",
   },
+  {
+    name: "acknowledges without waiting for announcements",
+    file: "services/audience-update/run-round.ts",
+    from: "if (!(await carriedOut)) return;",
+    to: "void carriedOut;",
+  },
+  {
+    name: "does not announce again what comes again",
+    file: "services/audience-update/turn-effects.ts",
+    from: 'const repeated = fates.some(({ outcome }) => outcome === "repeat");',
+    to: "const repeated = fates.length === 0;",
+  },
+  {
+    name: "drops pending changes at the next save",
+    file: "shared/domain/calculate.ts",
+    from: "pending: news.length > 0 ? [...carried, ...news] : carried,",
+    to: "pending: news,",
+  },
+  {
+    name: "takes a tick of a user it does not know for nobody's",
+    file: "services/audience-update/run-round.ts",
+    from: 'if (!write && !record && !confirmed && repeated) return "unknown";',
+    to: "",
+  },
+  {
+    name: "removes a due moment before its tick is durable",
+    file: "services/audience-update/sweeper.ts",
+    from: "const { tenant, userId, dueMs: due } = entry;",
+    to: "const { tenant, userId, dueMs: due } = entry; await remove(entry);",
+  },
+  {
+    name: "sets no alarm after a tick",
+    file: "services/audience-update/turn-effects.ts",
+    from: "alarmMs > 0 && (repeated",
+    to: 'alarmMs > 0 && !fates.some(({ outcome }) => outcome === "ticked") && (repeated',
+  },
+  {
+    name: "folds a newer profile with older definitions",
+    file: "services/audience-update/run-round.ts",
+    from: 'if (!caughtUp && (before.profile.calculated?.version ?? 0) > definitions.version) return "behind";',
+    to: "",
+  },
+  {
+    name: "does not ask whether its definitions are fresh",
+    file: "services/audience-update/run-round.ts",
+    from: "if (!options.definitions.isFresh()) await options.definitions.refresh();",
+    to: "",
+  },
+  {
+    name: "lists members whichever number comes last",
+    file: "shared/adapters/memory/memory-member-store.ts",
+    from: "if (number <= (stored ?? 0)) continue;",
+    to: "if (number === stored) continue;",
+  },
+  {
+    name: "lists no member",
+    file: "services/audience-update/turn-effects.ts",
+    from: "members.length > 0 ? memberStore.record(members) : undefined",
+    to: "members.length < 0 ? memberStore.record(members) : undefined",
+  },
+  {
+    name: "lets windows expire a bucket early",
+    file: "shared/domain/definitions/window.ts",
+    from: "return Math.floor((asOfMs - window.lengthMs) / window.bucketMs);",
+    to: "return Math.floor((asOfMs - window.lengthMs) / window.bucketMs) + 1;",
+  },
+  {
+    name: "lets windows expire a bucket late",
+    file: "shared/domain/definitions/window.ts",
+    from: "return Math.floor((asOfMs - window.lengthMs) / window.bucketMs);",
+    to: "return Math.floor((asOfMs - window.lengthMs) / window.bucketMs) - 1;",
+  },
 ];
 
 /** @throws where the source is not what the mutant was written for. */

@@ -45,6 +45,7 @@ export const consumerLimits = {
   shutdownTimeoutMs: consumerSettings.shutdownTimeoutMs,
 };
 const publisherSettings = settingsFrom(publisherConnectionSettings, {}, environment);
+export const { sweepIntervalMs } = consumerSettings;
 export const topics = topicsOf(consumerSettings.pulsarNamespace);
 
 export type RunningConsumer = {

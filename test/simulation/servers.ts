@@ -1,5 +1,10 @@
 /** The simulated servers, with the checks that belong to every single acknowledgement. */
+
+import type { Update } from "../../shared/domain/envelope.ts";
 import { checkAcknowledgement, checkCompleted, checkKept } from "./checks.ts";
+import { createDefinitions, type SimulatedDefinitions } from "./definitions.ts";
+import { isPoison } from "./load.ts";
+import { checkAnnounced, createAnnouncementIndex } from "./membership-checks.ts";
 import type { Content, World } from "./network.ts";
 import { topics } from "./processes.ts";
 import { createSimulatedPulsar, type SimulatedPulsar } from "./simulated-pulsar.ts";
@@ -12,6 +17,7 @@ export type Servers = {
   ledgerQueue: SimulatedQueue;
   changesQueue: SimulatedQueue;
   redis: SimulatedRedis;
+  definitions: SimulatedDefinitions;
   /** Payloads of messages that were parked. */
   deadLettered(): ReadonlySet<string>;
   isInLedger(message: Content): boolean;
@@ -23,7 +29,12 @@ const MAX_PREFETCHED = 50;
 
 export function createServers(world: World): Servers {
   const redis = createSimulatedRedis(world);
-  const onAcknowledge = (delivery: Content) => checkAcknowledgement(world, redis, delivery, deadLettered);
+  const definitions = createDefinitions(world, redis);
+  function onAcknowledge(delivery: Content): void {
+    checkAcknowledgement(world, redis, delivery, deadLettered);
+    if (isPoison(delivery.payload)) return;
+    checkAnnounced(world, redis, definitions, JSON.parse(delivery.payload) as Update, announced);
+  }
   const pulsar = createSimulatedPulsar(world, onAcknowledge);
   const ledgerQueue = createSimulatedQueue(world, {
     maxPrefetched: MAX_PREFETCHED,
@@ -41,6 +52,7 @@ export function createServers(world: World): Servers {
     },
   });
 
+  const announced = createAnnouncementIndex([() => pulsar.ledger(topics.changes), changesQueue.taken]);
   const parked = new Set<string>();
   let lettersRead = 0;
   function deadLettered(): ReadonlySet<string> {
@@ -58,5 +70,15 @@ export function createServers(world: World): Servers {
     return pulsar.took(topics.changes, message);
   }
 
-  return { pulsar, updates, ledgerQueue, changesQueue, redis, deadLettered, isInLedger, isAnnounced };
+  return {
+    pulsar,
+    updates,
+    ledgerQueue,
+    changesQueue,
+    redis,
+    definitions,
+    deadLettered,
+    isInLedger,
+    isAnnounced,
+  };
 }

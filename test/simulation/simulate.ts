@@ -16,6 +16,7 @@ import { planFaults } from "./faults.ts";
 import { createFleet, type Fleet } from "./fleet.ts";
 import { createFaults } from "./inject-faults.ts";
 import { createLoad, isPoison } from "./load.ts";
+import { checkMemberships, checkOverdue, watchWrites } from "./membership-checks.ts";
 import { createServer, type World } from "./network.ts";
 import { topics } from "./processes.ts";
 import { createServers, type Servers } from "./servers.ts";
@@ -37,6 +38,9 @@ export type RunOptions = { seed: number; minutes: number; traced: boolean };
 /** Of the run: faults, then load alone, then only what is left to do. */
 const FAULTS_SHARE = 0.5;
 const LOAD_SHARE = 0.6;
+/** Of the runs, the share in which the definitions change. */
+const CHANGED_SHARE = 0.3;
+const MAX_CHANGES = 6;
 const PUBLISHERS = 3;
 const CONSUMERS = 2;
 const MAX_VIOLATIONS = 10;
@@ -49,21 +53,39 @@ export async function simulate(time: VirtualTime, { seed, minutes, traced }: Run
   const load = createLoad(world);
   const fleet = createFleet(world, servers, load);
   const faults = createFaults(world, servers, fleet, load);
+  await servers.definitions.begin();
   for (let index = 0; index < PUBLISHERS; index += 1) fleet.addPublisher();
   for (let index = 0; index < CONSUMERS; index += 1) fleet.addConsumer();
   const lengthMs = minutes * 60_000;
   const plan = planFaults(time.random, lengthMs * FAULTS_SHARE);
   for (const planned of plan) time.after(planned.atMs, () => faults.inject(planned));
+  if (time.random() < CHANGED_SHARE) changeDefinitions(world, servers, lengthMs * FAULTS_SHARE);
   time.after(lengthMs * LOAD_SHARE, load.end);
   for (let elapsedMs = 0; elapsedMs < lengthMs; elapsedMs += 1_000) {
     await time.run(START_MS + elapsedMs);
     checkBounds(world, fleet.publishers(), fleet.consumers());
+    checkOverdue(world, servers.redis, skewsOf(fleet));
     if (elapsedMs > lengthMs * LOAD_SHARE + 1_000 && unsettled(servers, fleet) === undefined) break;
   }
   const left = unsettled(servers, fleet);
   if (left !== undefined) world.violate("I5", `not settled at the end: ${left}`);
   await checkEnd(world, servers, fleet, faults.toggles());
   return Object.assign(run, { updates: load.updates(), faults: plan.length, events: time.events() });
+}
+
+function changeDefinitions(world: World, { definitions, redis }: Servers, lengthMs: number): void {
+  const { time } = world;
+  watchWrites(world, redis, definitions);
+  const changes = 1 + Math.floor(time.random() * MAX_CHANGES);
+  for (let left = changes; left > 0; left -= 1)
+    time.after(time.random() * lengthMs, () => {
+      world.trace(() => "the definitions change");
+      void definitions.change();
+    });
+}
+
+function skewsOf(fleet: Fleet): number[] {
+  return fleet.consumers().map(({ process }) => process.skewMs);
 }
 
 function createWorld(time: VirtualTime, run: Run, traced: boolean): World {
@@ -117,6 +139,12 @@ async function checkEnd(world: World, servers: Servers, fleet: Fleet, toggles: n
   const updates = accepted.map(({ payload }) => JSON.parse(payload) as Update);
   checkProfiles(world, redis, updates, fleet.acknowledged);
   checkOneIdentity(world, updates);
+  await checkMemberships(world, redis, servers.definitions, {
+    accepted: updates,
+    announced: pulsar.ledger(topics.changes),
+    tookDetour: servers.changesQueue.took,
+    skewsMs: skewsOf(fleet),
+  });
   await checkVotes(world, redis, fleet.publishers().length + fleet.consumers().length);
   await checkAudit(world, redis, toggles);
 }

@@ -8,7 +8,7 @@ import type { Stores } from "../../shared/adapters/open.ts";
 import type { Profile } from "../../shared/domain/profile.ts";
 import { decodeProfile } from "../../shared/domain/profile-record.ts";
 import type { DefinitionStore } from "../../shared/ports/definition-store.ts";
-import type { DueStore } from "../../shared/ports/due-store.ts";
+import type { DueEntry, DueStore } from "../../shared/ports/due-store.ts";
 import type { MemberStore } from "../../shared/ports/member-store.ts";
 import type { ProfileStore, UserKey, WriteResult } from "../../shared/ports/profile-store.ts";
 import type { RouteStore } from "../../shared/ports/route-store.ts";
@@ -26,6 +26,19 @@ export type SimulatedRedis = {
   /** What the tenants have defined and who the members are, as it is on the server. */
   definitions: DefinitionStore;
   members: MemberStore;
+  /** The moments that are not done, as they are on the server. */
+  dueEntries(): readonly AddedEntry[];
+  /** Each write as it begins at its client and, where it is saved, with what was there before. */
+  watchWrites(watch: WriteWatch): void;
+};
+
+export type AddedEntry = DueEntry & { addedMs: number };
+
+export type WriteWatch = {
+  /** Whether to look at writes now. */
+  wanted(): boolean;
+  begun(user: UserKey, profile: Profile): void;
+  saved(user: UserKey, profile: Profile, before: Profile | undefined): void;
 };
 
 const COMMAND_TIMEOUT_MS = 2_000;
@@ -39,7 +52,15 @@ export function createSimulatedRedis(world: World): SimulatedRedis {
   const members = createMemoryMemberStore({ maxEntries: MAX_ENTRIES });
   /** Read when it is asked for, once. */
   const saved = new Map<string, { machinery: string; profile: Profile | undefined }>();
+  const dueEntries = new Map<string, AddedEntry>();
+  let watch: WriteWatch | undefined;
   let refusal: string | undefined;
+
+  function savedOf(user: UserKey): Profile | undefined {
+    const record = saved.get(keyOf(user));
+    if (record) record.profile ??= decodeProfile(record.machinery).profile;
+    return record?.profile;
+  }
 
   const unavailable = (why: string) =>
     new KeylineError("store_unavailable", `simulated Redis: ${why}`, { retryable: true });
@@ -70,6 +91,9 @@ export function createSimulatedRedis(world: World): SimulatedRedis {
         for (const key of keys)
           if (saving.has(key)) world.violate("I3", `${key}: two writes at once in ${process.name}`);
         for (const key of keys) saving.add(key);
+        const watched = watch?.wanted() ? watch : undefined;
+        if (watched)
+          for (const { user, machinery } of writes) watched.begun(user, decodeProfile(machinery).profile);
         try {
           return await command(
             channel,
@@ -77,7 +101,11 @@ export function createSimulatedRedis(world: World): SimulatedRedis {
               const results = await profiles.save(writes);
               results.forEach(({ outcome }, index) => {
                 const { machinery } = writes[index]!;
-                if (outcome === "saved") saved.set(keys[index]!, { machinery, profile: undefined });
+                if (outcome !== "saved") return;
+                const { user } = writes[index]!;
+                const before = watched && savedOf(user);
+                saved.set(keys[index]!, { machinery, profile: undefined });
+                watched?.saved(user, savedOf(user)!, before);
               });
               return results;
             },
@@ -114,9 +142,29 @@ export function createSimulatedRedis(world: World): SimulatedRedis {
       close: async () => {},
     };
     const dueStore: DueStore = {
-      add: (entries) => command(channel, () => due.add(entries), true),
+      add: (entries) =>
+        command(
+          channel,
+          async () => {
+            await due.add(entries);
+            for (const entry of entries) {
+              const key = `${keyOf(entry)} ${entry.dueMs}`;
+              const { addedMs = world.time.now() } = dueEntries.get(key) ?? {};
+              dueEntries.set(key, { ...entry, addedMs });
+            }
+          },
+          true,
+        ),
       claim: (nowMs, limit, holdMs) => command(channel, () => due.claim(nowMs, limit, holdMs), true),
-      done: (entries) => command(channel, () => due.done(entries), true),
+      done: (entries) =>
+        command(
+          channel,
+          async () => {
+            await due.done(entries);
+            for (const entry of entries) dueEntries.delete(`${keyOf(entry)} ${entry.dueMs}`);
+          },
+          true,
+        ),
       waiting: () => command(channel, () => due.waiting(), false),
       close: async () => {},
     };
@@ -135,14 +183,14 @@ export function createSimulatedRedis(world: World): SimulatedRedis {
     refuseWrites(reason) {
       refusal = reason;
     },
-    saved(user) {
-      const record = saved.get(keyOf(user));
-      if (record) record.profile ??= decodeProfile(record.machinery).profile;
-      return record?.profile;
-    },
+    saved: savedOf,
     routes,
     definitions,
     members,
+    dueEntries: () => [...dueEntries.values()],
+    watchWrites(now) {
+      watch = now;
+    },
   };
 }
 

@@ -151,7 +151,7 @@ export function installVirtualTime(): VirtualTime {
   Date.now = () => Math.floor(now) + (current?.skewMs ?? 0);
   performance.now = () => now - START_MS;
   Math.random = () => random();
-  Object.assign(timersPromises, { setTimeout: sleep });
+  Object.assign(timersPromises, { setTimeout: sleep, setImmediate: <T>(value?: T) => sleep(0, value) });
   AbortSignal.any = anyOf;
   Object.assign(crypto, {
     randomBytes,
