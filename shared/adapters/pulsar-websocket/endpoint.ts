@@ -1,5 +1,6 @@
 import type { Topic } from "../../ports/primary-queue.ts";
 import { KeylineError } from "../../runtime/errors.ts";
+import { type ConnectAttempts, createConnectAttempts } from "./connect-attempts.ts";
 
 export type PulsarWebSocketConfig = {
   /** `ws://host:port` or `wss://host:port`. */
@@ -10,11 +11,13 @@ export type PulsarWebSocketConfig = {
   onConnectionProblem?: ((problem: KeylineError) => void) | undefined;
   /** A connection that is not open after this time is given up and tried again. Default 2,000. */
   connectTimeoutMs?: number;
+  /** What that time grows to while attempts fail; see connect-attempts.ts. Default 30,000. */
+  maxConnectTimeoutMs?: number;
   /** A ping is sent each interval; two without any answer close the connection. Default 1,000. */
   pingIntervalMs?: number;
   /** New partitions of a consumed topic are noticed within this time. Default 30,000. */
   watchPartitionsMs?: number;
-  /** Bounds of the exponential wait between attempts. Defaults 100 and 2,000. */
+  /** The wait between attempts is random; its bound doubles from the first of these to the second. Defaults 100 and 2,000. */
   minBackoffMs?: number;
   maxBackoffMs?: number;
   /** How long `close` waits for the server's goodbye. Default 1,000. */
@@ -25,8 +28,11 @@ export type PulsarWebSocketConfig = {
   maxReceivedFrameBytes?: number;
 };
 
-/** The configuration with its defaults filled in. */
-export type Endpoint = Required<Omit<PulsarWebSocketConfig, "token" | "onConnectionProblem">> & {
+/** The configuration with its defaults filled in, and what connections to it know of each other. */
+export type Endpoint = Required<
+  Omit<PulsarWebSocketConfig, "token" | "onConnectionProblem" | "connectTimeoutMs" | "maxConnectTimeoutMs">
+> & {
+  attempts: ConnectAttempts;
   token: string | undefined;
   onConnectionProblem: (problem: KeylineError) => void;
 };
@@ -43,7 +49,7 @@ export function endpointOf(config: PulsarWebSocketConfig): Endpoint {
     url: `${url.protocol}//${url.host}${url.pathname.replace(/\/+$/, "")}`,
     token: config.token,
     onConnectionProblem: config.onConnectionProblem ?? (() => {}),
-    connectTimeoutMs: config.connectTimeoutMs ?? 2_000,
+    attempts: createConnectAttempts(config.connectTimeoutMs ?? 2_000, config.maxConnectTimeoutMs ?? 30_000),
     pingIntervalMs: config.pingIntervalMs ?? 1_000,
     watchPartitionsMs: config.watchPartitionsMs ?? 30_000,
     minBackoffMs: config.minBackoffMs ?? 100,

@@ -58,7 +58,7 @@ export function openReconnectingSocket(
   handlers: SocketHandlers,
 ): ReconnectingSocket {
   let state: State;
-  let failedAttempts = 0;
+  let losses = 0;
   let problem: KeylineError | undefined;
   connect();
 
@@ -67,22 +67,25 @@ export function openReconnectingSocket(
     state = { kind: "connecting", socket };
     let session: Session | undefined;
     const pulse: Pulse = { heard: true };
-    let why = "the server closed the connection";
+    let why: string | undefined;
+    const abandon = (reason: string) => {
+      why ??= reason;
+      socket.terminate();
+    };
+    const attempt = endpoint.attempts.begin(losses, abandon);
     socket.on("error", (error) => {
-      why = error.message;
+      why ??= error.message;
     });
     socket.on("upgrade", (response) => {
-      session = newSession(socket, response.socket, (reason) => {
-        why = reason;
-        socket.terminate();
-      });
+      session = newSession(socket, response.socket, abandon);
     });
     socket.on("open", () => {
       if (session === undefined) throw new Error("a WebSocket opened without an upgrade");
       state = { kind: "open", socket, session };
       problem = undefined;
+      attempt.opened();
       watch(socket, endpoint.pingIntervalMs, session, pulse, () => {
-        failedAttempts = 0;
+        losses = 0;
       });
       handlers.onOpen(session);
     });
@@ -91,17 +94,19 @@ export function openReconnectingSocket(
       handlers.onMessage(data as Buffer, session!);
     });
     socket.once("close", (code, reason) => {
+      attempt.over();
       if (state.kind === "closed") return;
+      why ??= "the server closed the connection";
       const detail = reason.length > 0 ? `${why} (${code}: ${reason.toString()})` : why;
       lost(state.kind === "open" ? state.session : undefined, detail);
     });
   }
 
   function lost(session: Session | undefined, why: string): void {
-    const ceilingMs = Math.min(endpoint.maxBackoffMs, endpoint.minBackoffMs * 2 ** failedAttempts);
-    failedAttempts += 1;
-    // Half of the wait is random, so that a fleet does not come back in one moment.
-    state = { kind: "waiting", timer: setTimeout(connect, (ceilingMs * (1 + Math.random())) / 2) };
+    const ceilingMs = Math.min(endpoint.maxBackoffMs, endpoint.minBackoffMs * 2 ** losses);
+    losses += 1;
+    // At random, so that a fleet does not come back in one moment ("full jitter", AWS Architecture Blog, 2015).
+    state = { kind: "waiting", timer: setTimeout(connect, ceilingMs * Math.random()) };
     problem = new KeylineError("queue_not_connected", `${new URL(url).host}: ${why}`, { retryable: true });
     endpoint.onConnectionProblem(problem);
     if (session !== undefined) handlers.onLost(session, problem);
@@ -124,7 +129,6 @@ function newSocket(endpoint: Endpoint, url: string): WebSocket {
   // The types of ws do not know `closeTimeout` yet.
   const options: WebSocket.ClientOptions & { closeTimeout: number } = {
     headers: endpoint.token === undefined ? {} : { Authorization: `Bearer ${endpoint.token}` },
-    handshakeTimeout: endpoint.connectTimeoutMs,
     closeTimeout: endpoint.closeTimeoutMs,
     maxPayload: endpoint.maxReceivedFrameBytes,
     perMessageDeflate: false,
@@ -181,21 +185,23 @@ function newSession(socket: WebSocket, stream: Socket, abandon: (why: string) =>
 /**
  * Pings, and abandons the session when nothing at all came back for more than two intervals. Counts ticks and
  * not time: a process that was itself stopped for a while must not take that for a dead connection.
+ *
+ * @param onStable is told of each ping's answer: an open session alone may be one that a busy server soon drops
  */
 function watch(
   socket: WebSocket,
   pingIntervalMs: number,
   session: Session,
   pulse: Pulse,
-  onAlive: () => void,
+  onStable: () => void,
 ): void {
   let missedPings = 0;
   socket.on("pong", () => {
     pulse.heard = true;
+    onStable();
   });
   const heartbeat = setInterval(() => {
     missedPings = pulse.heard ? 0 : missedPings + 1;
-    if (pulse.heard) onAlive();
     pulse.heard = false;
     if (missedPings > MAX_MISSED_PINGS) session.abandon(`no sign of life for ${missedPings} pings`);
     else socket.ping();
