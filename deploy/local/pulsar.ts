@@ -82,7 +82,6 @@ export async function freePulsarPorts(): Promise<{ binary: number; http: number 
  * drain over WebSocket takes an eighth less CPU with these.
  */
 const fewThreads = {
-  numHttpServerThreads: "6",
   numIOThreads: "2",
   numOrderedExecutorThreads: "2",
   numExecutorThreadPoolSize: "2",
@@ -98,6 +97,13 @@ const fewThreads = {
   serverNumIOThreads: "2",
   numReadWorkerThreads: "1",
 } as const;
+
+/**
+ * Each WebSocket upgrade keeps one of them until its producer, consumer or reader exists, and requests have none
+ * left meanwhile, the health check included. After a start dozens of clients come at once. Those that nobody needs
+ * are never made.
+ */
+const numHttpServerThreads = "64";
 
 /**
  * A consumer that is connected and minutes behind is still served from memory, which halves the broker's work
@@ -126,6 +132,7 @@ function standaloneConfiguration(
     brokerDeduplicationEnabled: "false",
     webSocketServiceEnabled: "true",
     ...fewThreads,
+    numHttpServerThreads,
     // Larger reads of the ledger cost less for each message; the default is 100.
     dispatcherMaxReadBatchSize: "500",
     ...longCache,
@@ -170,8 +177,12 @@ function javaEnvironment(
   };
 }
 
+/** A broker that is busy with its start takes its time, and each question that nobody waits for adds to it. */
+const healthCheckTimeoutMs = 20_000;
+
 /** True when the broker could produce and consume a message; rejects when nothing answers. */
 export async function brokerIsHealthy(admin: string): Promise<boolean> {
-  const answer = await fetch(`${admin}/admin/v2/brokers/health`, { signal: AbortSignal.timeout(5_000) });
+  const signal = AbortSignal.timeout(healthCheckTimeoutMs);
+  const answer = await fetch(`${admin}/admin/v2/brokers/health`, { signal });
   return answer.ok && (await answer.text()).trim() === "ok";
 }
