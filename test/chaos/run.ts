@@ -2,7 +2,6 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
 import { getJson } from "../support/get-json.ts";
 import { observed, openProfileReader } from "../support/profile-reader.ts";
 import { type RealStack, startRealStack } from "../support/real-stack.ts";
@@ -11,17 +10,10 @@ import { until } from "../support/until.ts";
 import { carryOut, stop, type World } from "./faults.ts";
 import { type Fleet, startFleet } from "./fleet.ts";
 import { checkHistory, type ObservedProfile } from "./history.ts";
+import { injectAll } from "./inject.ts";
 import { watchProgress } from "./progress.ts";
-import { type ChaosReport, faultsDuring, type InjectedFault, promisesKept } from "./report.ts";
-import {
-  type Action,
-  createSchedule,
-  type Fault,
-  MAX_AT_ONCE,
-  nameOf,
-  partsOf,
-  type Slot,
-} from "./schedule.ts";
+import { type ChaosReport, faultsDuring, promisesKept } from "./report.ts";
+import { createSchedule, type Slot } from "./schedule.ts";
 
 export type ChaosOptions = {
   minutes: number;
@@ -86,7 +78,10 @@ async function breakAndCheck(
     await until("updates flow", progress.flows, PATIENCE);
     const beganMs = performance.now();
     const totalMs = minutes * 60_000;
-    const faults = await injectAll(createSchedule(seed, totalMs, SIZE), totalMs, world, report);
+    const faults = await injectAll(createSchedule(seed, totalMs, SIZE), totalMs, {
+      carryOut: (action, durationMs) => carryOut(action, durationMs, world),
+      report,
+    });
     const calmMs = performance.now();
     // Publishers go on meanwhile: the route moves for them, and each partition gets its next message.
     await until("every service's route is pulsar again", () => allOnPulsar(fleet), PATIENCE);
@@ -116,53 +111,6 @@ async function breakAndCheck(
   } finally {
     progress.stop();
   }
-}
-
-/**
- * Each fault at its time. Where recovery takes longer than the schedule knows (a broker that starts again), the
- * faults after it move back, so that there are never more at once; what would begin after `totalMs` is left out.
- */
-async function injectAll(
-  schedule: readonly Fault[],
-  totalMs: number,
-  world: World,
-  report: (line: string) => void,
-): Promise<InjectedFault[]> {
-  const beganMs = performance.now();
-  const sinceMs = () => performance.now() - beganMs;
-  const busy = new Map<string, Promise<unknown>>();
-  const active = new Set<Promise<unknown>>();
-  const injected: Promise<InjectedFault>[] = [];
-  let lateMs = 0;
-  for (const { startMs, durationMs, action } of schedule) {
-    await sleep(Math.max(0, startMs + lateMs - sinceMs()));
-    const parts = partsOf(action);
-    await Promise.all(parts.map((part) => busy.get(part)));
-    while (active.size >= MAX_AT_ONCE) await Promise.race(active);
-    lateMs = sinceMs() - startMs;
-    if (sinceMs() > totalMs) break;
-    report(`${(sinceMs() / 1000).toFixed(1)} s: ${nameOf(action)} for ${durationMs} ms`);
-    const injecting = injectOne(action, durationMs, world, sinceMs);
-    injected.push(injecting);
-    // A failure is noticed below; meanwhile it must not count as nobody's.
-    const over = injecting.catch(() => {}).finally(() => active.delete(over));
-    active.add(over);
-    for (const part of parts) busy.set(part, over);
-  }
-  // None may start a process after all is ended because another one failed.
-  await Promise.allSettled(injected);
-  return Promise.all(injected);
-}
-
-async function injectOne(
-  action: Action,
-  durationMs: number,
-  world: World,
-  sinceMs: () => number,
-): Promise<InjectedFault> {
-  const startedMs = sinceMs();
-  await carryOut(action, durationMs, world);
-  return { action, startedMs, endedMs: sinceMs() };
 }
 
 async function allOnPulsar(fleet: Fleet): Promise<boolean> {
