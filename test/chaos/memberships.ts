@@ -93,7 +93,8 @@ export function checkMemberships(history: MembershipHistory): MembershipVerdict 
     if (expected.asOf !== asOfMs) find("wrong", `${userId} is as of ${asOfMs}, must be ${expected.asOf}`);
     for (const name of new Set(actual.audiences).symmetricDifference(new Set(expected.audiences)))
       find("wrong", `${userId} is ${actual.audiences.includes(name) ? "" : "not "}in ${name}`);
-    for (const name of actual.audiences) members.set(name, (members.get(name) ?? new Set()).add(userId));
+    for (const name of actual.audiences)
+      members.set(name, (members.get(name) ?? new Set<string>()).add(userId));
     const { numbers = [] } = profile.calculated ?? {};
     for (let at = 0; at < numbers.length; at += 2) {
       const audience = definitions.audienceSlots.get(numbers[at]!)!;
@@ -104,7 +105,7 @@ export function checkMemberships(history: MembershipHistory): MembershipVerdict 
   checkTopic(history.announced, last, verdict, (text) => find("unannounced", text));
   for (const name of Object.keys(DEFINITIONS.audiences)) {
     const listed = new Set(history.members.get(name) ?? []);
-    for (const userId of listed.symmetricDifference(members.get(name) ?? new Set()))
+    for (const userId of listed.symmetricDifference(members.get(name) ?? new Set<string>()))
       find("misplaced", `${userId} is ${listed.has(userId) ? "" : "not "}listed in ${name}`);
   }
   return verdict;
