@@ -3,6 +3,7 @@ import { openPulsar, openStores } from "../../shared/adapters/open.ts";
 import type { TenantDefinitions } from "../../shared/domain/definitions/tenant-definitions.ts";
 import { topicsOf } from "../../shared/runtime/topics.ts";
 import type { RealStack } from "../support/real-stack.ts";
+import { until } from "../support/until.ts";
 import { definitionsDocument } from "./memberships.ts";
 
 const TENANT = "chaos";
@@ -10,13 +11,18 @@ const PAGE = 1_000;
 /** Nothing more comes when nothing has come for so long. */
 const QUIET_MS = 5_000;
 
-function storesOf({ urls }: RealStack) {
-  return openStores({ redisUrl: urls.redis, redisKeyPrefix: "kl:", redisCommandTimeoutMs: 5_000 });
+async function storesOf({ urls }: RealStack) {
+  const stores = openStores({ redisUrl: urls.redis, redisKeyPrefix: "kl:", redisCommandTimeoutMs: 5_000 });
+  await until("Redis answers", async () => {
+    await stores.definitionStore.revision();
+    return true;
+  });
+  return stores;
 }
 
 /** Before any service starts: it takes them up at once. */
 export async function define(stack: RealStack): Promise<TenantDefinitions> {
-  const { definitionStore, connection } = storesOf(stack);
+  const { definitionStore, connection } = await storesOf(stack);
   const document = definitionsDocument(Date.now());
   const version = await definitionStore.replace(TENANT, 0, JSON.stringify(document));
   await connection.close();
@@ -28,7 +34,7 @@ export async function readMembers(
   stack: RealStack,
   { audiences }: TenantDefinitions,
 ): Promise<Map<string, string[]>> {
-  const { memberStore, connection } = storesOf(stack);
+  const { memberStore, connection } = await storesOf(stack);
   const members = new Map<string, string[]>();
   for (const [audience, { standing }] of Object.entries(audiences)) {
     const of = { tenant: TENANT, audience, version: standing.version };
