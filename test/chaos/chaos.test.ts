@@ -34,6 +34,13 @@ describe(`${MINUTES} minutes of chaos with seed ${SEED}`, () => {
     expect(optionalApplied).toBeLessThanOrEqual(optional);
   });
 
+  test("memberships are what follows from it, announced once for each number, and listed", () => {
+    const { examples, changes, wrong, misplaced, unannounced } = report.memberships;
+    expect(examples).toEqual([]);
+    expect({ wrong, misplaced, unannounced }).toEqual({ wrong: 0, misplaced: 0, unannounced: 0 });
+    expect(changes).toBeGreaterThan(MINUTES * 100);
+  });
+
   test("faults were injected, and the breaker opened at most twice in any minute", () => {
     expect(report.faults.length).toBeGreaterThan(MINUTES * 5);
     expect(report.openingsMs.length).toBeGreaterThan(0);

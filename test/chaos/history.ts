@@ -80,6 +80,21 @@ export function checkHistory({ acknowledged, intents, profiles }: History): Verd
   return verdict;
 }
 
+/** The updates that have happened to each user, as far as the profiles tell. */
+export function happenedOf({ acknowledged, intents, profiles }: History): Map<string, Update[]> {
+  const byMark = new Map(acknowledged.map((update) => [markOf(update.ops), update]));
+  const happened = new Map<string, Update[]>();
+  for (const { mark, userId, at, ops } of intents) {
+    const order = profiles.get(userId)?.marks.get(mark);
+    if (!order) continue;
+    const update = byMark.get(mark) ?? { v: 1, tenant: "chaos", userId, at, ops, ...order };
+    const own = happened.get(userId);
+    if (own) own.push(update);
+    else happened.set(userId, [update]);
+  }
+  return happened;
+}
+
 export function isExact(verdict: Verdict): boolean {
   const { lost, missingProfiles, doubled, outOfOrder, wrongSums, invented } = verdict;
   return lost + missingProfiles + doubled + outOfOrder + wrongSums + invented === 0;

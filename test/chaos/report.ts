@@ -1,4 +1,5 @@
 import { isExact, type Verdict } from "./history.ts";
+import { isRight, type MembershipVerdict } from "./memberships.ts";
 import type { Gap } from "./progress.ts";
 import { type Action, nameOf } from "./schedule.ts";
 
@@ -10,6 +11,7 @@ export type ChaosReport = {
   minutes: number;
   faults: InjectedFault[];
   history: Verdict;
+  memberships: MembershipVerdict;
   /** Publish calls that ended with an unknown outcome; the updates were sent again. */
   failedPublishes: number;
   /** When the fleet's route went to sqs, by the audit log, milliseconds since the epoch. */
@@ -30,7 +32,7 @@ const MAX_OPENINGS = 2;
 const PRINTED_GAPS = 5;
 
 export function figuresOf(report: ChaosReport): Figures {
-  const { history, recovery, stops } = report;
+  const { history, memberships, recovery, stops } = report;
   const byKind = Map.groupBy(report.faults, ({ action }) => action.kind);
   const kinds = [...byKind].map(([kind, faults]) => [`faults.${kind}`, faults.length, "faults"] as const);
   const rows: (readonly [name: string, value: number, unit: string])[] = [
@@ -43,6 +45,12 @@ export function figuresOf(report: ChaosReport): Figures {
     ["profiles.missing", history.missingProfiles, "profiles"],
     ["profiles.outOfOrder", history.outOfOrder, "fields"],
     ["profiles.wrongSums", history.wrongSums, "fields"],
+    ["memberships.changes", memberships.changes, "changes"],
+    ["memberships.wrong", memberships.wrong, "values"],
+    ["memberships.misplaced", memberships.misplaced, "users"],
+    ["changes.unannounced", memberships.unannounced, "changes"],
+    ["changes.repeated", memberships.repeated, "messages"],
+    ["changes.overtaken", memberships.overtaken, "changes"],
     ["publishes.failed", report.failedPublishes, "calls"],
     ["updates.optional", history.optional, "updates"],
     ["updates.optionalApplied", history.optionalApplied, "updates"],
@@ -69,13 +77,13 @@ export function printReport(report: ChaosReport, print: (line: string) => void):
     const during = gap.during.join("; ") || "no fault";
     print(`nothing applied for ${Math.round(lengthOf(gap))} ms from ${seconds(gap.fromMs)} s on: ${during}`);
   }
-  for (const example of report.history.examples) print(example);
+  for (const example of [...report.history.examples, ...report.memberships.examples]) print(example);
 }
 
-/** The history is exact, the breaker does not flap, and services leave cleanly. */
-export function promisesKept({ history, openingsMs, stops }: ChaosReport): boolean {
+/** The history is exact, memberships are right and announced, the breaker does not flap, and services leave cleanly. */
+export function promisesKept({ history, memberships, openingsMs, stops }: ChaosReport): boolean {
   const clean = stops.exits.every((code) => code === 0);
-  return isExact(history) && mostInWindow(openingsMs) <= MAX_OPENINGS && clean;
+  return isExact(history) && isRight(memberships) && mostInWindow(openingsMs) <= MAX_OPENINGS && clean;
 }
 
 /** The faults that were there in a gap. */

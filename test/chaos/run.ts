@@ -2,6 +2,8 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import type { TenantDefinitions } from "../../shared/domain/definitions/tenant-definitions.ts";
+import type { Profile } from "../../shared/domain/profile.ts";
 import { getJson } from "../support/get-json.ts";
 import { observed, openProfileReader } from "../support/profile-reader.ts";
 import { type RealStack, startRealStack } from "../support/real-stack.ts";
@@ -9,9 +11,11 @@ import { undelivered } from "../support/undelivered.ts";
 import { until } from "../support/until.ts";
 import { carryOut, stop, type World } from "./faults.ts";
 import { type Fleet, startFleet } from "./fleet.ts";
-import { checkHistory, type ObservedProfile } from "./history.ts";
+import { checkHistory, happenedOf } from "./history.ts";
 import { injectAll } from "./inject.ts";
+import { checkMemberships } from "./memberships.ts";
 import { watchProgress } from "./progress.ts";
+import { define, readChanges, readMembers } from "./read-memberships.ts";
 import { type ChaosReport, faultsDuring, promisesKept } from "./report.ts";
 import { createSchedule, type Slot } from "./schedule.ts";
 
@@ -41,9 +45,10 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosReport> {
     report,
   });
   try {
+    const document = await define(stack);
     const fleet = await startFleet({ stack, size: SIZE, load: LOAD, seed, directory });
     try {
-      const result = await Promise.race([breakAndCheck(stack, fleet, options), interrupted]);
+      const result = await Promise.race([breakAndCheck(stack, fleet, document, options), interrupted]);
       if (promisesKept(result)) rmSync(directory, { recursive: true, force: true });
       else report(`logs and journals are kept in ${directory}`);
       return result;
@@ -61,6 +66,7 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosReport> {
 async function breakAndCheck(
   stack: RealStack,
   fleet: Fleet,
+  document: TenantDefinitions,
   { minutes, seed, report }: ChaosOptions,
 ): Promise<ChaosReport> {
   const exits: (number | null)[] = [];
@@ -100,9 +106,18 @@ async function breakAndCheck(
     const { failedPublishes, ...written } = fleet.written();
     const users = new Set(written.intents.map(({ userId }) => userId));
     const profiles = await readProfiles(stack, users);
+    const history = {
+      ...written,
+      profiles: new Map([...profiles].map(([userId, profile]) => [userId, observed(profile)])),
+    };
     return {
       ...{ seed, minutes, faults, failedPublishes, openingsMs },
-      history: checkHistory({ ...written, profiles }),
+      history: checkHistory(history),
+      memberships: checkMemberships({
+        ...{ document, profiles, happened: happenedOf(history) },
+        announced: await readChanges(stack),
+        members: await readMembers(stack, document),
+      }),
       gaps: gaps.map((gap) => ({ ...gap, during: faultsDuring(gap, faults) })),
       recovery: { routeMs, drainedMs },
       stops: { exits, longestMs: longestStopMs },
@@ -141,9 +156,9 @@ async function openings(fleet: Fleet): Promise<number[]> {
   return opened.map(({ at }) => Date.parse(at)).toSorted((a, b) => a - b);
 }
 
-async function readProfiles(stack: RealStack, users: Set<string>): Promise<Map<string, ObservedProfile>> {
+async function readProfiles(stack: RealStack, users: Set<string>): Promise<Map<string, Profile>> {
   const reader = openProfileReader(stack.urls.redis);
-  const profiles = new Map<string, ObservedProfile>();
+  const profiles = new Map<string, Profile>();
   try {
     await until("Redis answers", async () => {
       await reader.read("anybody");
@@ -151,7 +166,7 @@ async function readProfiles(stack: RealStack, users: Set<string>): Promise<Map<s
     });
     for (const userId of users) {
       const profile = await reader.read(userId);
-      if (profile) profiles.set(userId, observed(profile));
+      if (profile) profiles.set(userId, profile);
     }
   } finally {
     await reader.close();

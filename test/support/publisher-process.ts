@@ -81,7 +81,12 @@ function dueMs(sent: number): number {
 
 async function publish(number: number): Promise<void> {
   const userId = `user-${Math.floor(random() * task.users)}`;
-  const input = { tenant: "chaos", userId, ops: seededOperations(random), at: startedAtMs + number };
+  const input = {
+    tenant: "chaos",
+    userId,
+    ops: seededOperations(random),
+    at: journal ? Date.now() : startedAtMs + number,
+  };
   const mark = `${journal?.name}-${number}`;
   if (journal) {
     input.ops.push({ kind: "add", body: { marks: [mark] } });

@@ -2,12 +2,13 @@ import { expect, test } from "vitest";
 import type { Arrival, Fate } from "../../services/audience-update/fold-turn.ts";
 import type { Turn } from "../../services/audience-update/mailboxes.ts";
 import { createProfileCache } from "../../services/audience-update/profile-cache.ts";
-import { runRound } from "../../services/audience-update/run-round.ts";
+import { type RoundOptions, runRound } from "../../services/audience-update/run-round.ts";
 import { createMemoryProfileStore } from "../../shared/adapters/memory/memory-profile-store.ts";
 import type { Update } from "../../shared/domain/envelope.ts";
 import { decodeProfile } from "../../shared/domain/profile-record.ts";
 import { stampAt } from "../../shared/domain/stamp.ts";
 import type { ProfileStore } from "../../shared/ports/profile-store.ts";
+import { compiled } from "../support/compiled.ts";
 import { noDefinitions } from "../support/no-definitions.ts";
 
 const NOW_MS = Date.UTC(2026, 10, 21);
@@ -26,7 +27,7 @@ function update(seq: number): Update {
 }
 
 /** A process: its cache, and rounds on any store. */
-function createProcess() {
+function createProcess(dependencies: Pick<RoundOptions<Arrival>, "definitions" | "effects"> = noDefinitions) {
   const cache = createProfileCache({ maxBytes: 1_000_000 });
   return async (store: ProfileStore, ...updates: Update[]) => {
     const fates: string[] = [];
@@ -34,7 +35,7 @@ function createProcess() {
     const items: Arrival[] = updates.map((each) => ({ update: each, path: "pulsar" }));
     const turn: Turn<Arrival> = { key: "shop:42", items, failures: 0 };
     const { unsettled } = await runRound([turn], {
-      ...noDefinitions,
+      ...dependencies,
       store,
       cache,
       limits,
@@ -109,4 +110,21 @@ test("what was too dear for one round is left, and counts in the next ones", asy
     unsettled: 0,
   });
   expect(await points(store)).toBe(1);
+});
+
+test("a tick of a user that the cache lacks meets the profile that the store has", async () => {
+  const definitions = compiled({ audiences: { some: { rule: "points > 0.0" } } });
+  const dependencies = {
+    definitions: { ...noDefinitions.definitions, of: () => definitions },
+    effects: { carryOut: (effects: readonly unknown[]) => effects.map(() => Promise.resolve(true)) },
+  };
+  const store = createMemoryProfileStore({ maxProfiles: 10 });
+  const due = NOW_MS + 5_000;
+  const tick = { ...update(9), stamp: stampAt(due), ops: [{ kind: "tick" as const, body: { due } }] };
+  expect((await createProcess(dependencies)(store, tick)).fates).toEqual(["repeat"]);
+  await createProcess(dependencies)(store, update(1));
+  const { fates, unsettled } = await createProcess(dependencies)(store, tick);
+  expect({ fates, unsettled }).toEqual({ fates: ["ticked"], unsettled: 0 });
+  const { profile } = decodeProfile((await store.load(user))!.machinery);
+  expect(profile.calculated?.asOfMs).toBe(due);
 });
