@@ -1,12 +1,18 @@
+import { fileURLToPath } from "node:url";
 import { defineConfig } from "vitest/config";
 import { summaryReporter } from "./test/support/summary-reporter.ts";
 
+/** They freeze, kill or fill brokers of their own, and judge how long that takes. */
+const outages = "test/integration/{both-down,failover,health-signals}.test.ts";
+
 export default defineConfig({
   test: {
-    // Two cores: suites that share them with real servers run one after another.
+    // Two cores.
     fileParallelism: false,
     testTimeout: 30_000,
     hookTimeout: 60_000,
+    // Half of what a process of a test does until it has started is compiling.
+    env: { NODE_COMPILE_CACHE: fileURLToPath(import.meta.resolve("./node_modules/.cache/node")) },
     reporters: ["default", summaryReporter()],
     projects: [
       {
@@ -24,19 +30,28 @@ export default defineConfig({
         test: {
           name: "servers",
           include: ["test/{contract,integration,support}/**/*.test.ts"],
+          exclude: [outages],
           globalSetup: ["test/support/servers.ts"],
+          // Each has its own topics, queues and keys on the servers, and waits for them most of the time.
+          fileParallelism: true,
+          maxWorkers: 2,
           sequence: { groupOrder: 1 },
         },
       },
       {
         extends: true,
+        // One at a time.
+        test: { name: "outages", include: [outages], sequence: { groupOrder: 2 } },
+      },
+      {
+        extends: true,
         // All cores are its own.
-        test: { name: "simulation", include: ["test/simulation/**/*.test.ts"], sequence: { groupOrder: 2 } },
+        test: { name: "simulation", include: ["test/simulation/**/*.test.ts"], sequence: { groupOrder: 3 } },
       },
       {
         extends: true,
         // So are its servers.
-        test: { name: "chaos", include: ["test/chaos/**/*.test.ts"], sequence: { groupOrder: 3 } },
+        test: { name: "chaos", include: ["test/chaos/**/*.test.ts"], sequence: { groupOrder: 4 } },
       },
     ],
   },

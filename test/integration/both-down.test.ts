@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import {
   type ConnectedPublisher,
   connectPublisher,
@@ -47,6 +47,10 @@ describe(`while both paths are down, seed ${SEED}`, () => {
     const { host } = new URL(stack.urls.sqs);
     sqsLine = await startTcpProxy(host);
     sqsQueueUrl = stack.environment.SQS_QUEUE_URL!.replace(host, sqsLine.address);
+  }, 120_000);
+
+  // For each: a breaker that has opened twice within a minute stays open until that is over.
+  beforeEach(async () => {
     // What a poll took that nobody waits for any more is hidden for this long.
     const environment = { SQS_QUEUE_URL: sqsQueueUrl, SQS_VISIBILITY_TIMEOUT_SECONDS: "5" };
     service = await startService({ ...stack.environment, ...environment }, join(directory, "service.log"));
@@ -54,12 +58,15 @@ describe(`while both paths are down, seed ${SEED}`, () => {
       { sqsQueueUrl, sqsSendTimeoutMs: 1_500, publishDeadlineMs: DEADLINE_MS, maxUnderWay: MAX_UNDER_WAY },
       createLog("test", "fatal"),
     );
-  }, 120_000);
+  }, 60_000);
 
-  afterAll(async () => {
+  afterEach(async () => {
     await publisher?.close();
     service?.kill("SIGKILL");
     await service?.exited;
+  }, 60_000);
+
+  afterAll(async () => {
     await sqsLine?.close();
     await stack?.close();
     rmSync(directory, { recursive: true, force: true });

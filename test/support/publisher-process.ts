@@ -19,7 +19,7 @@ export type PublisherTask = {
   updates: number;
   users: number;
   perSecond: number;
-  /** So many of them go out before the others, at a rate of their own. */
+  /** So many of them go out before the others, at a rate of their own; the others' time begins when they are out. */
   ahead?: { updates: number; perSecond: number };
   /** NDJSON of acknowledged updates. */
   outputFile: string;
@@ -54,17 +54,20 @@ const publisher = await connectPublisher();
 const output = openSync(task.outputFile, "a");
 const journal = task.journal && { ...task.journal, descriptor: openSync(task.journal.file, "a") };
 const startedAtMs = Date.now();
+const { ahead = { updates: 0, perSecond: 1 } } = task;
 const startedMs = performance.now();
+let steadySinceMs = startedMs;
 const underWay = new Set<Promise<void>>();
 const latenciesMs: number[] = [];
 
 for (let sent = 0; sent < task.updates && !ending; sent += 1) {
-  await sleep(Math.max(0, startedMs + dueMs(sent) - performance.now()));
+  if (sent === ahead.updates) steadySinceMs = performance.now();
+  await sleep(Math.max(0, dueMs(sent) - performance.now()));
   while (underWay.size >= MAX_UNDER_WAY) await Promise.race(underWay);
   const publishing = publish(sent);
   underWay.add(publishing);
   void publishing.finally(() => underWay.delete(publishing));
-  if (sent % 500 === 0) console.log(JSON.stringify({ sent }));
+  if (sent % 100 === 0) console.log(JSON.stringify({ sent }));
 }
 await Promise.all(underWay);
 const { published } = publisher.counts();
@@ -74,9 +77,8 @@ const p99 = latenciesMs[Math.floor(latenciesMs.length * 0.99)];
 console.log(JSON.stringify({ done: true, published, p99Ms: p99, longestMs: latenciesMs.at(-1) }));
 
 function dueMs(sent: number): number {
-  const { ahead = { updates: 0, perSecond: 1 } } = task;
-  const early = Math.min(sent, ahead.updates);
-  return (early * 1000) / ahead.perSecond + ((sent - early) * 1000) / task.perSecond;
+  if (sent < ahead.updates) return startedMs + (sent * 1000) / ahead.perSecond;
+  return steadySinceMs + ((sent - ahead.updates) * 1000) / task.perSecond;
 }
 
 async function publish(number: number): Promise<void> {

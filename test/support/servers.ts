@@ -1,7 +1,8 @@
 /**
- * The servers that the tests run against, started once for a run (vitest globalSetup) and handed on by
- * `inject("servers")`. Each comes, in this order, from an environment variable that names one that runs, from a
- * container where Docker runs and has or can pull the image, or from a process of this machine.
+ * The servers that the tests run against, started once for a run (vitest globalSetup) however many projects ask
+ * for them, and handed on by `inject("servers")`. Each comes, in this order, from an environment variable that
+ * names one that runs, from a container where Docker runs and has or can pull the image, or from a process of this
+ * machine.
  */
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -55,8 +56,13 @@ type Ways<Value> = {
 
 const report = (line: string) => console.log(`[servers] ${line}`);
 
-/** Starts all and resolves with what ends them; rejects, having ended the others, when one fails to start. */
-export async function setup(project: TestProject): Promise<() => Promise<void>> {
+/**
+ * Starts all, unless an earlier project of the run has, and resolves with what ends them; rejects, having ended the
+ * others, when one fails to start.
+ */
+export async function setup({ vitest }: TestProject): Promise<(() => Promise<void>) | undefined> {
+  const run = vitest.getRootProject();
+  if ("servers" in run.getProvidedContext()) return undefined;
   const named = namedPulsar();
   const directory = mkdtempSync(join(tmpdir(), "keyline-test-"));
   const containers = await detectContainers();
@@ -83,7 +89,7 @@ export async function setup(project: TestProject): Promise<() => Promise<void>> 
   try {
     const [pulsarServer, sqs, redisServer, cluster] = await Promise.all(starting);
     await Promise.all([setUpTopics(pulsarServer.value.pulsarAdminUrl), setUpQueues(sqs.value)]);
-    project.provide("servers", {
+    run.provide("servers", {
       ...pulsarServer.value,
       sqsEndpoint: sqs.value,
       redisUrl: redisServer.value,
