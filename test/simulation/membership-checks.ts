@@ -19,19 +19,35 @@ export function tickMomentMs({ ops, stamp }: Update): number | undefined {
   return op?.kind === "tick" ? Math.min(op.body.due, stampTimeMs(stamp)) : undefined;
 }
 
-/** What was announced, in its order; read as far as it has come. */
-export function createAnnouncementIndex(sources: (() => readonly Content[])[]): () => ReadonlySet<string> {
+/** The names of messages, as far as they have come. */
+export function createIndex(
+  sources: (() => readonly Content[])[],
+  nameOfPayload: (payload: string) => string | undefined,
+): () => ReadonlySet<string> {
   const known = new Set<string>();
   const read = sources.map(() => 0);
   return () => {
     sources.forEach((source, index) => {
       const messages = source();
-      for (let at = read[index]!; at < messages.length; at += 1)
-        known.add(nameOf(JSON.parse(messages[at]!.payload) as AnnouncedChange));
+      for (let at = read[index]!; at < messages.length; at += 1) {
+        const name = nameOfPayload(messages[at]!.payload);
+        if (name !== undefined) known.add(name);
+      }
       read[index] = messages.length;
     });
     return known;
   };
+}
+
+export function announcementNameOf(payload: string): string {
+  return nameOf(JSON.parse(payload) as AnnouncedChange);
+}
+
+export function tickNameOf(payload: string): string | undefined {
+  if (!payload.includes('"tick"')) return undefined;
+  const { userId, ops } = JSON.parse(payload) as Update;
+  const [op] = ops;
+  return op?.kind === "tick" ? `${userId} ${op.body.due}` : undefined;
 }
 
 function nameOf(change: Pick<AnnouncedChange, "userId" | "audience" | "generation" | "number">): string {

@@ -225,12 +225,6 @@ export const mutants: readonly Mutant[] = [
     to: 'alarmMs > 0 && !fates.some(({ outcome }) => outcome === "ticked") && (repeated',
   },
   {
-    name: "folds a newer profile with older definitions",
-    file: "services/audience-update/run-round.ts",
-    from: 'if (!caughtUp && (before.profile.calculated?.version ?? 0) > definitions.version) return "behind";',
-    to: "",
-  },
-  {
     name: "does not ask whether its definitions are fresh",
     file: "services/audience-update/run-round.ts",
     from: "if (!options.definitions.isFresh()) await options.definitions.refresh();",

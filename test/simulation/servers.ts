@@ -4,7 +4,7 @@ import type { Update } from "../../shared/domain/envelope.ts";
 import { checkAcknowledgement, checkCompleted, checkKept } from "./checks.ts";
 import { createDefinitions, type SimulatedDefinitions } from "./definitions.ts";
 import { isPoison } from "./load.ts";
-import { checkAnnounced, createAnnouncementIndex } from "./membership-checks.ts";
+import { announcementNameOf, checkAnnounced, createIndex, tickNameOf } from "./membership-checks.ts";
 import type { Content, World } from "./network.ts";
 import { topics } from "./processes.ts";
 import { createSimulatedPulsar, type SimulatedPulsar } from "./simulated-pulsar.ts";
@@ -28,7 +28,10 @@ export type Servers = {
 const MAX_PREFETCHED = 50;
 
 export function createServers(world: World): Servers {
-  const redis = createSimulatedRedis(world);
+  const redis = createSimulatedRedis(world, ({ userId, dueMs }) => {
+    if (!ticks().has(`${userId} ${dueMs}`))
+      world.violate("ticks", `taken out before its tick was durable: ${userId} at ${dueMs}`);
+  });
   const definitions = createDefinitions(world, redis);
   function onAcknowledge(delivery: Content): void {
     checkAcknowledgement(world, redis, delivery, deadLettered);
@@ -52,7 +55,11 @@ export function createServers(world: World): Servers {
     },
   });
 
-  const announced = createAnnouncementIndex([() => pulsar.ledger(topics.changes), changesQueue.taken]);
+  const announced = createIndex(
+    [() => pulsar.ledger(topics.changes), changesQueue.taken],
+    announcementNameOf,
+  );
+  const ticks = createIndex([() => pulsar.ledger(topics.updates), updates.taken], tickNameOf);
   const parked = new Set<string>();
   let lettersRead = 0;
   function deadLettered(): ReadonlySet<string> {

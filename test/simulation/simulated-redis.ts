@@ -44,7 +44,8 @@ export type WriteWatch = {
 const COMMAND_TIMEOUT_MS = 2_000;
 const MAX_ENTRIES = 1_000_000;
 
-export function createSimulatedRedis(world: World): SimulatedRedis {
+/** @param onDone called for each due moment that is taken out. */
+export function createSimulatedRedis(world: World, onDone: (entry: DueEntry) => void): SimulatedRedis {
   const profiles = createMemoryProfileStore({ maxProfiles: MAX_ENTRIES });
   const routes = createMemoryRouteStore({ now: world.time.now });
   const definitions = createMemoryDefinitionStore({ maxEntries: MAX_ENTRIES, now: world.time.now });
@@ -161,7 +162,10 @@ export function createSimulatedRedis(world: World): SimulatedRedis {
           channel,
           async () => {
             await due.done(entries);
-            for (const entry of entries) dueEntries.delete(`${keyOf(entry)} ${entry.dueMs}`);
+            for (const entry of entries) {
+              dueEntries.delete(`${keyOf(entry)} ${entry.dueMs}`);
+              onDone(entry);
+            }
           },
           true,
         ),
