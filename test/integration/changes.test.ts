@@ -11,7 +11,7 @@ import { createLifecycle } from "../../shared/runtime/lifecycle.ts";
 import { createLog } from "../../shared/runtime/log.ts";
 import { readSettings } from "../../shared/runtime/settings.ts";
 import { topicsOf } from "../../shared/runtime/topics.ts";
-import { createInstallation, type Installation } from "../support/installation.ts";
+import { createInstallation, type Installation, patientEnvironment } from "../support/installation.ts";
 import { messagesIn } from "../support/queue-depth.ts";
 import { until } from "../support/until.ts";
 
@@ -32,6 +32,7 @@ afterAll(lifecycle.close);
 async function start() {
   const settings = readSettings(audienceUpdateSettings, {
     ...installation.environment,
+    ...patientEnvironment,
     ADMIN_TOKEN: "test-token",
   });
   const primary = lifecycle.own("primary queue", await openPrimaryQueue(settings, log));
