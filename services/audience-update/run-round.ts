@@ -84,11 +84,13 @@ export async function runRound<Item>(
 ): Promise<RoundResult<Item>> {
   const round = new Round(turns, options);
   try {
-    if (!options.definitions.isFresh()) await options.definitions.refresh();
     let open = turns.map((turn): OpenTurn<Item> => {
       return { turn, record: options.cache.get(turn.key), confirmed: false };
     });
-    while (open.length > 0) open = await round.foldAndSave(open);
+    while (open.length > 0) {
+      if (!options.definitions.isFresh()) await options.definitions.refresh();
+      open = await round.foldAndSave(open);
+    }
   } catch (thrown) {
     options.onFailure(toError(thrown));
   }

@@ -6,7 +6,13 @@ import { afterAll, beforeAll, describe, expect, inject, test } from "vitest";
 import { installRedis, type RedisServer, startRedis, withRedis } from "../../deploy/local/redis.ts";
 import { localAwsEnvironment } from "../../localstack/create-queues.ts";
 import type { ConnectedPublisher } from "../../shared/publish/connect-publisher.ts";
-import { connectTo, createInstallation, type Installation } from "../support/installation.ts";
+import {
+  connectTo,
+  createInstallation,
+  type Installation,
+  patientEnvironment,
+  patientSettings,
+} from "../support/installation.ts";
 import { expectProfiles, pulsarBacklog } from "../support/outcome.ts";
 import { messagesIn } from "../support/queue-depth.ts";
 import { type SentinelRedis, startSentinelRedis } from "../support/redis-sentinel.ts";
@@ -43,22 +49,20 @@ beforeAll(() => {
   Object.assign(process.env, localAwsEnvironment);
 });
 
+async function cleanUpAll(): Promise<void> {
+  for (const cleanUp of cleanUps.splice(0).reverse()) await cleanUp();
+}
+
 afterAll(async () => {
-  for (const cleanUp of cleanUps.reverse()) await cleanUp();
+  await cleanUpAll();
   rmSync(directory, { recursive: true, force: true });
 }, 60_000);
 
 async function startSubject(name: string, redisUrl: string): Promise<Subject> {
   const installation = await createInstallation();
-  // Two cores under load: a slow answer of Pulsar must not pass for what a fault of Redis has caused.
-  const patient = {
-    PULSAR_SEND_TIMEOUT_MS: "5000",
-    PUBLISH_DEADLINE_MS: "10000",
-    CANARY_TIMEOUT_MS: "5000",
-  };
   const environment: Record<string, string> = {
     ...installation.environment,
-    ...patient,
+    ...patientEnvironment,
     REDIS_URL: redisUrl,
   };
   const service = await startService(environment, join(directory, `${name}.log`));
@@ -68,9 +72,7 @@ async function startSubject(name: string, redisUrl: string): Promise<Subject> {
   });
   const publisher: ConnectedPublisher = await connectTo(installation, {
     redisUrl,
-    pulsarSendTimeoutMs: 5_000,
-    publishDeadlineMs: 10_000,
-    canaryTimeoutMs: 5_000,
+    ...patientSettings,
   });
   cleanUps.push(() => publisher.close());
   const traffic = startSteadyTraffic(publisher, {
@@ -157,6 +159,8 @@ describe(`updates flow on, nothing is acknowledged, and all is caught up, while 
     cleanUps.push(() => redis.stop());
     subject = await startSubject("service", redis.urls.redis);
   }, 60_000);
+
+  afterAll(cleanUpAll, 60_000);
 
   test("killed and started again on its data", async () => {
     const end = async () => {
