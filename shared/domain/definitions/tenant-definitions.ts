@@ -80,7 +80,8 @@ export function replaceDefinitions(
   const set = checkedSet(input);
   if (isProblem(set)) return set;
   const version = before.version + 1;
-  const sinceMs = nowMs + TAKEN_UP_WITHIN_MS;
+  // A fold that began just before may be on its way to the store as long again.
+  const sinceMs = nowMs + 2 * TAKEN_UP_WITHIN_MS;
   let { nextSlot } = before;
   const placed = <D extends object>(
     wanted: Record<string, D>,
