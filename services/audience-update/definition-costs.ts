@@ -50,12 +50,13 @@ export function createCostReport(known: () => Known): { take(nowMs: number): Con
             entries.push([tenant, name, costOf(cost, nowMs)]);
       }
       entries.sort(([, , a], [, , b]) => b.failures - a.failures || b.busyMsPerSecond - a.busyMsPerSecond);
-      const costs: ConsumerCosts = {};
+      const costs = new Map<string, Map<string, DefinitionCost>>();
       for (const [tenant, name, cost] of entries.slice(0, MAX_REPORTED)) {
-        costs[tenant] ??= {};
-        costs[tenant][name] = cost;
+        const known = costs.get(tenant) ?? new Map<string, DefinitionCost>();
+        costs.set(tenant, known.set(name, cost));
       }
-      return costs;
+      // A tenant may be called `constructor`.
+      return Object.fromEntries([...costs].map(([tenant, own]) => [tenant, Object.fromEntries(own)]));
     },
   };
 }

@@ -28,7 +28,7 @@ export type WatchReport = {
 export type DefinitionWatch = {
   /** True while what `of` gives is what every consumer may go by. */
   isFresh(): boolean;
-  /** Looks now. Rejects with `store_unavailable`. */
+  /** Looks, from now on; so what the store has at the call is taken up. Rejects with `store_unavailable`. */
   refresh(): Promise<void>;
   /** What is defined, ready to run. @throws KeylineError `definitions_unreadable`: another build wrote them. */
   of(tenant: string): CompiledDefinitions;
@@ -62,6 +62,7 @@ export function startDefinitionWatch(options: {
   let revision = -1;
   let lookedAtMs = Number.NEGATIVE_INFINITY;
   let looking: Promise<void> | undefined;
+  let next: Promise<void> | undefined;
   let reportedAtMs = Number.NEGATIVE_INFINITY;
 
   async function look(): Promise<void> {
@@ -89,11 +90,18 @@ export function startDefinitionWatch(options: {
     return true;
   }
 
+  /** A look that is under way may have read before there was what the caller asks for: it is not the caller's. */
   function refresh(): Promise<void> {
-    looking ??= look().finally(() => {
-      looking = undefined;
-    });
-    return looking;
+    next ??= (looking ?? Promise.resolve())
+      .catch(() => {})
+      .then(() => {
+        next = undefined;
+        looking = look().finally(() => {
+          looking = undefined;
+        });
+        return looking;
+      });
+    return next;
   }
 
   async function report(): Promise<void> {

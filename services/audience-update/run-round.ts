@@ -88,7 +88,7 @@ export async function runRound<Item>(
       return { turn, record: options.cache.get(turn.key), confirmed: false };
     });
     while (open.length > 0) {
-      if (!options.definitions.isFresh()) await options.definitions.refresh();
+      while (!options.definitions.isFresh()) await options.definitions.refresh();
       open = await round.foldAndSave(open);
     }
   } catch (thrown) {
@@ -242,9 +242,14 @@ class Round<Item> {
   }
 
   /** What is not carried out stays unacknowledged; that is at the end of the process only. */
-  async #finish({ turn, user, fold, write }: ReadyTurn<Item>, carriedOut: Promise<boolean>): Promise<void> {
+  async #finish(
+    { turn, user, fold, write, effects }: ReadyTurn<Item> & { effects: TurnEffects },
+    carriedOut: Promise<boolean>,
+  ): Promise<void> {
     if (!(await carriedOut)) return;
-    if (write) await this.#forgetPending(turn, user, fold, write);
+    // What another process left pending is not announced by a turn that has nothing to tell.
+    if (write && effects.told) await this.#forgetPending(turn, user, fold, write);
+    else if (write) this.#options.cache.put(turn.key, write);
     this.#settle(turn, fold.fates);
   }
 

@@ -16,6 +16,8 @@ import type { Fate } from "./fold-turn.ts";
 export type TurnEffects = {
   user: UserKey;
   due: DueEntry | undefined;
+  /** All that the profile has pending is in `members` and `changes`. */
+  told: boolean;
   members: MemberEntry[];
   changes: MembershipChange[];
 };
@@ -43,13 +45,13 @@ export function effectsOf(
   // Whoever had it before may not have come that far.
   const repeated = fates.some(({ outcome }) => outcome === "repeat");
   const hasNews = calculated !== before.calculated && pending !== before.calculated?.pending;
-  const due =
-    alarmMs > 0 && (repeated || alarmMs !== before.calculated?.alarmMs)
-      ? { ...user, dueMs: alarmMs }
-      : undefined;
+  // A tick takes the moment that it is for out of the due store.
+  const ticked = fates.some(({ outcome }) => outcome === "ticked");
+  const isSet = !repeated && !ticked && alarmMs === before.calculated?.alarmMs;
+  const due = alarmMs > 0 && !isSet ? { ...user, dueMs: alarmMs } : undefined;
   const told = (repeated || hasNews) && pending.length > 0;
   if (!due && !told) return undefined;
-  const effects: TurnEffects = { user, due, members: [], changes: [] };
+  const effects: TurnEffects = { user, due, told, members: [], changes: [] };
   if (told) resolve(effects, pending, definitions);
   return effects;
 }
@@ -64,7 +66,9 @@ function resolve(
       const audience = definitions.audienceSlots.get(slot);
       if (!audience) continue;
       const { name, generation } = audience;
-      members.push({ tenant: user.tenant, audience: name, version, userId: user.userId, number });
+      // Nobody asks for the members of an older version any more.
+      if (version === audience.version)
+        members.push({ tenant: user.tenant, audience: name, version, userId: user.userId, number });
       if (cause) changes.push({ audience: name, generation, number, at, stamp, version, cause });
     }
 }

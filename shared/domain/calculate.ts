@@ -180,7 +180,7 @@ class Turn implements Calculation {
   }
 
   tick(dueMs: number, stamp: number): boolean {
-    const moment = Math.min(dueMs, stampTimeMs(stamp));
+    const moment = Math.min(dueMs, stampTimeMs(stamp) + MAX_TICK_LEAD_MS);
     if (moment <= this.#asOfMs) return false;
     this.#asOfMs = moment;
     this.#cause ??= { kind: "time" };
@@ -214,23 +214,30 @@ class Turn implements Calculation {
 
   /** What leaves its window, and what depends on the moment itself. */
   #passTime(): void {
-    const { states, dirty } = this.#workspace;
+    const { dirty } = this.#workspace;
     if (this.#adopts) dirty.all();
     else if (this.#asOfMs === this.#base.asOfMs) return;
     const { attributes, byTime, byNow } = this.#definitions;
     for (const place of byTime) {
-      const state = states[place];
-      const { event } = attributes[place]!;
-      if (state === undefined || !event) continue;
-      const { aggregate, window } = event;
-      if (window) this.#setState(place, aggregate.expire(state, firstBucket(window, this.#asOfMs), window));
-      else if (
-        !aggregate.windowed &&
-        aggregate.value(state, this.#asOfMs) !== aggregate.value(state, this.#base.asOfMs)
-      )
-        dirty.attribute(place);
+      const { cost } = attributes[place]!;
+      try {
+        this.#passTimeOf(place);
+      } catch (error) {
+        failed(cost, error);
+      }
     }
     for (const place of byNow) dirty.audience(place);
+  }
+
+  #passTimeOf(place: number): void {
+    const { states, dirty } = this.#workspace;
+    const state = states[place];
+    const { event } = this.#definitions.attributes[place]!;
+    if (state === undefined || !event) return;
+    const { aggregate, window } = event;
+    if (window) this.#setState(place, aggregate.expire(state, firstBucket(window, this.#asOfMs), window));
+    else if (aggregate.value(state, this.#asOfMs) !== aggregate.value(state, this.#base.asOfMs))
+      dirty.attribute(place);
   }
 
   #fields(): FieldChanges {
@@ -345,6 +352,9 @@ function holds(run: (context: object) => unknown, properties: Record<string, unk
 function ownValue(properties: Record<string, unknown>, name: string): unknown {
   return Object.hasOwn(properties, name) ? properties[name] : undefined;
 }
+
+/** A sweeper's clock may have been set back between its claim and its stamp; what is further ahead is no tick of ours. */
+const MAX_TICK_LEAD_MS = 600_000;
 
 const MIN_AMOUNT = 1e-12;
 const MAX_AMOUNT = 1e15;

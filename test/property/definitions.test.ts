@@ -356,6 +356,10 @@ describe("definitions that the document does not allow", () => {
     ["now that is equal to something", rule("now == timestamp(trial_ends)")],
     ["now on both sides", rule("now - timestamp(trial_ends) > now - timestamp(trial_began)")],
     ["a part of now", rule("now.getHours() > 12")],
+    ["a regular expression", rule("plan.matches('^(a+)+$')")],
+    ["a function inside of another", rule("tags.all(a, tags.exists(b, a == b))")],
+    ["a binding", rule("cel.bind(x, orders, x > 1)")],
+    ["now inside of a function", rule("tags.exists(t, now > timestamp(t))")],
     ["now with two things added", rule("now + duration('1h') + duration('1h') > timestamp(trial_ends)")],
     ["an expression of more than 4,096 characters", rule(`orders > 1${" ".repeat(4096)}`)],
   ])("%s", (_, definitions) => {

@@ -221,13 +221,13 @@ export const mutants: readonly Mutant[] = [
   {
     name: "sets no alarm after a tick",
     file: "services/audience-update/turn-effects.ts",
-    from: "alarmMs > 0 && (repeated",
-    to: 'alarmMs > 0 && !fates.some(({ outcome }) => outcome === "ticked") && (repeated',
+    from: "const due = alarmMs > 0 && !isSet ? { ...user, dueMs: alarmMs } : undefined;",
+    to: "const due = alarmMs > 0 && !isSet && !ticked ? { ...user, dueMs: alarmMs } : undefined;",
   },
   {
     name: "does not ask whether its definitions are fresh",
     file: "services/audience-update/run-round.ts",
-    from: "if (!options.definitions.isFresh()) await options.definitions.refresh();",
+    from: "while (!options.definitions.isFresh()) await options.definitions.refresh();",
     to: "",
   },
   {

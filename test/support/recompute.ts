@@ -77,7 +77,7 @@ export function recompute(
   if (counted.length === 0) return { ...NOTHING };
   const ticks = delivered.flatMap((update) => {
     const due = dueOf(update);
-    return due === undefined ? [] : [Math.min(due, stampTime(update))];
+    return due === undefined ? [] : [Math.min(due, stampTime(update) + 600_000)];
   });
   const asOf = Math.max(...counted.map(stampTime), ...ticks, ...moments);
   const lookUp = evaluator(definitions, counted, asOf);

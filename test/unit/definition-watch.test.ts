@@ -80,6 +80,26 @@ test("a watch that could not look is fresh no longer than a change may take, and
   await until("it is fresh again", () => watch.isFresh());
 });
 
+test("who asks while a look is under way gets one that began after the asking", async () => {
+  const { watch, store } = start();
+  await watch.refresh();
+  const underWay = watch.refresh();
+  await store.replace("shop", 0, documentOf(orders));
+  await watch.refresh();
+  expect(watch.of("shop").version).toBe(1);
+  await underWay;
+});
+
+test("tenants and definitions may have the names of what every object has", async () => {
+  const { watch, store } = start();
+  const keys = { attributes: { keys: { event: "order_completed", aggregate: "count" } } };
+  await store.replace("constructor", 0, documentOf(keys));
+  await until("it is taken up", () => watch.of("constructor").version === 1);
+  watch.of("constructor").attributes[0]!.cost.evaluations = 64;
+  await until("it is reported", async () => (await store.reports())[0]?.report.includes("keys") === true);
+  expect(typeof Object.keys).toBe("function");
+});
+
 test("what this build can't read holds up its own tenant only", async () => {
   const { watch, store, changes } = start();
   await store.replace("strange", 0, '{"version":1,"attributes":{"a":{"definition":{"aggregate":"median"}}}}');

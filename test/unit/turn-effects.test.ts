@@ -136,6 +136,21 @@ test("a new change goes out behind those that another process left, in their ord
   expect(world.announced).toEqual(["buyers 1", "regulars 1"]);
 });
 
+test("a turn that has nothing to tell leaves what another process did not announce", async () => {
+  const world = createWorld();
+  const first = createProcess(world);
+  first.crashed = true;
+  await first.run(order(1));
+  const second = createProcess(world);
+  const { dueMs } = { dueMs: (await world.record()).alarmMs - 1_000 };
+  // Too early: it moves nothing but the user's moment.
+  const tick = { ...order(2), stamp: stampAt(dueMs), ops: [{ kind: "tick" as const, body: { due: dueMs } }] };
+  expect((await second.run(tick)).fates).toEqual(["ticked"]);
+  expect(world.announced).toEqual([]);
+  expect((await second.run(order(1))).fates).toEqual(["repeat"]);
+  expect(world.announced).toEqual(["buyers 1"]);
+});
+
 test("a repeat tells again what may not have been told, and a turn without news nothing", async () => {
   const world = createWorld();
   const { run } = createProcess(world);

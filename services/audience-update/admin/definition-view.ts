@@ -31,11 +31,16 @@ export function reportedOf(tenant: string, reports: readonly ConsumerReport[]): 
   const versions = reports.flatMap(({ consumer, report }) => {
     const parsed = parseReport(report);
     if (!parsed) return [];
-    for (const [name, cost] of Object.entries(parsed.costs[tenant] ?? {}))
+    for (const [name, cost] of Object.entries(own(parsed.costs, tenant) ?? {}))
       costs.set(name, sumOf(costs.get(name) ?? NO_COST, cost));
-    return [{ name: consumer, version: parsed.versions[tenant] ?? 0 }];
+    return [{ name: consumer, version: own(parsed.versions, tenant) ?? 0 }];
   });
   return { versions, costs };
+}
+
+/** A tenant may be called `constructor`. */
+function own<V>(record: Record<string, V>, tenant: string): V | undefined {
+  return Object.hasOwn(record, tenant) ? record[tenant] : undefined;
 }
 
 function parseReport(text: string): WatchReport | undefined {

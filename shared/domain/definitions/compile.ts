@@ -52,7 +52,7 @@ export type CompiledDefinitions = {
 /** Places in `attributes` and `audiences`, rising; also what depends on these in turn. */
 export type Dependents = { attributes: readonly number[]; audiences: readonly number[] };
 
-export type NamedAudience = { name: string; generation: number };
+export type NamedAudience = { name: string; generation: number; version: number };
 
 export type EventRule = {
   aggregate: Aggregate;
@@ -330,7 +330,7 @@ function assemble(
     audienceSlots: new Map(
       Object.entries(document.audiences).map(([name, { standing }]) => [
         standing.slot,
-        { name, generation: standing.generation },
+        { name, generation: standing.generation, version: standing.version },
       ]),
     ),
     environment: parts.environment,

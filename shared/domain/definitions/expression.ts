@@ -59,6 +59,8 @@ export function parseExpression(
   } catch (error) {
     return celProblem(path, text, error);
   }
+  const endless = unboundedPart(parsed.ast);
+  if (endless) return problem("invalid_definition", path, text, endless.why, positionOf(endless.node));
   const names = namesIn(parsed.ast);
   for (const [name, node] of names.free) {
     const why = refused(name);
@@ -82,6 +84,37 @@ export function parseExpression(
     usesNow,
     run: (context) => parsed(context),
   };
+}
+
+/**
+ * What could take any time, or any room, for some user: it would hold up everybody else. Regular expressions here are
+ * JavaScript's, which can take years for thirty characters.
+ */
+function unboundedPart(node: ASTNode, insideMacro = false): { node: ASTNode; why: string } | undefined {
+  let inside = insideMacro;
+  if (node.op === "rcall" || node.op === "call") {
+    const [name] = node.args;
+    if (name === "matches") return { node, why: "matches is not supported: its time has no bound;" };
+  }
+  if (node.op === "rcall") {
+    const [name, receiver, args] = node.args;
+    if (name === "bind" && receiver.op === "id" && receiver.args === "cel")
+      return { node, why: "cel.bind is not supported;" };
+    if (MACROS.has(name) && args[0]?.op === "id") {
+      if (insideMacro) return { node, why: `${name} can't be used inside of another such function;` };
+      if (mentions(node, "now")) return { node, why: `now can't be used with ${name};` };
+      inside = true;
+    }
+  }
+  for (const child of childrenOf(node)) {
+    const found = unboundedPart(child, inside);
+    if (found) return found;
+  }
+  return undefined;
+}
+
+function mentions(node: ASTNode, name: string): boolean {
+  return (node.op === "id" && node.args === name) || childrenOf(node).some((child) => mentions(child, name));
 }
 
 /** A part of an expression as one of its own. */
@@ -121,15 +154,8 @@ function namesIn(root: ASTNode): { free: Map<string, ASTNode>; lists: Set<string
     if (node.op === "rcall") {
       const [method, receiver, args] = node.args;
       const [variable, ...rest] = args;
-      const isBind = method === "bind" && receiver.op === "id" && receiver.args === "cel";
-      if (variable?.op === "id" && (MACROS.has(method) || isBind)) {
+      if (variable?.op === "id" && MACROS.has(method)) {
         const inner = new Set([...bound, variable.args]);
-        if (isBind) {
-          const [value, body] = rest;
-          if (value) visit(value, bound);
-          if (body) visit(body, inner);
-          return;
-        }
         visit(receiver, bound);
         for (const each of rest) visit(each, inner);
         return;

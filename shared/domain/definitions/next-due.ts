@@ -1,5 +1,6 @@
 import type { State } from "./aggregate.ts";
 import type { CompiledAttribute, CompiledAudience, CompiledDefinitions } from "./compile.ts";
+import { failed } from "./costs.ts";
 import type { Scope } from "./scope.ts";
 import { DAY_MS, leavesAtMs } from "./window.ts";
 
@@ -14,8 +15,12 @@ export function nextDueMs(
   for (const place of byTime) {
     const state = states[place];
     const attribute = attributes[place]!;
-    if (state !== undefined && attribute.ticks.wanted)
+    if (state === undefined || !attribute.ticks.wanted) continue;
+    try {
       dueMs = Math.min(dueMs, attributeDueMs(attribute, state, asOfMs));
+    } catch (error) {
+      failed(attribute.cost, error);
+    }
   }
   for (const place of byNow) dueMs = Math.min(dueMs, flipMs(audiences[place]!, scope, asOfMs));
   return dueMs;

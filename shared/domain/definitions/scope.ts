@@ -103,10 +103,17 @@ export function createScope(definitions: CompiledDefinitions): Scope {
 
   function compute(place: number): unknown {
     const { event, derive, cost } = attributes[place]!;
-    if (event) return event.aggregate.value(user.states[place], user.asOfMs);
+    if (event) {
+      try {
+        return event.aggregate.value(user.states[place], user.asOfMs);
+      } catch (error) {
+        failed(cost, error);
+        return undefined;
+      }
+    }
     const begunMs = begin(cost, clockMs);
     try {
-      return jsonValue(derive.run(contextOf(derive)));
+      return bounded(jsonValue(derive.run(contextOf(derive))));
     } catch (error) {
       if (!lacksSomething(derive)) failed(cost, error);
       return undefined;
@@ -138,4 +145,16 @@ export function createScope(definitions: CompiledDefinitions): Scope {
     isMember,
     contextOf,
   };
+}
+
+/** Longest derived value as JSON. */
+const MAX_DERIVED_LENGTH = 4_096;
+
+function bounded(value: unknown): unknown {
+  const length = typeof value === "string" ? value.length : 0;
+  const isLong =
+    length > MAX_DERIVED_LENGTH ||
+    (typeof value === "object" && JSON.stringify(value).length > MAX_DERIVED_LENGTH);
+  if (isLong) throw new Error(`the value is longer than ${MAX_DERIVED_LENGTH} characters`);
+  return value;
 }
