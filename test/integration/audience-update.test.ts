@@ -11,7 +11,13 @@ import { createPulsarWebSocket } from "../../shared/adapters/pulsar-websocket/pu
 import type { PrimaryQueue } from "../../shared/ports/primary-queue.ts";
 import type { ConnectedPublisher } from "../../shared/publish/connect-publisher.ts";
 import { topicsOf } from "../../shared/runtime/topics.ts";
-import { connectTo, createInstallation, type Installation } from "../support/installation.ts";
+import {
+  connectTo,
+  createInstallation,
+  type Installation,
+  patientEnvironment,
+  patientSettings,
+} from "../support/installation.ts";
 import { type ServiceProcess, startService } from "../support/service-process.ts";
 import { until } from "../support/until.ts";
 
@@ -24,8 +30,8 @@ let queue: PrimaryQueue;
 beforeAll(async () => {
   Object.assign(process.env, localAwsEnvironment);
   installation = await createInstallation();
-  service = await startService(installation.environment, join(directory, "service.log"));
-  publisher = await connectTo(installation);
+  service = await startPatientService();
+  publisher = await connectTo(installation, patientSettings);
   queue = createPulsarWebSocket({ url: inject("servers").pulsarWebSocketUrl });
 }, 60_000);
 
@@ -36,6 +42,9 @@ afterAll(async () => {
   await service?.exited;
   rmSync(directory, { recursive: true, force: true });
 });
+
+const startPatientService = () =>
+  startService({ ...installation.environment, ...patientEnvironment }, join(directory, "service.log"));
 
 type Answer = { status: number; body: Record<string, unknown> };
 
@@ -352,7 +361,7 @@ describe("the process", () => {
     await Promise.all(updates.slice(0, 500));
     service.kill("SIGTERM");
     expect(await service.exited).toBe(0);
-    service = await startService(installation.environment, join(directory, "service.log"));
+    service = await startPatientService();
     await Promise.all(updates);
     for (let i = 0; i < 50; i += 1)
       await until(`user ${i} is complete`, async () => attributesOf(await profileOf(`drain-${i}`)).n === 60);
@@ -381,16 +390,14 @@ test("the CDNOW sample adds up for each of its 2,357 customers", async () => {
   );
   const sums = sumByCustomer(purchases);
   expect(sums.size).toBe(2_357);
-  const read = async (customer: string) => (await call(`/v1/tenants/cdnow/users/${customer}`)).body;
   for (const [customer, { purchases: count, cds, cents }] of sums) {
-    await until(`customer ${customer} is complete`, async () => (await read(customer)).updates === count, {
-      everyMs: 20,
-    });
-    expect((await read(customer)).attributes, customer).toEqual({
-      purchases: count,
-      cds,
-      dollars: cents / 100,
-    });
+    let body: Answer["body"] = {};
+    const complete = async () => {
+      ({ body } = await call(`/v1/tenants/cdnow/users/${customer}`));
+      return body.updates === count;
+    };
+    await until(`customer ${customer} is complete`, complete, { everyMs: 20 });
+    expect(body.attributes, customer).toEqual({ purchases: count, cds, dollars: cents / 100 });
   }
 }, 120_000);
 

@@ -127,14 +127,15 @@ test("a dry run changes nothing, and wrong use is told apart from failure", asyn
   const dry = await dlq("replay", "--all", "--dry-run");
   expect([dry.code, dry.out.at(-1)]).toEqual([0, "would replay 5, failed 0, of 5 outstanding when it began"]);
   expect((await dlq("drop", "--reason", "not_json", "--dry-run")).out).toHaveLength(2);
-  for (const wrong of [
+  const wrong = [
     ["replay"],
     ["drop", "--all"],
     ["drop", "--rate", "1"],
     ["show", "x"],
     ["replay", "--rate", "0", "--all"],
-  ])
-    expect((await dlq(...wrong)).code, wrong.join(" ")).toBe(2);
+  ];
+  const codes = await Promise.all(wrong.map(async (words) => [words, (await dlq(...words)).code]));
+  expect(codes).toEqual(wrong.map((words) => [words, 2]));
   expect(await listed()).toEqual(before);
 }, 120_000);
 

@@ -6,7 +6,13 @@ import { afterAll, beforeAll, describe, expect, inject, test } from "vitest";
 import { installRedis, type RedisServer, startRedis, withRedis } from "../../deploy/local/redis.ts";
 import { localAwsEnvironment } from "../../localstack/create-queues.ts";
 import type { ConnectedPublisher } from "../../shared/publish/connect-publisher.ts";
-import { connectTo, createInstallation, type Installation } from "../support/installation.ts";
+import {
+  connectTo,
+  createInstallation,
+  type Installation,
+  patientEnvironment,
+  patientSettings,
+} from "../support/installation.ts";
 import { expectProfiles, pulsarBacklog } from "../support/outcome.ts";
 import { messagesIn } from "../support/queue-depth.ts";
 import { type SentinelRedis, startSentinelRedis } from "../support/redis-sentinel.ts";
@@ -50,15 +56,9 @@ afterAll(async () => {
 
 async function startSubject(name: string, redisUrl: string): Promise<Subject> {
   const installation = await createInstallation();
-  // Two cores under load: a slow answer of Pulsar must not pass for what a fault of Redis has caused.
-  const patient = {
-    PULSAR_SEND_TIMEOUT_MS: "5000",
-    PUBLISH_DEADLINE_MS: "10000",
-    CANARY_TIMEOUT_MS: "5000",
-  };
   const environment: Record<string, string> = {
     ...installation.environment,
-    ...patient,
+    ...patientEnvironment,
     REDIS_URL: redisUrl,
   };
   const service = await startService(environment, join(directory, `${name}.log`));
@@ -68,9 +68,7 @@ async function startSubject(name: string, redisUrl: string): Promise<Subject> {
   });
   const publisher: ConnectedPublisher = await connectTo(installation, {
     redisUrl,
-    pulsarSendTimeoutMs: 5_000,
-    publishDeadlineMs: 10_000,
-    canaryTimeoutMs: 5_000,
+    ...patientSettings,
   });
   cleanUps.push(() => publisher.close());
   const traffic = startSteadyTraffic(publisher, {

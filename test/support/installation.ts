@@ -14,6 +14,20 @@ export type Installation = {
   environment: Record<string, string>;
 };
 
+/** For services: on two cores under load a slow answer of Pulsar must not pass for an outage. */
+export const patientEnvironment = {
+  PULSAR_SEND_TIMEOUT_MS: "5000",
+  PUBLISH_DEADLINE_MS: "10000",
+  CANARY_TIMEOUT_MS: "5000",
+};
+
+/** The same for publishers. */
+export const patientSettings = {
+  pulsarSendTimeoutMs: 5_000,
+  publishDeadlineMs: 10_000,
+  canaryTimeoutMs: 5_000,
+};
+
 export async function createInstallation(): Promise<Installation> {
   const servers = inject("servers");
   const name = `test-${randomBytes(5).toString("hex")}`;

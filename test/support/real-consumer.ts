@@ -12,7 +12,7 @@ import type { Lifecycle } from "../../shared/runtime/lifecycle.ts";
 import { createLog } from "../../shared/runtime/log.ts";
 import { readSettings } from "../../shared/runtime/settings.ts";
 import { type Topics, topicsOf } from "../../shared/runtime/topics.ts";
-import type { Installation } from "./installation.ts";
+import { type Installation, patientEnvironment } from "./installation.ts";
 import { until } from "./until.ts";
 
 export type RealConsumer = {
@@ -37,7 +37,12 @@ export async function startRealConsumer(
   { settings: given = {}, now = Date.now }: { settings?: Record<string, string>; now?: () => number } = {},
 ): Promise<RealConsumer> {
   const log = createLog("test", "fatal");
-  const environment = { ...installation.environment, ADMIN_TOKEN: "test-token", ...given };
+  const environment = {
+    ...installation.environment,
+    ...patientEnvironment,
+    ADMIN_TOKEN: "test-token",
+    ...given,
+  };
   const settings = readSettings(audienceUpdateSettings, environment);
   const primary = lifecycle.own("primary queue", await openPrimaryQueue(settings, log));
   const urls = waitingQueueUrls(settings);
