@@ -49,8 +49,12 @@ beforeAll(() => {
   Object.assign(process.env, localAwsEnvironment);
 });
 
+async function cleanUpAll(): Promise<void> {
+  for (const cleanUp of cleanUps.splice(0).reverse()) await cleanUp();
+}
+
 afterAll(async () => {
-  for (const cleanUp of cleanUps.reverse()) await cleanUp();
+  await cleanUpAll();
   rmSync(directory, { recursive: true, force: true });
 }, 60_000);
 
@@ -155,6 +159,8 @@ describe(`updates flow on, nothing is acknowledged, and all is caught up, while 
     cleanUps.push(() => redis.stop());
     subject = await startSubject("service", redis.urls.redis);
   }, 60_000);
+
+  afterAll(cleanUpAll, 60_000);
 
   test("killed and started again on its data", async () => {
     const end = async () => {
