@@ -19,7 +19,7 @@ const UPDATES = 50_000;
 const USERS = 2_000;
 const PUBLISHERS = 4;
 /** Sent while all is well. */
-const AHEAD = { updates: 41_200, perSecond: 2_000 };
+const AHEAD = { updates: 40_000, perSecond: 1_000 };
 /** While brokers break. What then goes over SQS LocalStack takes and hands out twice, the ledger's copy included. */
 const PER_SECOND = 125;
 const PATIENCE_MS = 180_000;
@@ -51,8 +51,9 @@ describe(`failover with seed ${SEED}`, () => {
   }, 120_000);
 
   const startConsumer = async () => {
-    // What a killed process held, and what a poll took that nobody waited for any more, comes again after 5 s.
-    const environment = { ...stack.environment, SQS_VISIBILITY_TIMEOUT_SECONDS: "5" };
+    // What a killed process held comes again before the publishers are through. Not sooner: a message of which a
+    // busy machine's acknowledgement comes later than that makes LocalStack forget its whole group.
+    const environment = { ...stack.environment, SQS_VISIBILITY_TIMEOUT_SECONDS: "30" };
     const service = await startService(environment, join(directory, `service-${services.length}.log`));
     services.push(service);
     return service;

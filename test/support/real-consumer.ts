@@ -37,8 +37,12 @@ export async function startRealConsumer(
   { settings: given = {}, now = Date.now }: { settings?: Record<string, string>; now?: () => number } = {},
 ): Promise<RealConsumer> {
   const log = createLog("test", "fatal");
-  const own = { ADMIN_TOKEN: "test-token", ...given };
-  const environment = { ...installation.environment, ...patientEnvironment, ...own };
+  const environment = {
+    ...installation.environment,
+    ...patientEnvironment,
+    ADMIN_TOKEN: "test-token",
+    ...given,
+  };
   const settings = readSettings(audienceUpdateSettings, environment);
   const primary = lifecycle.own("primary queue", await openPrimaryQueue(settings, log));
   const urls = waitingQueueUrls(settings);
