@@ -19,7 +19,7 @@ const UPDATES = 50_000;
 const USERS = 2_000;
 const PUBLISHERS = 4;
 /** Sent while all is well. */
-const AHEAD = { updates: 41_200, perSecond: 2_000 };
+const AHEAD = { updates: 40_000, perSecond: 1_000 };
 /** While brokers break. What then goes over SQS LocalStack takes and hands out twice, the ledger's copy included. */
 const PER_SECOND = 125;
 const PATIENCE_MS = 180_000;
