@@ -40,11 +40,13 @@ export function addExplainRoutes(server: FastifyInstance, options: ExplainRouteO
 }
 
 function explanationView({ tenant, userId }: UserKey, explanation: Explanation) {
-  const { asOfMs, foldedWithVersion, definitionsVersion, gives, byTimeAlone, names, ...rest } = explanation;
+  const { asOfMs, foldedWithVersion, definitionsVersion, gives, byTimeAlone, names, lastChange, ...rest } =
+    explanation;
   return {
     tenant,
     userId,
     ...rest,
+    lastChange: lastChange && inIsoTime(lastChange),
     gives: gives ?? null,
     asOf: isoTime(asOfMs),
     definitionsVersion: foldedWithVersion,
