@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { Check } from "typebox/value";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { ProfileView } from "../../services/audience-update/admin/profile-view.ts";
+import { MembershipsView, ProfileView } from "../../services/audience-update/admin/profile-view.ts";
 import { createProfileLoader } from "../../services/audience-update/read-your-write.ts";
 import { type DefinitionServer, startDefinitionServer } from "../support/definition-server.ts";
 import { order, profileAfter, type Said, saveProfile } from "../support/stored-profile.ts";
@@ -46,9 +46,31 @@ test("a profile has its calculated attributes as of now, and its audiences", asy
   });
   expect(Date.now() - Date.parse(body.asOf)).toBeLessThan(10_000);
   expect(Check(ProfileView, body)).toBe(true);
-  expect((await shop.call("GET", `${base}/users/ada/audiences`)).body).toMatchObject({
-    ...{ userId: "ada", audiences: ["regulars"], definitionsVersion: 1 },
-  });
+});
+
+test("the audiences of a user, with all those that the user has left and those that are disabled", async () => {
+  const compiled = shop.watch.of("shop");
+  const at = Date.now();
+  const turn: Said[] = [{ at, ops: [{ kind: "add", body: { tags: ["vip"] } }, order()] }];
+  const profile = profileAfter(turn, compiled);
+  const more = { profile, firstSeq: 2 };
+  await saveProfile(shop.store, "ada", profileAfter([{ at, ops: [order()] }], compiled, more));
+  const get = async (query = "") => (await shop.call("GET", `${base}/users/ada/audiences${query}`)).body;
+  const body = await get();
+  expect(body).toMatchObject({ userId: "ada", definitionsVersion: 1 });
+  const regulars = { name: "regulars", member: true, number: 1, version: 1, complete: false, enabled: true };
+  expect(body.audiences).toMatchObject([regulars]);
+  expect(Check(MembershipsView, body)).toBe(true);
+  expect((await get("?all=true")).audiences).toMatchObject([
+    { name: "others", member: false, number: 2 },
+    regulars,
+  ]);
+  await shop.call("PUT", `${base}/audiences/regulars`, { ...definitions.audiences.regulars, enabled: false });
+  expect((await get()).audiences).toEqual([]);
+  expect((await get("?all=true")).audiences).toMatchObject([
+    { name: "others" },
+    { name: "regulars", member: true, number: 1, enabled: false },
+  ]);
 });
 
 test("reads are charged to no definition", async () => {

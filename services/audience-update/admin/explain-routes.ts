@@ -5,17 +5,14 @@ import { type Explanation, explain } from "../../../shared/domain/explain.ts";
 import { explainInWords } from "../../../shared/domain/explain-words.ts";
 import { decodeProfile } from "../../../shared/domain/profile-record.ts";
 import type { UserKey } from "../../../shared/ports/profile-store.ts";
-import type { DefinitionWatch } from "../definition-watch.ts";
 import { readSecurity } from "./access.ts";
 import { ExplainAnswer, ExplainQuery } from "./explain-schema.ts";
 import { isoTime } from "./iso-time.ts";
 import { audienceNotFound } from "./member-routes.ts";
 import { existing, type ProfileRouteOptions, readingRoute, UserParams } from "./user-reads.ts";
 
-export type ExplainRouteOptions = ProfileRouteOptions & { watch: Pick<DefinitionWatch, "of" | "document"> };
-
 /** GET /v1/tenants/{tenant}/users/{userId}/explain?audience= */
-export function addExplainRoutes(server: FastifyInstance, options: ExplainRouteOptions): void {
+export function addExplainRoutes(server: FastifyInstance, options: ProfileRouteOptions): void {
   const { store, watch, readers, now = Date.now } = options;
   server.withTypeProvider<TypeBoxTypeProvider>().get(
     "/v1/tenants/:tenant/users/:userId/explain",

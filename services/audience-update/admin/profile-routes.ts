@@ -9,7 +9,15 @@ import { KeylineError } from "../../../shared/runtime/errors.ts";
 import { createProfileLoader } from "../read-your-write.ts";
 import { readSecurity } from "./access.ts";
 import { addBatchRoute } from "./batch-route.ts";
-import { asOfFields, ofUser, ProfileView, profileView, valuesOf } from "./profile-view.ts";
+import {
+  asOfFields,
+  MembershipsView,
+  membershipsView,
+  ofUser,
+  ProfileView,
+  profileView,
+  valuesOf,
+} from "./profile-view.ts";
 import { After, found, type ProfileRouteOptions, readingRoute, UserParams } from "./user-reads.ts";
 
 const AttributeParams = Type.Object({ tenant: Tenant, userId: UserId, name: Type.String({ minLength: 1 }) });
@@ -21,11 +29,15 @@ const AttributeAnswer = Type.Object({
   calculated: Type.Boolean({ description: "false for one of the profile's own" }),
   ...asOfFields,
 });
-const AudiencesAnswer = Type.Object({
-  ...ofUser,
-  audiences: Type.Array(Type.String(), { description: "that the user is in" }),
-  ...asOfFields,
-});
+const MembershipsQuery = Type.Object(
+  {
+    ...After.properties,
+    all: Type.Optional(
+      Type.Boolean({ default: false, description: "those that the user has left, too, and disabled ones" }),
+    ),
+  },
+  { additionalProperties: false },
+);
 
 /** GET /v1/tenants/{tenant}/users/{userId}, its attributes and audiences, and users:batch. */
 export function addProfileRoutes(server: FastifyInstance, options: ProfileRouteOptions): void {
@@ -81,10 +93,10 @@ export function addProfileRoutes(server: FastifyInstance, options: ProfileRouteO
     `${url}/audiences`,
     {
       schema: {
-        summary: "The audiences that a user is in",
+        summary: "The audiences that a user is in, with the number of the user's last change in each",
         params: UserParams,
-        querystring: After,
-        response: { 200: AudiencesAnswer },
+        querystring: MembershipsQuery,
+        response: { 200: MembershipsView },
         ...security,
       },
       ...common,
@@ -92,8 +104,10 @@ export function addProfileRoutes(server: FastifyInstance, options: ProfileRouteO
     async ({ params, query }, reply) => {
       const record = await found(loader, params, query, reply);
       const { profile } = decodeProfile(record.machinery);
-      const { attributes: _, ...rest } = valuesOf(profile, watch.of(params.tenant), now());
-      return { ...params, ...rest };
+      const definitions = watch.of(params.tenant);
+      const { asOf, definitionsVersion } = valuesOf(profile, definitions, now());
+      const audiences = membershipsView(profile, watch.document(params.tenant), query.all ?? false);
+      return { ...params, audiences, asOf, definitionsVersion };
     },
   );
 

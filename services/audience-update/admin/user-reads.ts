@@ -33,7 +33,7 @@ type After = Type.Static<typeof After>;
 
 export type ProfileRouteOptions = {
   store: ProfileStore;
-  watch: Pick<DefinitionWatch, "of">;
+  watch: Pick<DefinitionWatch, "of" | "document">;
   /** Undefined lets everyone read. */
   readers: Operators | undefined;
   operators?: Operators;
