@@ -8,8 +8,14 @@ import type { UserKey } from "../../../shared/ports/profile-store.ts";
 import { readSecurity } from "./access.ts";
 import { ExplainAnswer, ExplainQuery } from "./explain-schema.ts";
 import { isoTime } from "./iso-time.ts";
-import { audienceNotFound } from "./member-routes.ts";
-import { existing, type ProfileRouteOptions, readingRoute, UserParams } from "./user-reads.ts";
+import { audienceNotFound, definedAudience } from "./member-routes.ts";
+import {
+  definitionsFor,
+  existing,
+  type ProfileRouteOptions,
+  readingRoute,
+  UserParams,
+} from "./user-reads.ts";
 
 /** GET /v1/tenants/{tenant}/users/{userId}/explain?audience= */
 export function addExplainRoutes(server: FastifyInstance, options: ProfileRouteOptions): void {
@@ -29,7 +35,9 @@ export function addExplainRoutes(server: FastifyInstance, options: ProfileRouteO
     async ({ params, query: { audience } }) => {
       const { profile } = decodeProfile(existing(params, await store.load(params)).machinery);
       const { tenant } = params;
-      const explanation = explain(profile, watch.document(tenant), watch.of(tenant), audience, now());
+      await definedAudience(watch, tenant, audience, "audience");
+      const definitions = await definitionsFor(watch, tenant, [profile]);
+      const explanation = explain(profile, watch.document(tenant), definitions, audience, now());
       if (!explanation) throw audienceNotFound(tenant, audience, "audience");
       return explanationView(params, explanation) as never;
     },

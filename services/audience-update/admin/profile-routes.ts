@@ -3,7 +3,6 @@ import type { TypeBoxTypeProvider } from "@fastify/type-provider-typebox";
 import type { FastifyInstance } from "fastify";
 import Type from "typebox";
 import { Tenant, UserId } from "../../../shared/domain/envelope.ts";
-import { decodeProfile } from "../../../shared/domain/profile-record.ts";
 import type { UserKey } from "../../../shared/ports/profile-store.ts";
 import { KeylineError } from "../../../shared/runtime/errors.ts";
 import { createProfileLoader } from "../read-your-write.ts";
@@ -16,9 +15,17 @@ import {
   ofUser,
   ProfileView,
   profileView,
+  readProfile,
   valuesOf,
 } from "./profile-view.ts";
-import { After, found, type ProfileRouteOptions, readingRoute, UserParams } from "./user-reads.ts";
+import {
+  After,
+  definitionsFor,
+  found,
+  type ProfileRouteOptions,
+  readingRoute,
+  UserParams,
+} from "./user-reads.ts";
 
 const AttributeParams = Type.Object({ tenant: Tenant, userId: UserId, name: Type.String({ minLength: 1 }) });
 
@@ -60,8 +67,10 @@ export function addProfileRoutes(server: FastifyInstance, options: ProfileRouteO
       },
       ...common,
     },
-    async ({ params, query }, reply) =>
-      profileView(params, await found(loader, params, query, reply), watch.of(params.tenant), now()),
+    async ({ params, query }, reply) => {
+      const read = readProfile(await found(loader, params, query, reply));
+      return profileView(params, read, await definitionsFor(watch, params.tenant, [read.profile]), now());
+    },
   );
 
   routes.get(
@@ -79,8 +88,8 @@ export function addProfileRoutes(server: FastifyInstance, options: ProfileRouteO
     async ({ params, query }, reply) => {
       const { tenant, userId, name } = params;
       const record = await found(loader, { tenant, userId }, query, reply);
-      const definitions = watch.of(tenant);
-      const { profile } = decodeProfile(record.machinery);
+      const { profile } = readProfile(record);
+      const definitions = await definitionsFor(watch, tenant, [profile]);
       const { attributes, asOf, definitionsVersion } = valuesOf(profile, definitions, now());
       const calculated = definitions.attributeAt.has(name);
       if (!calculated && !Object.hasOwn(attributes, name)) throw noAttribute(params);
@@ -103,8 +112,8 @@ export function addProfileRoutes(server: FastifyInstance, options: ProfileRouteO
     },
     async ({ params, query }, reply) => {
       const record = await found(loader, params, query, reply);
-      const { profile } = decodeProfile(record.machinery);
-      const definitions = watch.of(params.tenant);
+      const { profile } = readProfile(record);
+      const definitions = await definitionsFor(watch, params.tenant, [profile]);
       const { asOf, definitionsVersion } = valuesOf(profile, definitions, now());
       const audiences = membershipsView(profile, watch.document(params.tenant), query.all ?? false);
       return { ...params, audiences, asOf, definitionsVersion };

@@ -7,7 +7,7 @@ import { Tenant, UserId } from "../../../shared/domain/envelope.ts";
 import { lastChangeIn } from "../../../shared/domain/last-change.ts";
 import { entersAt } from "../../../shared/domain/membership-change.ts";
 import { attributes, type Profile } from "../../../shared/domain/profile.ts";
-import { decodeProfile } from "../../../shared/domain/profile-record.ts";
+import { decodeProfile, type LastUpdate } from "../../../shared/domain/profile-record.ts";
 import type { ProfileRecord, UserKey } from "../../../shared/ports/profile-store.ts";
 import { versionNumber } from "../profile-version.ts";
 import { Iso, standingFields } from "./definition-schema.ts";
@@ -63,14 +63,20 @@ export function valuesOf(profile: Profile, definitions: CompiledDefinitions, now
   };
 }
 
+/** A record, decoded. */
+export type ReadProfile = { version: string; profile: Profile; lastUpdate: LastUpdate };
+
+export function readProfile({ version, machinery }: ProfileRecord): ReadProfile {
+  return { version, ...decodeProfile(machinery) };
+}
+
 /** A whole profile. */
 export function profileView(
   { tenant, userId }: UserKey,
-  record: ProfileRecord,
+  { version, profile, lastUpdate }: ReadProfile,
   definitions: CompiledDefinitions,
   nowMs: number,
 ): ProfileView {
-  const { profile, lastUpdate } = decodeProfile(record.machinery);
   const events = [...profile.events].map(([name, { count, firstAt, lastAt }]) => [
     name,
     { count, firstAt: isoTime(firstAt), lastAt: isoTime(lastAt) },
@@ -83,7 +89,7 @@ export function profileView(
     events: Object.fromEntries(events) as ProfileView["events"],
     eventsSeen: [...profile.events.values()].reduce((sum, { count }) => sum + count, 0),
     updates: profile.updates,
-    version: versionNumber(record.version),
+    version: versionNumber(version),
     lastUpdate: { id, at: isoTime(at), path, appliedAt: isoTime(appliedAtMs) },
     lagMs,
   };
