@@ -20,6 +20,8 @@ import { readsOf } from "./definition-reads.ts";
 
 /** A tenant's definitions after a change, saved or not. */
 export type Changed = {
+  /** The one that is there now: after a dry run the one before. */
+  version: number;
   document: TenantDefinitions;
   compiled: CompiledDefinitions;
   diff: DefinitionDiff;
@@ -76,7 +78,8 @@ export function createDefinitionCatalog(options: {
       for (let tries = 0; tries < MAX_TRIES; tries += 1) {
         const before = await read(tenant);
         const changed = changedFrom(before, edit(definitionSetOf(before)), now());
-        if (isProblem(changed) || dryRun || !isDifferent(changed.diff)) return changed;
+        if (isProblem(changed) || !isDifferent(changed.diff)) return changed;
+        if (dryRun) return { ...changed, version: before.version };
         const { document } = changed;
         if ((await store.replace(tenant, before.version, JSON.stringify(document))) === undefined) continue;
         drops.later(audienceVersionsGone(tenant, before, document));
@@ -97,7 +100,7 @@ function changedFrom(before: TenantDefinitions, input: unknown, nowMs: number): 
   const inUse = stillRead(before, document);
   if (inUse) return inUse;
   const compiled = compileDefinitions(document);
-  return isProblem(compiled) ? compiled : { document, compiled, diff };
+  return isProblem(compiled) ? compiled : { version: document.version, document, compiled, diff };
 }
 
 /** The first that is there no more, or disabled now, while something that is enabled reads it. */

@@ -28,6 +28,8 @@ const WRONG_USE = [
   "bad_letter_id",
   "not_confirmed",
   "bad_definition_file",
+  "no_tenant",
+  "tenant_conflict",
 ];
 /** For a connection, for an answer to a send, and for each letter. */
 const PATIENCE_MS = 10_000;
@@ -62,9 +64,9 @@ const dlq = dlqCommand({
 /** Of `definitions` 1 means a difference. */
 let failureCode = 1;
 const definitions = definitionsCommand({
-  open() {
+  open(given) {
     failureCode = 2;
-    const { keylineUrl, adminToken } = readDefinitionsSettings(process.env);
+    const { keylineUrl, adminToken } = readDefinitionsSettings(given, process.env);
     return createDefinitionClient({ url: keylineUrl, token: adminToken });
   },
   output,

@@ -1,6 +1,6 @@
 import { connectionSettings } from "../../shared/runtime/connection-settings.ts";
 import { KeylineError } from "../../shared/runtime/errors.ts";
-import { readSettings, text, url, type Values } from "../../shared/runtime/settings.ts";
+import { readSettings, settingsFrom, text, url, type Values } from "../../shared/runtime/settings.ts";
 
 /** What `keyline dlq` reads from the environment. */
 const dlqSettings = {
@@ -37,9 +37,23 @@ const definitionsSettings = {
 /** What the commands read from the environment. */
 export const cliSettings = { ...dlqSettings, ...definitionsSettings };
 
-/** @throws KeylineError `bad_settings` */
-export function readDefinitionsSettings(env: NodeJS.ProcessEnv): Values<typeof definitionsSettings> {
-  return readSettings(definitionsSettings, env);
+/**
+ * What is given on the command line stands above the environment.
+ * @throws KeylineError `bad_settings`
+ */
+export function readDefinitionsSettings(
+  given: { url?: string; token?: string },
+  env: NodeJS.ProcessEnv,
+): Values<typeof definitionsSettings> {
+  const { url: keylineUrl, token: adminToken } = given;
+  return settingsFrom(
+    definitionsSettings,
+    {
+      ...(keylineUrl === undefined ? {} : { keylineUrl }),
+      ...(adminToken === undefined ? {} : { adminToken }),
+    },
+    env,
+  );
 }
 
 /**

@@ -1,26 +1,55 @@
 /** An explanation in plain words, a line each. */
 import { isDerived } from "./definitions/definition.ts";
-import type { Explanation, Gives, NameExplained } from "./explain.ts";
+import type { Explanation, NameExplained } from "./explain.ts";
+import type { Gives } from "./explain-conditions.ts";
 import type { EventsBehind } from "./explain-events.ts";
 import type { TimeAlone } from "./explain-time.ts";
 
 export function explainInWords(userId: string, explanation: Explanation): string[] {
-  const { audience, member, enabled, rule, gives, asOfMs, conditions, names, byTimeAlone } = explanation;
+  const { audience, member, enabled, rule, asOfMs, conditions, names, byTimeAlone } = explanation;
   if (!enabled) return [`The audience ${audience} is disabled: nobody is evaluated for it.`];
   return [
-    `User ${userId} is ${member ? "in" : "not in"} ${audience} as of ${iso(asOfMs)}.`,
+    `User ${userId} is ${member ? "in" : "not in"} ${audience} as of ${iso(asOfMs)}.${lastChangeInWords(explanation)}`,
     `Its rule is: ${rule}`,
-    ...(gives ? [`Now it gives ${gave(gives)}.`] : []),
+    ...whatItGives(explanation),
     ...whyNotYet(explanation),
     ...conditions.map((condition) => `- ${condition.text}: ${gave(condition.gives)}`),
     ...names.map(ofName),
-    ...(explanation.foldedWithVersion === explanation.definitionsVersion || gives === undefined
+    ...(explanation.foldedWithVersion === explanation.definitionsVersion
       ? []
       : [
           `The user was last evaluated with version ${explanation.foldedWithVersion} of the definitions, which are of version ${explanation.definitionsVersion} now.`,
         ]),
     timeInWords(byTimeAlone),
   ];
+}
+
+function lastChangeInWords({ lastChange }: Explanation): string {
+  if (!lastChange) return " The user never was.";
+  const { number, atMs, cause } = lastChange;
+  const done = number % 2 === 1 ? "entered" : "left";
+  const when = atMs === null ? "" : ` at ${iso(atMs)}`;
+  const by =
+    cause === null
+      ? ""
+      : ` by ${cause.kind === "update" ? `update ${cause.id}` : cause.kind === "time" ? "time alone" : "a change of the definition"}`;
+  return ` The user ${done} with change number ${number}${when}${by}.`;
+}
+
+function whatItGives({ gives, conditions }: Explanation): string[] {
+  if (!gives) return [];
+  const deciding = conditions.filter(({ decides }) => decides);
+  const reasons = deciding.map(({ text, gives: part }) =>
+    part.computed ? `${text} is ${short(part.value)}` : `${text} cannot be computed`,
+  );
+  // A rule that is one condition says it itself.
+  const because = conditions.length > 1 && reasons.length > 0 ? `, because ${listed(reasons)}` : "";
+  return [`Now it gives ${gave(gives)}${because}.`];
+}
+
+function listed(parts: readonly string[]): string {
+  if (parts.length < 2) return parts.join("");
+  return `${parts.slice(0, -1).join(", ")} and ${parts.at(-1)}`;
 }
 
 function whyNotYet({ member, gives, foldedWithVersion, definitionsVersion }: Explanation): string[] {

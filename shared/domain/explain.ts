@@ -1,23 +1,18 @@
 /** Why a user is in an audience or out of it: pure, from the profile and the definitions. */
-import type { ASTNode } from "@marcbachmann/cel-js";
 import { scopeOn } from "./calculated-view.ts";
 import { jsonValue } from "./definitions/cel-value.ts";
 import type { CompiledDefinitions } from "./definitions/compile.ts";
 import { type Attribute, type Audience, isDerived } from "./definitions/definition.ts";
-import { type Expression, runPart, textOf } from "./definitions/expression.ts";
+import type { Expression } from "./definitions/expression.ts";
 import { attributeDueMs } from "./definitions/next-due.ts";
 import type { Scope, UserState } from "./definitions/scope.ts";
 import type { TenantDefinitions } from "./definitions/tenant-definitions.ts";
+import { type Condition, conditionsOf, type Gives } from "./explain-conditions.ts";
 import { type EventsBehind, eventsBehind } from "./explain-events.ts";
 import { changeByTimeAlone, type TimeAlone } from "./explain-time.ts";
+import { type LastChange, lastChangeIn } from "./last-change.ts";
 import { entersAt } from "./membership-change.ts";
 import { attributeValue, type Profile } from "./profile.ts";
-
-/** What an expression gives: a value, or why there is none. */
-export type Gives = { computed: true; value: unknown } | { computed: false; why: string };
-
-/** A part of the rule that is no `&&`, `||`, `!` or `?:` itself. */
-export type Condition = { text: string; gives: Gives; reads: string[] };
 
 export type NameExplained = {
   name: string;
@@ -38,6 +33,8 @@ export type Explanation = {
   audience: string;
   /** What the profile says, which is what was announced. */
   member: boolean;
+  /** Null for a user who was never in. */
+  lastChange: LastChange | null;
   /** False where it is disabled: nothing below is computed then. */
   enabled: boolean;
   rule: string;
@@ -62,11 +59,12 @@ export function explain(
   nowMs: number,
 ): Explanation | undefined {
   if (!Object.hasOwn(document.audiences, audience)) return undefined;
-  const { definition } = document.audiences[audience]!;
+  const { definition, standing } = document.audiences[audience]!;
   const { scope, user } = scopeOn(profile, definitions, nowMs);
   const place = definitions.audienceAt.get(audience);
   const common = {
     audience,
+    lastChange: lastChangeIn(profile, standing.slot) ?? null,
     rule: definition.rule,
     asOfMs: user.asOfMs,
     foldedWithVersion: profile.calculated?.version ?? 0,
@@ -83,12 +81,14 @@ export function explain(
   const places = (at: ReadonlyMap<string, number>) =>
     names.flatMap(({ name }) => at.get(name) ?? []).sort((a, b) => a - b);
   const read = { attributes: places(definitions.attributeAt), audiences: places(definitions.audienceAt) };
+  const { environment } = definitions;
+  const [context, why] = [scope.contextOf(rule), whyNot(names)];
   return {
     ...common,
     member: entersAt(user.numbers[place] ?? 0),
     enabled: true,
-    gives: outcomeOf(rule.run, rule, rule.reads, names, scope),
-    conditions: leavesOf(rule.node).map((node) => conditionOf(node, rule, names, { definitions, scope })),
+    gives: givenByRule(rule, context, why),
+    conditions: conditionsOf(rule.node, { environment, reads: rule.reads, context, why }),
     names,
     byTimeAlone: changeByTimeAlone(profile, definitions, { place, ...read }, nowMs),
   };
@@ -144,50 +144,23 @@ function explainName(name: string, { document, definitions, scope, user }: Looki
   };
 }
 
-const CONNECTIVES = new Set(["&&", "||", "!_", "?:"]);
-
-/** In the order in which they stand. */
-function leavesOf(node: ASTNode): ASTNode[] {
-  if (!CONNECTIVES.has(node.op)) return [node];
-  const parts = (Array.isArray(node.args) ? node.args : [node.args]) as ASTNode[];
-  return parts.flatMap(leavesOf);
-}
-
-function conditionOf(
-  node: ASTNode,
-  rule: Expression,
-  names: readonly NameExplained[],
-  { definitions, scope }: { definitions: CompiledDefinitions; scope: Scope },
-): Condition {
-  const reads = [...rule.reads].filter((name) => mentions(node, name));
-  const run = runPart(definitions.environment, node);
-  return { text: textOf(node), gives: outcomeOf(run, rule, new Set(reads), names, scope), reads };
-}
-
-/** A variable of a macro counts as a name of the rule's: its value is then shown for nothing. */
-function mentions(node: unknown, name: string): boolean {
-  if (Array.isArray(node)) return node.some((each) => mentions(each, name));
-  if (typeof node !== "object" || node === null || !("op" in node)) return false;
-  const { op, args } = node as ASTNode;
-  return op === "id" ? args === name : mentions(args, name);
-}
-
-function outcomeOf(
-  run: (context: object) => unknown,
-  rule: Expression,
-  reads: ReadonlySet<string>,
-  names: readonly NameExplained[],
-  scope: Scope,
-): Gives {
-  try {
-    return { computed: true, value: jsonValue(run(scope.contextOf(rule))) ?? null };
-  } catch (error) {
-    const missing = names.filter(({ name, value }) => reads.has(name) && value === null);
+/** Says of a part that can't be computed what it lacks, or else what the library says. */
+function whyNot(names: readonly NameExplained[]) {
+  return (reads: readonly string[], error: unknown): string => {
+    const missing = names.filter(({ name, value }) => reads.includes(name) && value === null);
     if (missing.length > 0) {
       const which = missing.map(({ name }) => name).join(" and ");
-      return { computed: false, why: `${which} ${missing.length === 1 ? "has" : "have"} no value` };
+      return `${which} ${missing.length === 1 ? "has" : "have"} no value`;
     }
     const { summary, message } = error as { summary?: string; message: string };
-    return { computed: false, why: summary ?? message.split("\n")[0]! };
+    return summary ?? message.split("\n")[0]!;
+  };
+}
+
+function givenByRule(rule: Expression, context: object, why: ReturnType<typeof whyNot>): Gives {
+  try {
+    return { computed: true, value: jsonValue(rule.run(context)) ?? null };
+  } catch (error) {
+    return { computed: false, why: why([...rule.reads], error) };
   }
 }

@@ -17,7 +17,7 @@ import { createMemoryProfileStore } from "../../shared/adapters/memory/memory-pr
 import type { DefinitionStore } from "../../shared/ports/definition-store.ts";
 import type { MemberStore } from "../../shared/ports/member-store.ts";
 import type { ProfileStore } from "../../shared/ports/profile-store.ts";
-import { createLog } from "../../shared/runtime/log.ts";
+import { createLog, type Log } from "../../shared/runtime/log.ts";
 
 export const ADMIN = "Bearer admin-token";
 export const READER = "Bearer read-token";
@@ -37,11 +37,15 @@ export type DefinitionServer = {
 // biome-ignore lint/suspicious/noExplicitAny: what a test looks for in an answer is up to it
 export type Answer = { status: number; body: any };
 
-export async function startDefinitionServer(): Promise<DefinitionServer> {
+export async function startDefinitionServer({
+  log = createLog("test", "fatal"),
+}: {
+  log?: Log;
+} = {}): Promise<DefinitionServer> {
   const definitionStore = createMemoryDefinitionStore({ maxEntries: MAX_ENTRIES });
   const memberStore = createMemoryMemberStore({ maxEntries: MAX_ENTRIES });
   const store = createMemoryProfileStore({ maxProfiles: MAX_ENTRIES });
-  const server = await createAdminServer(createLog("test", "fatal"));
+  const server = await createAdminServer(log);
   const watch = startDefinitionWatch({
     store: definitionStore,
     consumer: "c1",
@@ -55,7 +59,10 @@ export async function startDefinitionServer(): Promise<DefinitionServer> {
     onError() {},
     dropAfterMs: 1,
   });
-  const access = { operators: createOperators("admin-token"), readers: createOperators("read-token") };
+  const access = {
+    operators: createOperators("ada=admin-token,bob=another-token"),
+    readers: createOperators("read-token"),
+  };
   addDefinitionRoutes(server, { ...access, catalog, definitionStore, watch });
   addProfileRoutes(server, { ...access, store, watch });
   addExplainRoutes(server, { ...access, store, watch });

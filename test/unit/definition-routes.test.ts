@@ -1,3 +1,4 @@
+import { pino } from "pino";
 import { Check } from "typebox/value";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { AllDefinitions, AudienceView } from "../../services/audience-update/admin/definition-schema.ts";
@@ -18,7 +19,7 @@ test("an audience says what it reads, by what that is, and is served since its c
   const { status, body } = await shop.call("PUT", `${base}/audiences/regulars`, {
     rule: "orders >= 3 && 'vip' in tags",
   });
-  expect(status).toBe(200);
+  expect(status).toBe(201);
   expect(body).toMatchObject({
     ...{ name: "regulars", kind: "audience", generation: 2, version: 2, complete: false, enabled: true },
     type: "bool",
@@ -35,6 +36,7 @@ test("what is the same makes no new version", async () => {
   await shop.call("PUT", `${base}/attributes/orders`, orders);
   const again = await shop.call("PUT", `${base}/attributes/orders`, { ...orders, enabled: true });
   expect(again.body.version).toBe(1);
+  expect((await shop.call("PUT", `${base}/attributes/orders`, orders)).status).toBe(200);
   expect((await shop.definitionStore.read("shop")).version).toBe(1);
 });
 
@@ -74,7 +76,11 @@ test("what is read can neither be deleted nor disabled, and its readers are name
 test("a whole set is put in one step, and a dry run says what would change", async () => {
   const set = { attributes: { orders }, audiences: { some: { rule: "orders > 0" } } };
   const dry = await shop.call("PUT", `${base}/definitions?dryRun=true`, set);
-  expect(dry.body).toMatchObject({ dryRun: true, added: ["attributes.orders", "audiences.some"] });
+  expect(dry.body).toMatchObject({
+    dryRun: true,
+    version: 0,
+    added: ["attributes.orders", "audiences.some"],
+  });
   expect((await shop.definitionStore.read("shop")).version).toBe(0);
   await shop.call("PUT", `${base}/definitions`, set);
   const wrong = { ...set, audiences: { some: { rule: "orders > " } } };
@@ -112,5 +118,22 @@ test("a reader may read and not write, nobody neither", async () => {
   };
   expect(await statuses("Bearer nobody")).toEqual([401, 401]);
   expect(await statuses(READER)).toEqual([200, 401]);
-  expect(await statuses(ADMIN)).toEqual([200, 200]);
+  expect(await statuses(ADMIN)).toEqual([200, 201]);
+});
+
+test("each change is one line in the log, with who made it; what changes nothing is none", async () => {
+  const lines: Record<string, unknown>[] = [];
+  const other = await startDefinitionServer({
+    log: pino({ level: "warn" }, { write: (line) => lines.push(JSON.parse(line)) }),
+  });
+  await other.call("PUT", `${base}/attributes/orders`, orders);
+  await other.call("PUT", `${base}/attributes/orders`, orders);
+  await other.call("PUT", `${base}/definitions?dryRun=true`, {});
+  await other.call("PUT", `${base}/attributes/orders`, { ...orders, aggregate: "most" });
+  await other.call("DELETE", `${base}/attributes/orders`);
+  await other.close();
+  expect(lines).toMatchObject([
+    { level: 40, tenant: "shop", version: 1, name: "ada", added: ["attributes.orders"], removed: [] },
+    { level: 40, tenant: "shop", version: 2, name: "ada", added: [], removed: ["attributes.orders"] },
+  ]);
 });

@@ -63,6 +63,42 @@ test("what the service refuses is said with file and line, and nothing is change
   expect((await run("diff", wrong)).code).toBe(2);
 });
 
+test("a difference is shown field by field, and a file may name its tenant", async () => {
+  const before = file(
+    "before.yaml",
+    "tenant: shop",
+    "audiences:",
+    "  all: { rule: 'true', description: Everybody }",
+  );
+  const { KEYLINE_URL = "", ADMIN_TOKEN = "" } = environment;
+  const given = ["--url", KEYLINE_URL, "--token", ADMIN_TOKEN];
+  const elsewhere = { KEYLINE_URL: "http://127.0.0.1:1", ADMIN_TOKEN: "" };
+  expect((await runKeyline(elsewhere, "definitions", "apply", ...given, before)).code).toBe(0);
+  const after = file("after.yaml", "audiences:", "  all: { rule: 'false' }", "  more: { rule: 'true' }");
+  expect(await run("diff", after)).toMatchObject({
+    code: 1,
+    out: [
+      "+ audiences.more",
+      "~ audiences.all",
+      '    description: "Everybody" -> none',
+      '    rule: "true" -> "false"',
+    ],
+  });
+  const nobody = await runKeyline(environment, "definitions", "diff", after);
+  expect([nobody.code, nobody.err]).toEqual([2, expect.stringContaining("no_tenant: neither --tenant nor")]);
+  const other = await runKeyline(environment, "definitions", "diff", "--tenant", "other", before);
+  expect([other.code, other.err]).toEqual([2, expect.stringContaining("tenant_conflict")]);
+});
+
+test("files that name two tenants are refused, naming both places", () => {
+  const one = file("one.yaml", "tenant: shop");
+  const two = file("two.yaml", "# another", "tenant: club");
+  expect(() => readDefinitionFiles([one, two])).toThrow(`${two}:2:1: tenant is club, and shop at ${one}:1:1`);
+  expect(() => readDefinitionFiles([file("nobody.yaml", "tenant: [shop]")])).toThrow(
+    ":1:1: tenant is not a name",
+  );
+});
+
 test("no service, no token: 2", async () => {
   const away = { ...environment, KEYLINE_URL: "http://127.0.0.1:1" };
   const words = ["definitions", "diff", "--tenant", "shop", EXAMPLE];
@@ -90,7 +126,7 @@ test("a name that is there twice is refused, naming both places", () => {
 
 test.each([
   ["no YAML", ["audiences:", "  a: [1"], ":2:"],
-  ["another part", ["segments:", "  a: 1"], ":1:1: segments is neither attributes nor audiences"],
+  ["another part", ["segments:", "  a: 1"], ":1:1: segments is neither attributes, audiences nor tenant"],
   ["a list", ["audiences:", "  - a"], ":2:3: audiences is not a map of names"],
   ["a field twice", ["audiences:", "  a:", "    rule: x", "    rule: y"], ":4:5: rule is defined at"],
 ])("a file with %s is refused with its line", (_, lines, message) => {

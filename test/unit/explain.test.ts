@@ -54,10 +54,55 @@ test("each condition under the connectives says what it gives", () => {
   const { member, gives, conditions } = explained("regulars");
   expect([member, gives]).toEqual([true, { computed: true, value: true }]);
   expect(conditions).toEqual([
-    { text: "orders < 2", gives: { computed: true, value: false }, reads: ["orders"] },
-    { text: '"vip" in tags', gives: { computed: true, value: false }, reads: ["tags"] },
-    { text: "active", gives: { computed: true, value: true }, reads: ["active"] },
+    { text: "orders < 2", gives: { computed: true, value: false }, reads: ["orders"], decides: true },
+    { text: "'vip' in tags", gives: { computed: true, value: false }, reads: ["tags"], decides: false },
+    { text: "active", gives: { computed: true, value: true }, reads: ["active"], decides: true },
   ]);
+});
+
+/** Of one rule over `latest` (without a value) and `orders` (2): its conditions, and which of them decide. */
+function conditionsOfRule(rule: string) {
+  const document = replaceDefinitions(NO_TENANT_DEFINITIONS, { ...set, audiences: { one: { rule } } }, 0);
+  if (isProblem(document)) throw new Error(document.message);
+  const compiled = compileDefinitions(document);
+  if (isProblem(compiled)) throw new Error(compiled.message);
+  const profile = profileAfter(twoOrders, compiled);
+  return explain(profile, document, compiled, "one", START_MS)!.conditions.map(
+    ({ text, gives, decides }) => [text, gives.computed ? gives.value : undefined, decides] as const,
+  );
+}
+
+test("a condition is in its author's words, and computed with all of its digits", () => {
+  expect(conditionsOfRule("(orders + 1) * 2 > 6 || (1.0 / double(orders) < 0.50000000001)")).toEqual([
+    ["(orders + 1) * 2 > 6", false, false],
+    ["1.0 / double(orders) < 0.50000000001", true, true],
+  ]);
+  expect(conditionsOfRule("biggest < 1e21 && !(((biggest) < 1e-12))")).toEqual([
+    ["biggest < 1e21", true, true],
+    ["(biggest) < 1e-12", false, true],
+  ]);
+});
+
+test.each([
+  ["orders > 5 && orders > 6", [true, true]],
+  ["orders > 5 && orders > 1", [true, false]],
+  ["orders > 1 || latest.size > 40.0", [true, false]],
+  ["orders > 5 || latest.size > 40.0", [false, true]],
+  ["orders > 1 ? orders > 5 : latest.size > 40.0", [true, true, false]],
+  ["latest.size > 40.0 ? orders > 5 : orders > 1", [true, false, false]],
+  ["!(orders > 1 && orders > 5)", [false, true]],
+])("which conditions decide: %s", (rule, decides) => {
+  expect(conditionsOfRule(rule).map(([, , each]) => each)).toEqual(decides);
+});
+
+test("the last change has its number, and its moment and cause until it is announced", () => {
+  const { explained, words } = setUp();
+  expect(explained("active").lastChange).toEqual({
+    ...{ number: 1, atMs: START_MS + DAY_MS },
+    cause: { kind: "update", id: "s-2" },
+  });
+  expect(explained("lapsed").lastChange).toBeNull();
+  expect(words("lapsed")[0]).toContain("The user never was.");
 });
 
 test("names are explained with what they read in turn, and the events behind them", () => {
@@ -109,6 +154,8 @@ test("plain words say all of it", () => {
   const { words } = setUp();
   const text = words("active").join("\n");
   expect(text).toContain("User u is in active as of 2026-01-02T00:00:00.000Z.");
+  expect(text).toMatch(/The user entered with change number 1 at .* by update s-\d\./);
+  expect(text).toContain("Now it gives true, because recent > 0 is true and share >= 50 is true.");
   expect(text).toContain("- recent > 0: true");
   expect(text).toContain("recent is 2: count over order_completed, the last 10d. 2 events from");
   expect(text).toContain("share is 100: recent * 100 / orders, from recent, orders.");

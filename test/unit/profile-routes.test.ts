@@ -1,10 +1,13 @@
 import { setTimeout as sleep } from "node:timers/promises";
+import { pino } from "pino";
 import { Check } from "typebox/value";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { ProfileView } from "../../services/audience-update/admin/profile-view.ts";
+import { MembershipsView, ProfileView } from "../../services/audience-update/admin/profile-view.ts";
 import { createProfileLoader } from "../../services/audience-update/read-your-write.ts";
+import { decodeProfile } from "../../shared/domain/profile-record.ts";
 import { type DefinitionServer, startDefinitionServer } from "../support/definition-server.ts";
 import { order, profileAfter, type Said, saveProfile } from "../support/stored-profile.ts";
+import { until } from "../support/until.ts";
 
 const DAY_MS = 86_400_000;
 const base = "/v1/tenants/shop";
@@ -46,9 +49,31 @@ test("a profile has its calculated attributes as of now, and its audiences", asy
   });
   expect(Date.now() - Date.parse(body.asOf)).toBeLessThan(10_000);
   expect(Check(ProfileView, body)).toBe(true);
-  expect((await shop.call("GET", `${base}/users/ada/audiences`)).body).toMatchObject({
-    ...{ userId: "ada", audiences: ["regulars"], definitionsVersion: 1 },
-  });
+});
+
+test("the audiences of a user, with all those that the user has left and those that are disabled", async () => {
+  const compiled = shop.watch.of("shop");
+  const at = Date.now();
+  const turn: Said[] = [{ at, ops: [{ kind: "add", body: { tags: ["vip"] } }, order()] }];
+  const profile = profileAfter(turn, compiled);
+  const more = { profile, firstSeq: 2 };
+  await saveProfile(shop.store, "ada", profileAfter([{ at, ops: [order()] }], compiled, more));
+  const get = async (query = "") => (await shop.call("GET", `${base}/users/ada/audiences${query}`)).body;
+  const body = await get();
+  expect(body).toMatchObject({ userId: "ada", definitionsVersion: 1 });
+  const regulars = { name: "regulars", member: true, number: 1, version: 1, complete: false, enabled: true };
+  expect(body.audiences).toMatchObject([regulars]);
+  expect(Check(MembershipsView, body)).toBe(true);
+  expect((await get("?all=true")).audiences).toMatchObject([
+    { name: "others", member: false, number: 2 },
+    regulars,
+  ]);
+  await shop.call("PUT", `${base}/audiences/regulars`, { ...definitions.audiences.regulars, enabled: false });
+  expect((await get()).audiences).toEqual([]);
+  expect((await get("?all=true")).audiences).toMatchObject([
+    { name: "others" },
+    { name: "regulars", member: true, number: 1, enabled: false },
+  ]);
 });
 
 test("reads are charged to no definition", async () => {
@@ -100,6 +125,66 @@ test("an update that does not come in time is a retryable 504", async () => {
   const { status, body } = await shop.call("GET", `${base}/users/ada?after=s-4&timeoutMs=30`);
   expect([status, body.error]).toMatchObject([504, { code: "update_not_visible", retryable: true }]);
   expect((await shop.call("GET", `${base}/users/ada?after=s-4&timeoutMs=30001`)).status).toBe(400);
+});
+
+test("who waits and leaves, or waits in vain, is no line in the log", async () => {
+  const lines: string[] = [];
+  const other = await startDefinitionServer({
+    log: pino({ level: "warn" }, { write: (line) => lines.push(line) }),
+  });
+  let loads = 0;
+  const load = other.store.load;
+  other.store.load = (user) => {
+    loads += 1;
+    return load(user);
+  };
+  const address = await other.server.listen({ host: "127.0.0.1", port: 0 });
+  const headers = { authorization: "Bearer read-token" };
+  const url = `${address}${base}/users/ada?after=s-1`;
+  expect((await fetch(`${url}&timeoutMs=10`, { headers })).status).toBe(504);
+  const leaving = new AbortController();
+  const waiting = fetch(`${url}&timeoutMs=30000`, { headers, signal: leaving.signal });
+  await until("it is waited for", () => loads > 3);
+  leaving.abort();
+  await expect(waiting).rejects.toThrow();
+  const waitingNow = async () => {
+    const before = loads;
+    await sleep(250);
+    return loads > before;
+  };
+  await until("nobody asks the store any more", async () => !(await waitingNow()));
+  await other.close();
+  expect(lines).toEqual([]);
+});
+
+test("what another process has just saved is looked for before a 404", async () => {
+  const { watch, definitionStore } = shop;
+  const { version, document } = await definitionStore.read("shop");
+  const changed = JSON.parse(document);
+  changed.audiences.fresh = {
+    definition: { rule: "true" },
+    standing: { ...changed.audiences.others.standing, slot: 99 },
+  };
+  await definitionStore.replace("shop", version, JSON.stringify(changed));
+  expect(watch.document("shop").version).toBe(version);
+  expect((await shop.call("GET", `${base}/audiences/fresh/count`)).status).toBe(200);
+});
+
+test("a profile of newer definitions is read with them", async () => {
+  const { watch, definitionStore } = shop;
+  await saveAda();
+  const { version, document } = await definitionStore.read("shop");
+  const changed = JSON.parse(document);
+  changed.attributes.buys = { ...changed.attributes.orders };
+  delete changed.attributes.orders;
+  changed.audiences = {};
+  const [record] = [await shop.store.load({ tenant: "shop", userId: "ada" })];
+  const { profile } = decodeProfile(record!.machinery);
+  const newer = { ...profile, calculated: { ...profile.calculated!, version: version + 1 } };
+  await saveProfile(shop.store, "ada", newer);
+  await definitionStore.replace("shop", version, JSON.stringify(changed));
+  expect(watch.document("shop").version).toBe(version);
+  expect((await shop.call("GET", `${base}/users/ada`)).body.attributes).toMatchObject({ buys: 2 });
 });
 
 test("no more than so many wait at once", async () => {

@@ -8,6 +8,7 @@ import {
   BODY_LIMIT_BYTES,
   describeError,
   documentErrors,
+  isWorthALine,
 } from "./http-errors.ts";
 
 const MAX_PARAM_LENGTH = 1_024;
@@ -40,7 +41,7 @@ export async function createAdminServer(log: Log): Promise<FastifyInstance> {
   server.setSerializerCompiler(() => JSON.stringify);
   server.setErrorHandler((error: FastifyError, request, reply) => {
     const { status, body } = describeError(error, request);
-    if (status >= 500) request.log.error({ err: error }, error.message);
+    if (isWorthALine(error, status)) request.log.error({ err: error }, error.message);
     return reply.code(status).send({ error: body });
   });
   server.setNotFoundHandler((request, reply) =>

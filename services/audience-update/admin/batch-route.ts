@@ -7,8 +7,8 @@ import { UserId } from "../../../shared/domain/envelope.ts";
 import { KeylineError } from "../../../shared/runtime/errors.ts";
 import type { readSecurity } from "./access.ts";
 import { TenantParams } from "./definition-schema.ts";
-import { ofUser, ProfileView, profileView } from "./profile-view.ts";
-import { type ProfileRouteOptions, type readingRoute, unknownUser } from "./user-reads.ts";
+import { ofUser, ProfileView, profileView, readProfile } from "./profile-view.ts";
+import { definitionsFor, type ProfileRouteOptions, type readingRoute, unknownUser } from "./user-reads.ts";
 
 const MAX_USERS = 100;
 
@@ -59,13 +59,15 @@ export function addBatchRoute(
     },
     async ({ params: { tenant }, query }) => {
       const userIds = idsIn(query);
-      const definitions = watch.of(tenant);
       const records = await Promise.all(userIds.map((userId) => store.load({ tenant, userId })));
+      const reads = records.map((record) => record && readProfile(record));
+      const profiles = reads.flatMap((read) => (read ? [read.profile] : []));
+      const definitions = await definitionsFor(watch, tenant, profiles);
       const nowMs = now();
       return {
-        users: records.map((record, index) => {
+        users: reads.map((read, index) => {
           const user = { tenant, userId: userIds[index]! };
-          if (record) return profileView(user, record, definitions, nowMs);
+          if (read) return profileView(user, read, definitions, nowMs);
           const { code, message } = unknownUser(user);
           return { ...user, error: { code, message } };
         }),

@@ -1,4 +1,5 @@
 /** What the routes of definitions do with the catalog: look and save. */
+import type { FastifyRequest } from "fastify";
 import { type CompiledDefinitions, compileDefinitions } from "../../../shared/domain/definitions/compile.ts";
 import type { Attribute, Audience, DefinitionSet } from "../../../shared/domain/definitions/definition.ts";
 import { isProblem } from "../../../shared/domain/definitions/problem.ts";
@@ -6,10 +7,10 @@ import type { TenantDefinitions } from "../../../shared/domain/definitions/tenan
 import type { DefinitionStore } from "../../../shared/ports/definition-store.ts";
 import { KeylineError } from "../../../shared/runtime/errors.ts";
 import type { Changed, DefinitionCatalog } from "../definition-catalog.ts";
-import { storedUnder } from "../definition-diff.ts";
+import { isDifferent, storedUnder } from "../definition-diff.ts";
 import type { DefinitionWatch } from "../definition-watch.ts";
 import type * as schema from "./definition-schema.ts";
-import { definitionView, NOTHING_REPORTED, type Reported, reportedOf } from "./definition-view.ts";
+import { definitionView, type Reported, reportedOf } from "./definition-view.ts";
 import { DefinitionRefused } from "./http-errors.ts";
 import type { Operators } from "./operators.ts";
 
@@ -65,7 +66,7 @@ export function createDefinitionReader({ catalog, definitionStore, watch }: Defi
       name: string,
       tenant: string,
       document: TenantDefinitions,
-      reported: Reported = NOTHING_REPORTED,
+      reported: Reported,
     ): schema.DefinitionView {
       const stored = storedUnder<Attribute | Audience>(document[part], name);
       if (!stored) throw notDefined(part, name, tenant);
@@ -80,18 +81,24 @@ export function notDefined(part: Part, name: string, tenant: string): KeylineErr
   return new KeylineError("definition_not_found", message, { path: "name", value: name });
 }
 
-/** Saves a change and looks at once, so that this process has it when it answers. */
+/** Saves a change with one line in the log, and looks at once, so that this process has it when it answers. */
 export async function save(
-  { catalog, watch }: DefinitionRouteOptions,
+  { catalog, watch, operators }: DefinitionRouteOptions,
+  { log, headers }: FastifyRequest,
   tenant: string,
   edit: (set: DefinitionSet) => unknown,
   dryRun = false,
 ): Promise<Changed> {
   const changed = await catalog.change(tenant, edit, { dryRun });
   if (isProblem(changed)) throw new DefinitionRefused(changed);
+  const { version, diff } = changed;
+  if (!dryRun && isDifferent(diff)) {
+    const name = operators.authenticate(headers.authorization)?.name ?? "operator";
+    log.warn({ tenant, version, name, ...diff }, `${name} changed the definitions of tenant ${tenant}`);
+  }
   // What is saved is saved: the watch looks by itself as well.
   for (let looks = 0; looks < 2 && !dryRun; looks += 1) {
-    if (watch.document(tenant).version >= changed.document.version) break;
+    if (watch.document(tenant).version >= version) break;
     // A look that was under way may have been too early.
     await watch.refresh().catch(() => {});
   }

@@ -103,18 +103,22 @@ function addWritingRoutes(
         summary: `Defines an ${KIND[part]}, or changes it`,
         params: schema.NameParams,
         body: BODY[part],
-        response: { 200: VIEW[part] },
+        response: { 200: VIEW[part], 201: VIEW[part] },
         ...WRITE_SECURITY,
       },
       validatorCompiler: uncheckedBody,
       ...common,
     },
-    async ({ params: { tenant, name }, body }) => {
-      const { document } = await save(options, tenant, (set) => ({
+    async (request, reply) => {
+      const { tenant, name } = request.params;
+      const definition: unknown = request.body;
+      const { document, diff } = await save(options, request, tenant, (set) => ({
         ...set,
-        [part]: { ...set[part], [name]: body },
+        [part]: { ...set[part], [name]: definition },
       }));
-      return definitions.one(part, name, tenant, document) as never;
+      const reported = await definitions.reported(tenant);
+      reply.code(diff.added.length > 0 ? 201 : 200);
+      return definitions.one(part, name, tenant, document, reported) as never;
     },
   );
 
@@ -129,13 +133,14 @@ function addWritingRoutes(
       },
       ...common,
     },
-    async ({ params: { tenant, name } }) => {
-      const { document } = await save(options, tenant, (set) => {
+    async (request) => {
+      const { tenant, name } = request.params;
+      const { version } = await save(options, request, tenant, (set) => {
         if (!Object.hasOwn(set[part], name)) throw notDefined(part, name, tenant);
         const { [name]: _, ...others } = set[part] as Record<string, object>;
         return { ...set, [part]: others };
       });
-      return { tenant, version: document.version };
+      return { tenant, version };
     },
   );
 }

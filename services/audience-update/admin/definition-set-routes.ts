@@ -44,7 +44,7 @@ export function addWholeSetRoutes(
       const views = definitions.views(tenant, document, reported);
       const consumers = reported.versions.map((each) => ({
         ...each,
-        upToDate: each.version === document.version,
+        upToDate: each.version >= document.version,
       }));
       return {
         tenant,
@@ -72,9 +72,12 @@ export function addWholeSetRoutes(
       config: { errors: WRITE_ERRORS },
       onRequest: operatorsOnly(operators),
     },
-    async ({ params: { tenant }, query: { dryRun = false }, body }) => {
-      const { document, diff } = await save(options, tenant, () => body, dryRun);
-      return { tenant, version: document.version, dryRun, ...diff };
+    async (request) => {
+      const { tenant } = request.params;
+      const { dryRun = false } = request.query;
+      const set: unknown = request.body;
+      const { version, diff } = await save(options, request, tenant, () => set, dryRun);
+      return { tenant, version, dryRun, ...diff };
     },
   );
 }

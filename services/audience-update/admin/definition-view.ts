@@ -22,7 +22,6 @@ export type Reported = {
 
 type Cost = DefinitionView["cost"];
 
-export const NOTHING_REPORTED: Reported = { versions: [], costs: new Map() };
 const NO_COST: Cost = { evaluationsPerSecond: 0, busyMsPerSecond: 0, failures: 0, late: 0, skipped: 0 };
 
 /** Reports that another build wrote in another form are passed over. */

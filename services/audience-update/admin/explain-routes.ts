@@ -5,17 +5,20 @@ import { type Explanation, explain } from "../../../shared/domain/explain.ts";
 import { explainInWords } from "../../../shared/domain/explain-words.ts";
 import { decodeProfile } from "../../../shared/domain/profile-record.ts";
 import type { UserKey } from "../../../shared/ports/profile-store.ts";
-import type { DefinitionWatch } from "../definition-watch.ts";
 import { readSecurity } from "./access.ts";
 import { ExplainAnswer, ExplainQuery } from "./explain-schema.ts";
 import { isoTime } from "./iso-time.ts";
-import { audienceNotFound } from "./member-routes.ts";
-import { existing, type ProfileRouteOptions, readingRoute, UserParams } from "./user-reads.ts";
-
-export type ExplainRouteOptions = ProfileRouteOptions & { watch: Pick<DefinitionWatch, "of" | "document"> };
+import { audienceNotFound, definedAudience } from "./member-routes.ts";
+import {
+  definitionsFor,
+  existing,
+  type ProfileRouteOptions,
+  readingRoute,
+  UserParams,
+} from "./user-reads.ts";
 
 /** GET /v1/tenants/{tenant}/users/{userId}/explain?audience= */
-export function addExplainRoutes(server: FastifyInstance, options: ExplainRouteOptions): void {
+export function addExplainRoutes(server: FastifyInstance, options: ProfileRouteOptions): void {
   const { store, watch, readers, now = Date.now } = options;
   server.withTypeProvider<TypeBoxTypeProvider>().get(
     "/v1/tenants/:tenant/users/:userId/explain",
@@ -32,7 +35,9 @@ export function addExplainRoutes(server: FastifyInstance, options: ExplainRouteO
     async ({ params, query: { audience } }) => {
       const { profile } = decodeProfile(existing(params, await store.load(params)).machinery);
       const { tenant } = params;
-      const explanation = explain(profile, watch.document(tenant), watch.of(tenant), audience, now());
+      await definedAudience(watch, tenant, audience, "audience");
+      const definitions = await definitionsFor(watch, tenant, [profile]);
+      const explanation = explain(profile, watch.document(tenant), definitions, audience, now());
       if (!explanation) throw audienceNotFound(tenant, audience, "audience");
       return explanationView(params, explanation) as never;
     },
@@ -40,11 +45,13 @@ export function addExplainRoutes(server: FastifyInstance, options: ExplainRouteO
 }
 
 function explanationView({ tenant, userId }: UserKey, explanation: Explanation) {
-  const { asOfMs, foldedWithVersion, definitionsVersion, gives, byTimeAlone, names, ...rest } = explanation;
+  const { asOfMs, foldedWithVersion, definitionsVersion, gives, byTimeAlone, names, lastChange, ...rest } =
+    explanation;
   return {
     tenant,
     userId,
     ...rest,
+    lastChange: lastChange && inIsoTime(lastChange),
     gives: gives ?? null,
     asOf: isoTime(asOfMs),
     definitionsVersion: foldedWithVersion,

@@ -49,17 +49,37 @@ const ByTimeAlone = Type.Union(
   { description: "when the membership changes if no update comes" },
 );
 
+const LastChange = Type.Object(
+  {
+    number: Type.Integer({ description: "odd entered, even left" }),
+    at: MaybeIso("null for a change that was announced: the profile keeps its number only"),
+    cause: Nullable(
+      Type.Object({
+        kind: Type.Union(["update", "time", "definition"].map((kind) => Type.Literal(kind))),
+        id: Type.Optional(Type.String()),
+      }),
+    ),
+  },
+  { description: "the user's last one in this audience; null for a user who was never in" },
+);
+
 export const ExplainAnswer = Type.Object({
   ...ofUser,
   audience: Type.String(),
   member: Type.Boolean({ description: "as the profile has it" }),
+  lastChange: Nullable(LastChange),
   enabled: Type.Boolean(),
   rule: Type.String(),
   gives: Nullable(Gives),
   ...asOfFields,
   explainedVersion: Type.Integer({ description: "of the definitions that this explains" }),
   conditions: Type.Array(
-    Type.Object({ text: Type.String(), gives: Gives, reads: Type.Array(Type.String()) }),
+    Type.Object({
+      text: Type.String(),
+      gives: Gives,
+      reads: Type.Array(Type.String()),
+      decides: Type.Boolean({ description: "whether the rule gives what it gives because of this" }),
+    }),
     { description: "the parts of the rule under &&, ||, ! and ?:" },
   ),
   names: Type.Array(NameExplained, { description: "what the rule reads, and what that reads in turn" }),

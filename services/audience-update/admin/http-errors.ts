@@ -65,11 +65,19 @@ const statusOfCode: Record<string, number> = {
   definitions_busy: 503,
   too_many_waiting: 503,
   update_not_visible: 504,
+  caller_left: 503,
   invalid_request: 400,
   invalid_definition: 400,
   definition_cycle: 400,
   definitions_too_large: 400,
 };
+
+const EXPECTED = new Set(["update_not_visible", "too_many_waiting", "caller_left"]);
+
+/** A failure of the service's own or its stores', not of what a caller waits for. */
+export function isWorthALine(error: FastifyError, status: number): boolean {
+  return status >= 500 && !EXPECTED.has(error.code);
+}
 
 const checkedBySchema: FastifySchemaCompiler<Type.TSchema> = TypeBoxValidatorCompiler;
 

@@ -2,6 +2,8 @@
 import type { TypeBoxTypeProvider } from "@fastify/type-provider-typebox";
 import type { FastifyInstance } from "fastify";
 import Type from "typebox";
+import type { Audience } from "../../../shared/domain/definitions/definition.ts";
+import type { Stored } from "../../../shared/domain/definitions/tenant-definitions.ts";
 import { Tenant } from "../../../shared/domain/envelope.ts";
 import type { MemberStore } from "../../../shared/ports/member-store.ts";
 import { KeylineError } from "../../../shared/runtime/errors.ts";
@@ -33,7 +35,7 @@ const Count = Type.Object({ ...ofAudience, count: Type.Integer() });
 
 export type MemberRouteOptions = {
   memberStore: Pick<MemberStore, "count" | "page">;
-  watch: Pick<DefinitionWatch, "of" | "document">;
+  watch: Pick<DefinitionWatch, "of" | "document" | "refresh">;
   readers: Operators | undefined;
   operators: Operators;
 };
@@ -61,7 +63,7 @@ export function addMemberRoutes(server: FastifyInstance, options: MemberRouteOpt
       ...common,
     },
     async ({ params: { tenant, name }, query: { limit = DEFAULT_PAGE, cursor } }) => {
-      const standing = audienceStanding(watch, tenant, name);
+      const standing = await audienceStanding(watch, tenant, name);
       const { version } = standing;
       const after = cursor === undefined ? undefined : userIdIn(cursor, version);
       const page = await memberStore.page({ tenant, audience: name, version }, after, limit);
@@ -82,7 +84,7 @@ export function addMemberRoutes(server: FastifyInstance, options: MemberRouteOpt
       ...common,
     },
     async ({ params: { tenant, name } }) => {
-      const standing = audienceStanding(watch, tenant, name);
+      const standing = await audienceStanding(watch, tenant, name);
       const count = await memberStore.count({ tenant, audience: name, version: standing.version });
       return { tenant, audience: name, ...standing, count };
     },
@@ -90,12 +92,28 @@ export function addMemberRoutes(server: FastifyInstance, options: MemberRouteOpt
 }
 
 /** @throws KeylineError `audience_not_found` */
-function audienceStanding({ of, document }: MemberRouteOptions["watch"], tenant: string, name: string) {
+async function audienceStanding(watch: MemberRouteOptions["watch"], tenant: string, name: string) {
+  const { standing, definition } = await definedAudience(watch, tenant, name, "name");
+  return standingView(standing, definition);
+}
+
+/**
+ * Where there is none it looks once more: another process may have saved it a moment ago.
+ * @throws KeylineError `audience_not_found`
+ */
+export async function definedAudience(
+  { of, document, refresh }: MemberRouteOptions["watch"],
+  tenant: string,
+  name: string,
+  path: string,
+): Promise<Stored<Audience>> {
+  const stored = () => storedUnder(document(tenant).audiences, name);
+  if (!stored()) await refresh().catch(() => {});
   // Throws where what is defined can't be read.
   of(tenant);
-  const stored = storedUnder(document(tenant).audiences, name);
-  if (stored) return standingView(stored.standing, stored.definition);
-  throw audienceNotFound(tenant, name, "name");
+  const found = stored();
+  if (found) return found;
+  throw audienceNotFound(tenant, name, path);
 }
 
 export function audienceNotFound(tenant: string, name: string, path: string): KeylineError {

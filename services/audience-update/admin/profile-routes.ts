@@ -3,14 +3,29 @@ import type { TypeBoxTypeProvider } from "@fastify/type-provider-typebox";
 import type { FastifyInstance } from "fastify";
 import Type from "typebox";
 import { Tenant, UserId } from "../../../shared/domain/envelope.ts";
-import { decodeProfile } from "../../../shared/domain/profile-record.ts";
 import type { UserKey } from "../../../shared/ports/profile-store.ts";
 import { KeylineError } from "../../../shared/runtime/errors.ts";
 import { createProfileLoader } from "../read-your-write.ts";
 import { readSecurity } from "./access.ts";
 import { addBatchRoute } from "./batch-route.ts";
-import { asOfFields, ofUser, ProfileView, profileView, valuesOf } from "./profile-view.ts";
-import { After, found, type ProfileRouteOptions, readingRoute, UserParams } from "./user-reads.ts";
+import {
+  asOfFields,
+  MembershipsView,
+  membershipsView,
+  ofUser,
+  ProfileView,
+  profileView,
+  readProfile,
+  valuesOf,
+} from "./profile-view.ts";
+import {
+  After,
+  definitionsFor,
+  found,
+  type ProfileRouteOptions,
+  readingRoute,
+  UserParams,
+} from "./user-reads.ts";
 
 const AttributeParams = Type.Object({ tenant: Tenant, userId: UserId, name: Type.String({ minLength: 1 }) });
 
@@ -21,11 +36,15 @@ const AttributeAnswer = Type.Object({
   calculated: Type.Boolean({ description: "false for one of the profile's own" }),
   ...asOfFields,
 });
-const AudiencesAnswer = Type.Object({
-  ...ofUser,
-  audiences: Type.Array(Type.String(), { description: "that the user is in" }),
-  ...asOfFields,
-});
+const MembershipsQuery = Type.Object(
+  {
+    ...After.properties,
+    all: Type.Optional(
+      Type.Boolean({ default: false, description: "those that the user has left, too, and disabled ones" }),
+    ),
+  },
+  { additionalProperties: false },
+);
 
 /** GET /v1/tenants/{tenant}/users/{userId}, its attributes and audiences, and users:batch. */
 export function addProfileRoutes(server: FastifyInstance, options: ProfileRouteOptions): void {
@@ -48,8 +67,10 @@ export function addProfileRoutes(server: FastifyInstance, options: ProfileRouteO
       },
       ...common,
     },
-    async ({ params, query }, reply) =>
-      profileView(params, await found(loader, params, query, reply), watch.of(params.tenant), now()),
+    async ({ params, query }, reply) => {
+      const read = readProfile(await found(loader, params, query, reply));
+      return profileView(params, read, await definitionsFor(watch, params.tenant, [read.profile]), now());
+    },
   );
 
   routes.get(
@@ -67,8 +88,8 @@ export function addProfileRoutes(server: FastifyInstance, options: ProfileRouteO
     async ({ params, query }, reply) => {
       const { tenant, userId, name } = params;
       const record = await found(loader, { tenant, userId }, query, reply);
-      const definitions = watch.of(tenant);
-      const { profile } = decodeProfile(record.machinery);
+      const { profile } = readProfile(record);
+      const definitions = await definitionsFor(watch, tenant, [profile]);
       const { attributes, asOf, definitionsVersion } = valuesOf(profile, definitions, now());
       const calculated = definitions.attributeAt.has(name);
       if (!calculated && !Object.hasOwn(attributes, name)) throw noAttribute(params);
@@ -81,19 +102,21 @@ export function addProfileRoutes(server: FastifyInstance, options: ProfileRouteO
     `${url}/audiences`,
     {
       schema: {
-        summary: "The audiences that a user is in",
+        summary: "The audiences that a user is in, with the number of the user's last change in each",
         params: UserParams,
-        querystring: After,
-        response: { 200: AudiencesAnswer },
+        querystring: MembershipsQuery,
+        response: { 200: MembershipsView },
         ...security,
       },
       ...common,
     },
     async ({ params, query }, reply) => {
       const record = await found(loader, params, query, reply);
-      const { profile } = decodeProfile(record.machinery);
-      const { attributes: _, ...rest } = valuesOf(profile, watch.of(params.tenant), now());
-      return { ...params, ...rest };
+      const { profile } = readProfile(record);
+      const definitions = await definitionsFor(watch, params.tenant, [profile]);
+      const { asOf, definitionsVersion } = valuesOf(profile, definitions, now());
+      const audiences = membershipsView(profile, watch.document(params.tenant), query.all ?? false);
+      return { ...params, audiences, asOf, definitionsVersion };
     },
   );
 

@@ -2,12 +2,16 @@
 import Type from "typebox";
 import { calculatedView } from "../../../shared/domain/calculated-view.ts";
 import type { CompiledDefinitions } from "../../../shared/domain/definitions/compile.ts";
+import type { TenantDefinitions } from "../../../shared/domain/definitions/tenant-definitions.ts";
 import { Tenant, UserId } from "../../../shared/domain/envelope.ts";
+import { lastChangeIn } from "../../../shared/domain/last-change.ts";
+import { entersAt } from "../../../shared/domain/membership-change.ts";
 import { attributes, type Profile } from "../../../shared/domain/profile.ts";
-import { decodeProfile } from "../../../shared/domain/profile-record.ts";
+import { decodeProfile, type LastUpdate } from "../../../shared/domain/profile-record.ts";
 import type { ProfileRecord, UserKey } from "../../../shared/ports/profile-store.ts";
 import { versionNumber } from "../profile-version.ts";
-import { Iso } from "./definition-schema.ts";
+import { Iso, standingFields } from "./definition-schema.ts";
+import { standingView } from "./definition-view.ts";
 import { isoTime } from "./iso-time.ts";
 
 export const ofUser = { tenant: Tenant, userId: UserId };
@@ -59,14 +63,20 @@ export function valuesOf(profile: Profile, definitions: CompiledDefinitions, now
   };
 }
 
+/** A record, decoded. */
+export type ReadProfile = { version: string; profile: Profile; lastUpdate: LastUpdate };
+
+export function readProfile({ version, machinery }: ProfileRecord): ReadProfile {
+  return { version, ...decodeProfile(machinery) };
+}
+
 /** A whole profile. */
 export function profileView(
   { tenant, userId }: UserKey,
-  record: ProfileRecord,
+  { version, profile, lastUpdate }: ReadProfile,
   definitions: CompiledDefinitions,
   nowMs: number,
 ): ProfileView {
-  const { profile, lastUpdate } = decodeProfile(record.machinery);
   const events = [...profile.events].map(([name, { count, firstAt, lastAt }]) => [
     name,
     { count, firstAt: isoTime(firstAt), lastAt: isoTime(lastAt) },
@@ -79,8 +89,39 @@ export function profileView(
     events: Object.fromEntries(events) as ProfileView["events"],
     eventsSeen: [...profile.events.values()].reduce((sum, { count }) => sum + count, 0),
     updates: profile.updates,
-    version: versionNumber(record.version),
+    version: versionNumber(version),
     lastUpdate: { id, at: isoTime(at), path, appliedAt: isoTime(appliedAtMs) },
     lagMs,
   };
+}
+
+export const MembershipsView = Type.Object({
+  ...ofUser,
+  audiences: Type.Array(
+    Type.Object({
+      name: Type.String(),
+      member: Type.Boolean(),
+      number: Type.Integer({ description: "of the user's last change in it: odd entered, even left" }),
+      ...standingFields,
+    }),
+  ),
+  ...asOfFields,
+});
+
+type MembershipsView = Type.Static<typeof MembershipsView>;
+
+/** The audiences that the user is in; with `all` also those that the user has left, and disabled ones. */
+export function membershipsView(
+  profile: Profile,
+  document: TenantDefinitions,
+  all: boolean,
+): MembershipsView["audiences"] {
+  return Object.keys(document.audiences)
+    .sort()
+    .flatMap((name) => {
+      const { standing, definition } = document.audiences[name]!;
+      const number = lastChangeIn(profile, standing.slot)?.number ?? 0;
+      const view = { name, member: entersAt(number), number, ...standingView(standing, definition) };
+      return (view.member && view.enabled) || (all && number > 0) ? [view] : [];
+    });
 }

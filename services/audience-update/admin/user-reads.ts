@@ -1,7 +1,9 @@
 /** What the reads of users have in common. */
 import type { FastifyReply } from "fastify";
 import Type from "typebox";
+import type { CompiledDefinitions } from "../../../shared/domain/definitions/compile.ts";
 import { UpdateId } from "../../../shared/domain/envelope.ts";
+import type { Profile } from "../../../shared/domain/profile.ts";
 import type { ProfileRecord, ProfileStore, UserKey } from "../../../shared/ports/profile-store.ts";
 import { KeylineError } from "../../../shared/runtime/errors.ts";
 import type { DefinitionWatch } from "../definition-watch.ts";
@@ -33,7 +35,7 @@ type After = Type.Static<typeof After>;
 
 export type ProfileRouteOptions = {
   store: ProfileStore;
-  watch: Pick<DefinitionWatch, "of">;
+  watch: Pick<DefinitionWatch, "of" | "document" | "refresh">;
   /** Undefined lets everyone read. */
   readers: Operators | undefined;
   operators?: Operators;
@@ -61,9 +63,25 @@ export async function found(
   reply.raw.once("close", leave);
   try {
     return existing(user, await loader.load(user, { after, timeoutMs, signal: leaving.signal }));
+  } catch (error) {
+    throw leaving.signal.aborted ? new KeylineError("caller_left", "nobody waits any more") : error;
   } finally {
     reply.raw.off("close", leave);
   }
+}
+
+/**
+ * What the tenant has defined, as this process has it. Where a profile was folded with newer definitions it looks for
+ * them first; without the store it goes by what it has.
+ */
+export async function definitionsFor(
+  { of, document, refresh }: ProfileRouteOptions["watch"],
+  tenant: string,
+  profiles: readonly Profile[],
+): Promise<CompiledDefinitions> {
+  const newest = Math.max(0, ...profiles.map(({ calculated }) => calculated?.version ?? 0));
+  if (document(tenant).version < newest) await refresh().catch(() => {});
+  return of(tenant);
 }
 
 /** @throws KeylineError `user_not_found` */

@@ -6,6 +6,8 @@ import { KeylineError, toError } from "../../../shared/runtime/errors.ts";
 
 /** A whole set, as the service takes it. */
 export type DefinitionFiles = {
+  /** Undefined where no file names one. */
+  tenant: string | undefined;
   set: Record<Part, Record<string, unknown>>;
   /** `file:line:column` of a path such as `audiences.regulars.rule`, or of the nearest part around it. */
   placeOf(path: string): string | undefined;
@@ -24,13 +26,18 @@ export function readDefinitionFiles(paths: readonly string[]): DefinitionFiles {
   const set: DefinitionFiles["set"] = { attributes: Object.create(null), audiences: Object.create(null) };
   const sources = new Map<string, Source>();
   const places = new Map<string, string>();
+  const tenants = new Map<string, string>();
   for (const file of paths.flatMap(filesUnder)) {
     const source = parse(file);
     const { contents } = source.document;
     if (contents === null || (isScalar(contents) && contents.value === null)) continue;
     for (const [part, pair] of entriesOf(contents, source, "the file")) {
+      if (part === "tenant") {
+        noteTenant(tenants, pair, source);
+        continue;
+      }
       if (!PARTS.includes(part))
-        throw bad(placeOfKey(pair, source), `${part} is neither attributes nor audiences`);
+        throw bad(placeOfKey(pair, source), `${part} is neither attributes, audiences nor tenant`);
       if (isScalar(pair.value) && pair.value.value === null) continue;
       for (const [name, definition] of entriesOf(pair.value, source, part)) {
         const place = placeOfKey(definition, source);
@@ -46,7 +53,18 @@ export function readDefinitionFiles(paths: readonly string[]): DefinitionFiles {
       }
     }
   }
-  return { set, placeOf: (path) => placeOf(path, sources, places) };
+  const [tenant] = tenants.keys();
+  return { tenant, set, placeOf: (path) => placeOf(path, sources, places) };
+}
+
+/** All files that name one name the same. */
+function noteTenant(tenants: Map<string, string>, pair: Pair, source: Source): void {
+  const place = placeOfKey(pair, source);
+  const tenant = isScalar(pair.value) ? pair.value.value : undefined;
+  if (typeof tenant !== "string" || tenant === "") throw bad(place, "tenant is not a name");
+  const [other] = tenants;
+  if (other && other[0] !== tenant) throw bad(place, `tenant is ${tenant}, and ${other[0]} at ${other[1]}`);
+  tenants.set(tenant, place);
 }
 
 function filesUnder(path: string): string[] {

@@ -2,6 +2,7 @@
 import { Command } from "commander";
 import { KeylineError } from "../../../shared/runtime/errors.ts";
 import type { Output } from "../dlq/commands.ts";
+import { changeLines } from "./change-text.ts";
 import {
   type DefinitionChange,
   type DefinitionClient,
@@ -11,44 +12,58 @@ import {
 import { type DefinitionFiles, readDefinitionFiles } from "./definition-files.ts";
 
 export type DefinitionsOptions = {
-  /** Reads the settings first. */
-  open(): DefinitionClient;
+  /** Reads the settings first; what is given on the command line stands above them. */
+  open(given: ServiceOptions): DefinitionClient;
   output: Output;
   /** Is called when files and service differ. */
   onDifference(): void;
 };
 
-type TenantOption = { tenant: string };
+export type ServiceOptions = { url?: string; token?: string };
+type TenantOption = ServiceOptions & { tenant?: string };
+
+/** Where no files are named. */
+const DEFAULT_FOLDER = "definitions";
 
 export function definitionsCommand({ open, output, onDifference }: DefinitionsOptions): Command {
   const definitions = new Command("definitions").description(
     "What a tenant defines: calculated attributes and audiences, kept in YAML files.",
   );
 
+  async function apply(paths: string[], options: TenantOption, dryRun: boolean): Promise<DefinitionChange> {
+    const client = open(options);
+    const files = readDefinitionFiles(paths);
+    const tenant = tenantOf(options, files);
+    const change = await put(client, tenant, files, dryRun);
+    // What is applied is no longer there to compare with.
+    const before = dryRun && change.changed.length > 0 ? await client.list(tenant) : undefined;
+    changeLines(change, files.set, before).forEach(output.out);
+    return change;
+  }
+
   withFiles(definitions.command("apply"))
     .description("Puts what the files define in the place of all that the tenant has, in one step.")
     .option("--dry-run", "say what it would do, and change nothing")
-    .action(async (paths: string[], { tenant, dryRun = false }: TenantOption & { dryRun?: boolean }) => {
-      const change = await put(open(), tenant, readDefinitionFiles(paths), dryRun);
-      sayChange(change, output);
+    .action(async (paths: string[], options: TenantOption & { dryRun?: boolean }) => {
+      const { dryRun = false } = options;
+      const change = await apply(paths, options, dryRun);
       if (isNothing(change)) output.out(`nothing to change: version ${change.version}`);
       else output.out(dryRun ? "nothing was changed" : `applied: version ${change.version}`);
     });
 
   withFiles(definitions.command("diff"))
     .description("Says what apply would change. Exits with 0 for nothing, 1 for something, 2 on errors.")
-    .action(async (paths: string[], { tenant }: TenantOption) => {
-      const change = await put(open(), tenant, readDefinitionFiles(paths), true);
-      sayChange(change, output);
-      if (!isNothing(change)) onDifference();
+    .action(async (paths: string[], options: TenantOption) => {
+      if (!isNothing(await apply(paths, options, true))) onDifference();
     });
 
-  withTenant(definitions.command("list"))
+  withService(definitions.command("list"))
+    .requiredOption("--tenant <tenant>", "whose")
     .description("One line each: what it is, type, version, since, cost; then which consumers have them.")
     .option("--json", "all of it as JSON")
-    .action(async ({ tenant, json = false }: TenantOption & { json?: boolean }) => {
-      const all = await open().list(tenant);
-      if (json) return output.out(JSON.stringify(all));
+    .action(async (options: ServiceOptions & { tenant: string; json?: true }) => {
+      const all = await open(options).list(options.tenant);
+      if (options.json) return output.out(JSON.stringify(all));
       for (const part of ["attributes", "audiences"] as const)
         for (const each of all[part]) output.out(lineOf(part, each));
       for (const { name, version, upToDate } of all.consumers)
@@ -58,12 +73,33 @@ export function definitionsCommand({ open, output, onDifference }: DefinitionsOp
   return definitions;
 }
 
-function withTenant(command: Command): Command {
-  return command.requiredOption("--tenant <tenant>", "whose");
+function withService(command: Command): Command {
+  return command
+    .option("--url <url>", "the service, in the place of KEYLINE_URL")
+    .option("--token <token>", "in the place of ADMIN_TOKEN; others on this machine can see it");
 }
 
 function withFiles(command: Command): Command {
-  return withTenant(command.argument("<files...>", "YAML files, or folders of them"));
+  return withService(
+    command
+      .argument("[files...]", "YAML files, or folders of them", [DEFAULT_FOLDER])
+      .option("--tenant <tenant>", "whose; by default the one that the files name"),
+  );
+}
+
+/** @throws KeylineError `no_tenant`, `tenant_conflict` */
+function tenantOf(options: TenantOption, files: DefinitionFiles): string {
+  const tenant = options.tenant ?? files.tenant;
+  if (tenant === undefined)
+    throw new KeylineError(
+      "no_tenant",
+      "neither --tenant nor one of the files says whose definitions these are",
+    );
+  if (files.tenant !== undefined && files.tenant !== tenant) {
+    const text = `--tenant is ${tenant}, and the files are of ${files.tenant}`;
+    throw new KeylineError("tenant_conflict", text, { path: "--tenant", value: tenant });
+  }
+  return tenant;
 }
 
 /** What the service refuses is said with the place in the files. */
@@ -86,12 +122,6 @@ async function put(
 
 function isNothing({ added, changed, removed }: DefinitionChange): boolean {
   return added.length + changed.length + removed.length === 0;
-}
-
-function sayChange({ added, changed, removed }: DefinitionChange, { out }: Output): void {
-  for (const path of added) out(`+ ${path}`);
-  for (const path of changed) out(`~ ${path}`);
-  for (const path of removed) out(`- ${path}`);
 }
 
 function lineOf(part: string, { name, type, version, since, enabled, cost }: ListedDefinition): string {
