@@ -1,7 +1,7 @@
 /** The conditions of a rule, what each gives, and which of them decide it. */
 import type { ASTNode, Environment } from "@marcbachmann/cel-js";
 import { jsonValue } from "./definitions/cel-value.ts";
-import { textOf } from "./definitions/expression.ts";
+import { wordsOf } from "./definitions/expression.ts";
 
 /** What an expression gives: a value, or why there is none. */
 export type Gives = { computed: true; value: unknown } | { computed: false; why: string };
@@ -68,31 +68,6 @@ function mentions(node: unknown, name: string): boolean {
   if (typeof node !== "object" || node === null || !("op" in node)) return false;
   const { op, args } = node as ASTNode;
   return op === "id" ? args === name : mentions(args, name);
-}
-
-const MAX_MISSING = 5;
-
-/**
- * A part as it was written. The library begins a node behind parentheses and ends it before them, so those that lack
- * are put back. The library's own text rounds numbers to nine places, and gives no CEL where they are large.
- */
-function wordsOf(node: ASTNode, environment: Environment): string {
-  const words = node.input.slice(node.start, node.end);
-  const wanted = textOf(node);
-  for (let before = 0; before <= MAX_MISSING; before += 1)
-    for (let behind = 0; behind <= MAX_MISSING; behind += 1) {
-      const text = "(".repeat(before) + words + ")".repeat(behind);
-      if (isCelLike(text, wanted, environment)) return text;
-    }
-  return wanted;
-}
-
-function isCelLike(text: string, wanted: string, environment: Environment): boolean {
-  try {
-    return textOf(environment.parse(text).ast) === wanted;
-  } catch {
-    return false;
-  }
 }
 
 /** True, false, or undefined where it can't be computed; as CEL has it, the other side may decide all the same. */

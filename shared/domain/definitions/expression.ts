@@ -119,13 +119,36 @@ function mentions(node: ASTNode, name: string): boolean {
 
 /** A part of an expression as one of its own. */
 export function runPart(environment: Environment, node: ASTNode): (context: object) => unknown {
-  const parsed = environment.parse(serialize(node));
+  const parsed = environment.parse(wordsOf(node, environment));
   // Checks once, here; else the first run would.
   parsed.check();
   return (context) => parsed(context);
 }
 
-export { serialize as textOf };
+const MAX_MISSING = 5;
+
+/**
+ * A part as it was written. The library begins a node behind parentheses and ends it before them, so those that lack
+ * are put back. The library's own text rounds numbers to nine places, and gives no CEL where they are large.
+ */
+export function wordsOf(node: ASTNode, environment: Environment): string {
+  const words = node.input.slice(node.start, node.end);
+  const wanted = serialize(node);
+  for (let before = 0; before <= MAX_MISSING; before += 1)
+    for (let behind = 0; behind <= MAX_MISSING; behind += 1) {
+      const text = "(".repeat(before) + words + ")".repeat(behind);
+      if (isCelLike(text, wanted, environment)) return text;
+    }
+  return wanted;
+}
+
+function isCelLike(text: string, wanted: string, environment: Environment): boolean {
+  try {
+    return serialize(environment.parse(text).ast) === wanted;
+  } catch {
+    return false;
+  }
+}
 
 /** The nodes right below one. */
 export function childrenOf(node: ASTNode): ASTNode[] {
