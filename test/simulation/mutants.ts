@@ -231,12 +231,6 @@ export const mutants: readonly Mutant[] = [
     to: "",
   },
   {
-    name: "lists members whichever number comes last",
-    file: "shared/adapters/memory/memory-member-store.ts",
-    from: "if (number <= (stored ?? 0)) continue;",
-    to: "if (number === stored) continue;",
-  },
-  {
     name: "lists no member",
     file: "services/audience-update/turn-effects.ts",
     from: "members.length > 0 ? memberStore.record(members) : undefined",
