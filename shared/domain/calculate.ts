@@ -14,7 +14,7 @@ import { DirtyPlaces } from "./definitions/dirty-places.ts";
 import { nextDueMs } from "./definitions/next-due.ts";
 import { createScope, type Scope } from "./definitions/scope.ts";
 import { bucketOf, firstBucket } from "./definitions/window.ts";
-import { type Update, updateId } from "./envelope.ts";
+import { MAX_AMOUNT, MIN_AMOUNT, type Update, updateId } from "./envelope.ts";
 import { type ChangeCause, entersAt } from "./membership-change.ts";
 import type { Profile } from "./profile.ts";
 import { stampTimeMs } from "./stamp.ts";
@@ -355,9 +355,6 @@ function ownValue(properties: Record<string, unknown>, name: string): unknown {
 
 /** A sweeper's clock may have been set back between its claim and its stamp; what is further ahead is no tick of ours. */
 const MAX_TICK_LEAD_MS = 600_000;
-
-const MIN_AMOUNT = 1e-12;
-const MAX_AMOUNT = 1e15;
 
 function isAmount(value: unknown): boolean {
   if (typeof value !== "number") return false;

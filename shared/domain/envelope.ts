@@ -15,11 +15,15 @@ export const FieldName = Type.String({
 /** A member of a set. */
 export const Member = Type.Union([Type.String({ maxLength: 256 }), Type.Number(), Type.Boolean()]);
 
+/** Of an amount's size, where it is not 0. */
+export const MIN_AMOUNT = 1e-12;
+export const MAX_AMOUNT = 1e15;
+
 /** Amounts are summed exactly as decimals, so their number of digits is bounded. */
 export const Amount = Type.Union([
   Type.Literal(0),
-  Type.Number({ minimum: 1e-12, maximum: 1e15 }),
-  Type.Number({ minimum: -1e15, maximum: -1e-12 }),
+  Type.Number({ minimum: MIN_AMOUNT, maximum: MAX_AMOUNT }),
+  Type.Number({ minimum: -MAX_AMOUNT, maximum: -MIN_AMOUNT }),
 ]);
 
 export const EpochMs = Type.Integer({

@@ -97,10 +97,6 @@ export async function save(
     log.warn({ tenant, version, name, ...diff }, `${name} changed the definitions of tenant ${tenant}`);
   }
   // What is saved is saved: the watch looks by itself as well.
-  for (let looks = 0; looks < 2 && !dryRun; looks += 1) {
-    if (watch.document(tenant).version >= version) break;
-    // A look that was under way may have been too early.
-    await watch.refresh().catch(() => {});
-  }
+  if (!dryRun && watch.document(tenant).version < version) await watch.refresh().catch(() => {});
   return changed;
 }
