@@ -8,9 +8,10 @@ import {
 import type { Occurrence, State } from "./definitions/aggregate.ts";
 import { MAX_VALUE_LENGTH } from "./definitions/aggregate-values.ts";
 import { celValue } from "./definitions/cel-value.ts";
-import type { CompiledAttribute, CompiledDefinitions, EventRule } from "./definitions/compile.ts";
+import type { CompiledAttribute, CompiledDefinitions } from "./definitions/compile.ts";
 import { begin, end, failed } from "./definitions/costs.ts";
 import { DirtyPlaces } from "./definitions/dirty-places.ts";
+import type { EventRule } from "./definitions/event-rule.ts";
 import { nextDueMs } from "./definitions/next-due.ts";
 import { createScope, type Scope } from "./definitions/scope.ts";
 import { bucketOf, firstBucket } from "./definitions/window.ts";

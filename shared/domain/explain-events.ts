@@ -1,7 +1,7 @@
 /** What is known of the events behind an attribute, from what its state keeps. */
 import type { State } from "./definitions/aggregate.ts";
-import type { EventRule } from "./definitions/compile.ts";
 import type { AggregateName } from "./definitions/definition.ts";
+import type { EventRule } from "./definitions/event-rule.ts";
 import { leavesAtMs } from "./definitions/window.ts";
 import type { Profile } from "./profile.ts";
 

@@ -1,16 +1,16 @@
 import type { Environment } from "@marcbachmann/cel-js";
-import { type Aggregate, aggregates } from "./aggregate.ts";
 import { type Cost, createCost } from "./costs.ts";
-import { dayThresholds } from "./day-thresholds.ts";
-import {
-  DEFAULT_LIMIT,
-  type DerivedAttribute,
-  type EventAttribute,
-  isDerived,
-  isEnabled,
-} from "./definition.ts";
+import { type DerivedAttribute, isDerived, isEnabled } from "./definition.ts";
 import { inOrder } from "./dependency-order.ts";
-import { distinctLimit } from "./distinct.ts";
+import {
+  type ConditionGroup,
+  type Dependents,
+  findDependents,
+  groupByEvent,
+  type TickNeed,
+  tickNeed,
+} from "./dependents.ts";
+import { type EventRule, eventRule } from "./event-rule.ts";
 import {
   type CelType,
   conditionEnvironment,
@@ -21,7 +21,6 @@ import {
 import { type NowComparison, nowComparisons } from "./now-comparison.ts";
 import { type DefinitionProblem, isProblem, problem } from "./problem.ts";
 import type { Standing, Stored, TenantDefinitions } from "./tenant-definitions.ts";
-import { FEW_BUCKETS, MAX_BUCKETS, parseWindow, type Window } from "./window.ts";
 
 /** A tenant's enabled definitions, ready to run. */
 export type CompiledDefinitions = {
@@ -49,23 +48,7 @@ export type CompiledDefinitions = {
   clockMs: (() => number) | undefined;
 };
 
-/** Places in `attributes` and `audiences`, rising; also what depends on these in turn. */
-export type Dependents = { attributes: readonly number[]; audiences: readonly number[] };
-
 export type NamedAudience = { name: string; generation: number; version: number };
-
-export type EventRule = {
-  aggregate: Aggregate;
-  property: string | undefined;
-  window: Window | undefined;
-  limit: number;
-};
-
-/**
- * For which moments ticks are wanted: those at which time alone changes what an audience depends on. `days` are the
- * whole days since the last event that matter, undefined for all of them.
- */
-export type TickNeed = { wanted: boolean; days: readonly number[] | undefined };
 
 export type CompiledAttribute = {
   name: string;
@@ -85,9 +68,6 @@ export type CompiledAudience = {
   dependents: readonly number[];
   cost: Cost;
 };
-
-/** Attributes over one event that share a condition. */
-export type ConditionGroup = { where: Expression | undefined; attributes: readonly number[] };
 
 export const NO_DEFINITIONS: CompiledDefinitions = {
   version: 0,
@@ -165,45 +145,6 @@ export function compileDefinitions(
 }
 
 type Ruled = Map<string, { rule: Expression; comparisons: NowComparison[] }>;
-
-function eventRule(
-  name: string,
-  definition: EventAttribute,
-  conditions: Environment,
-): { rule: EventRule; where: Expression | undefined; stateLength: number } | DefinitionProblem {
-  const path = `attributes.${name}`;
-  const { aggregate: kind, of: property, window: text, limit } = definition;
-  const aggregate: Aggregate = aggregates[kind];
-  const refused = (field: string, value: unknown, message: string) =>
-    problem("invalid_definition", `${path}.${field}`, value, message);
-  if (aggregate.takes === "nothing" && property !== undefined)
-    return refused("of", property, `${kind} takes no property`);
-  if (aggregate.takes !== "nothing" && property === undefined)
-    return refused("of", undefined, `is required: ${kind} is of a property`);
-  if (text !== undefined && !aggregate.windowed) return refused("window", text, `${kind} takes no window`);
-  const takesLimit = kind === "list" || kind === "set";
-  if (limit !== undefined && !takesLimit) return refused("limit", limit, `${kind} takes no limit`);
-  const window =
-    text === undefined ? undefined : parseWindow(text, kind === "distinct" ? FEW_BUCKETS : MAX_BUCKETS);
-  if (text !== undefined && window === undefined) return refused("window", text, "is longer than 10 years");
-  let where: Expression | undefined;
-  if (definition.where !== undefined) {
-    const parsed = parseExpression(definition.where, `${path}.where`, {
-      environment: conditions,
-      results: ["bool", "dyn"],
-      refused: (used) => (used === "event" ? undefined : `${used} is not known: a condition sees only event`),
-    });
-    if (isProblem(parsed)) return parsed;
-    where = parsed;
-  }
-  const keeps = kind === "distinct" ? distinctLimit(window !== undefined) : (limit ?? DEFAULT_LIMIT);
-  const buckets = window === undefined ? 1 : Math.ceil(window.lengthMs / window.bucketMs) + 1;
-  return {
-    rule: { aggregate, property, window, limit: keeps },
-    where,
-    stateLength: aggregate.maxLength(buckets, keeps),
-  };
-}
 
 /** In the order of their needs. Types are found on the way and added to `types`. */
 function compileDerived(
@@ -336,70 +277,4 @@ function assemble(
     environment: parts.environment,
     clockMs: parts.clockMs,
   };
-}
-
-function tickNeed(
-  name: string,
-  { audiences }: Dependents,
-  derived: ReadonlyMap<string, Expression>,
-  ruled: Ruled,
-): TickNeed {
-  if (audiences.length === 0) return { wanted: false, days: [] };
-  const readers = [...derived.values(), ...[...ruled.values()].map(({ rule }) => rule)].filter(({ reads }) =>
-    reads.has(name),
-  );
-  const days = new Set<number>();
-  for (const { node } of readers) {
-    const thresholds = dayThresholds(node, name);
-    if (!thresholds) return { wanted: true, days: undefined };
-    for (const each of thresholds) days.add(each);
-  }
-  return { wanted: true, days: [...days].sort((a, b) => a - b) };
-}
-
-/** What depends on a name, directly and through others, in the order in which it is to be computed. */
-function findDependents(
-  derived: ReadonlyMap<string, Expression>,
-  ruled: Ruled,
-  attributeAt: ReadonlyMap<string, number>,
-  audienceAt: ReadonlyMap<string, number>,
-): (name: string) => Dependents {
-  const readers = new Map<string, string[]>();
-  const note = (reader: string, { reads }: Expression) => {
-    for (const name of reads) {
-      const known = readers.get(name);
-      if (known) known.push(reader);
-      else readers.set(name, [reader]);
-    }
-  };
-  for (const [reader, expression] of derived) note(reader, expression);
-  for (const [reader, { rule }] of ruled) note(reader, rule);
-  return (name) => {
-    const found = new Set<string>();
-    const waiting = [name];
-    for (let each = waiting.pop(); each !== undefined; each = waiting.pop())
-      for (const reader of readers.get(each) ?? [])
-        if (!found.has(reader)) {
-          found.add(reader);
-          waiting.push(reader);
-        }
-    const placesIn = (at: ReadonlyMap<string, number>) =>
-      [...found].flatMap((each) => at.get(each) ?? []).sort((a, b) => a - b);
-    return { attributes: placesIn(attributeAt), audiences: placesIn(audienceAt) };
-  };
-}
-
-function groupByEvent(
-  rules: ReadonlyMap<string, { where: Expression | undefined; event: string }>,
-  attributeAt: ReadonlyMap<string, number>,
-): Map<string, ConditionGroup[]> {
-  const byEvent = new Map<string, { where: Expression | undefined; attributes: number[] }[]>();
-  for (const [name, { where, event }] of rules) {
-    const groups = byEvent.get(event) ?? [];
-    byEvent.set(event, groups);
-    const group = groups.find((each) => each.where?.text === where?.text);
-    if (group) group.attributes.push(attributeAt.get(name)!);
-    else groups.push({ where, attributes: [attributeAt.get(name)!] });
-  }
-  return byEvent;
 }

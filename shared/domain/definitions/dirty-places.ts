@@ -1,4 +1,5 @@
-import type { CompiledDefinitions, Dependents } from "./compile.ts";
+import type { CompiledDefinitions } from "./compile.ts";
+import type { Dependents } from "./dependents.ts";
 
 /** What one turn has to compute again, each once. Serves one turn after another. */
 export class DirtyPlaces {

@@ -1,0 +1,54 @@
+import type { Environment } from "@marcbachmann/cel-js";
+import { type Aggregate, aggregates } from "./aggregate.ts";
+import { DEFAULT_LIMIT, type EventAttribute } from "./definition.ts";
+import { distinctLimit } from "./distinct.ts";
+import { type Expression, parseExpression } from "./expression.ts";
+import { type DefinitionProblem, isProblem, problem } from "./problem.ts";
+import { FEW_BUCKETS, MAX_BUCKETS, parseWindow, type Window } from "./window.ts";
+
+export type EventRule = {
+  aggregate: Aggregate;
+  property: string | undefined;
+  window: Window | undefined;
+  limit: number;
+};
+
+/** What an attribute over events asks for, checked, with the longest state that it can have. */
+export function eventRule(
+  name: string,
+  definition: EventAttribute,
+  conditions: Environment,
+): { rule: EventRule; where: Expression | undefined; stateLength: number } | DefinitionProblem {
+  const path = `attributes.${name}`;
+  const { aggregate: kind, of: property, window: text, limit } = definition;
+  const aggregate: Aggregate = aggregates[kind];
+  const refused = (field: string, value: unknown, message: string) =>
+    problem("invalid_definition", `${path}.${field}`, value, message);
+  if (aggregate.takes === "nothing" && property !== undefined)
+    return refused("of", property, `${kind} takes no property`);
+  if (aggregate.takes !== "nothing" && property === undefined)
+    return refused("of", undefined, `is required: ${kind} is of a property`);
+  if (text !== undefined && !aggregate.windowed) return refused("window", text, `${kind} takes no window`);
+  const takesLimit = kind === "list" || kind === "set";
+  if (limit !== undefined && !takesLimit) return refused("limit", limit, `${kind} takes no limit`);
+  const window =
+    text === undefined ? undefined : parseWindow(text, kind === "distinct" ? FEW_BUCKETS : MAX_BUCKETS);
+  if (text !== undefined && window === undefined) return refused("window", text, "is longer than 10 years");
+  let where: Expression | undefined;
+  if (definition.where !== undefined) {
+    const parsed = parseExpression(definition.where, `${path}.where`, {
+      environment: conditions,
+      results: ["bool", "dyn"],
+      refused: (used) => (used === "event" ? undefined : `${used} is not known: a condition sees only event`),
+    });
+    if (isProblem(parsed)) return parsed;
+    where = parsed;
+  }
+  const keeps = kind === "distinct" ? distinctLimit(window !== undefined) : (limit ?? DEFAULT_LIMIT);
+  const buckets = window === undefined ? 1 : Math.ceil(window.lengthMs / window.bucketMs) + 1;
+  return {
+    rule: { aggregate, property, window, limit: keeps },
+    where,
+    stateLength: aggregate.maxLength(buckets, keeps),
+  };
+}
