@@ -1,4 +1,5 @@
 import { beginCalculation, type Calculation, type FieldChanges } from "./calculate.ts";
+import type { Calculated } from "./calculated.ts";
 import { addDecimal } from "./decimal.ts";
 import { type CompiledDefinitions, NO_DEFINITIONS } from "./definitions/compile.ts";
 import type { Operation, Update } from "./envelope.ts";
@@ -51,11 +52,10 @@ export function apply(
   const draft = new Draft(pruned);
   const calculation = definitions.version > 0 ? beginCalculation(pruned, definitions) : undefined;
   const outcomes = updates.map((update) => count(draft, update, limits, nowMs, calculation));
-  const folded = draft.finish();
   if (!calculation || !(outcomes.includes("counted") || outcomes.includes("ticked")))
-    return { profile: folded, outcomes, fields: NO_FIELDS, adopted: false };
-  const { calculated, fields, adopted } = calculation.finish(folded);
-  return { profile: { ...folded, calculated }, outcomes, fields, adopted };
+    return { profile: draft.finish(), outcomes, fields: NO_FIELDS, adopted: false };
+  const { calculated, fields, adopted } = calculation.finish(draft.next);
+  return { profile: draft.finish(calculated), outcomes, fields, adopted };
 }
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] };
@@ -93,8 +93,9 @@ class Draft {
     return sets.get(field) as Map<string, SetMember>;
   }
 
-  finish(): Profile {
-    return this.#changed ? this.next : this.#base;
+  finish(calculated?: Calculated): Profile {
+    if (calculated) this.next.calculated = calculated;
+    return calculated || this.#changed ? this.next : this.#base;
   }
 }
 

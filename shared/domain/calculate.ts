@@ -49,7 +49,12 @@ type Workspace = {
   scope: Scope;
   dirty: DirtyPlaces;
   states: (State | undefined)[];
+  /** Where the state of a place is in the profile's list; 0 for nowhere. */
+  positions: Int32Array;
+  /** Places whose state is another one than before. */
+  changed: number[];
   numbers: Float64Array;
+  occurrence: Occurrence;
 };
 
 const WORKSPACES = new WeakMap<CompiledDefinitions, Workspace>();
@@ -61,7 +66,10 @@ function workspaceOf(definitions: CompiledDefinitions): Workspace {
     scope: createScope(definitions),
     dirty: new DirtyPlaces(definitions),
     states: new Array(definitions.attributes.length).fill(undefined),
+    positions: new Int32Array(definitions.attributes.length),
+    changed: [],
     numbers: new Float64Array(definitions.audiences.length),
+    occurrence: { t: 0, stamp: 0, bucket: 0, value: undefined, json: "" },
   };
   WORKSPACES.set(definitions, workspace);
   return workspace;
@@ -70,12 +78,19 @@ function workspaceOf(definitions: CompiledDefinitions): Workspace {
 /** Puts what is kept of attributes over events into the places of these definitions; what they lack is left out. */
 export function readStates(
   { states }: Calculated,
-  { attributeOfSlot }: CompiledDefinitions,
+  { attributes, attributeOfSlot }: CompiledDefinitions,
   into: (State | undefined)[],
+  positions?: Int32Array,
 ): void {
+  let next = 0;
   for (let at = 0; at < states.length; at += 2) {
-    const place = attributeOfSlot.get(states[at] as number);
-    if (place !== undefined) into[place] = states[at + 1] as State;
+    const slot = states[at] as number;
+    // Most often they are in the order of places, without gaps.
+    const place = attributes[next]?.standing.slot === slot ? next : attributeOfSlot.get(slot);
+    if (place === undefined) continue;
+    into[place] = states[at + 1] as State;
+    if (positions) positions[place] = at + 1;
+    next = place + 1;
   }
 }
 
@@ -107,7 +122,6 @@ class Turn implements Calculation {
   #asOfMs: number;
   #cause: ChangeCause | undefined;
   #causeStamp = -1;
-  #statesChanged: boolean;
   /** Audiences with a first change. */
   readonly #entered: number[] = [];
 
@@ -116,11 +130,12 @@ class Turn implements Calculation {
     this.#base = base;
     this.#asOfMs = base.asOfMs;
     this.#adopts = base.version !== definitions.version;
-    this.#statesChanged = this.#adopts;
     this.#workspace = workspaceOf(definitions);
-    const { states, dirty } = this.#workspace;
+    const { states, positions, changed, dirty } = this.#workspace;
     states.fill(undefined);
-    readStates(base, definitions, states);
+    positions.fill(0);
+    changed.length = 0;
+    readStates(base, definitions, states, positions);
     dirty.clear();
   }
 
@@ -159,9 +174,14 @@ class Turn implements Calculation {
     }
     const { clockMs } = this.#definitions;
     const begunMs = begin(cost, clockMs);
-    const occurrence: Occurrence = { t, stamp, bucket, value, json };
+    const { states, occurrence } = this.#workspace;
+    occurrence.t = t;
+    occurrence.stamp = stamp;
+    occurrence.bucket = bucket;
+    occurrence.value = value;
+    occurrence.json = json;
     try {
-      this.#setState(place, aggregate.add(this.#workspace.states[place], occurrence, limit));
+      this.#setState(place, aggregate.add(states[place], occurrence, limit));
     } catch (error) {
       failed(cost, error);
     }
@@ -169,10 +189,10 @@ class Turn implements Calculation {
   }
 
   #setState(place: number, state: State | undefined): void {
-    const { states, dirty } = this.#workspace;
+    const { states, changed, dirty } = this.#workspace;
     if (states[place] === state) return;
     states[place] = state;
-    this.#statesChanged = true;
+    changed.push(place);
     dirty.attribute(place);
   }
 
@@ -189,7 +209,7 @@ class Turn implements Calculation {
   }
 
   finish(profile: Profile): Finished {
-    const { scope, states, numbers } = this.#workspace;
+    const { scope, states, changed, numbers } = this.#workspace;
     const definitions = this.#definitions;
     const base = this.#base;
     this.#passTime();
@@ -197,6 +217,7 @@ class Turn implements Calculation {
     readNumbers(base, definitions, numbers);
     const asOfMs = this.#asOfMs;
     scope.look({ profile, asOfMs, states, numbers });
+    if (!this.#adopts) this.#findReaders();
     const fields = this.#fields();
     const carried = this.#adopts ? ofKnownAudiences(base.pending, definitions) : base.pending;
     const news = this.#judge(profile.lastStamp);
@@ -205,8 +226,8 @@ class Turn implements Calculation {
     const calculated = {
       version: definitions.version,
       asOfMs,
-      alarmMs: alarmOf(base.alarmMs, asOfMs, nextDueMs(definitions, scope, states, asOfMs)),
-      states: this.#statesChanged ? this.#keptStates() : base.states,
+      alarmMs: this.#alarmMs(),
+      states: changed.length > 0 || this.#adopts ? this.#keptStates() : base.states,
       numbers: keptNumbers,
       pending: news.length > 0 ? [...carried, ...news] : carried,
     };
@@ -241,6 +262,32 @@ class Turn implements Calculation {
       dirty.attribute(place);
   }
 
+  /** The audiences to which the other values of attributes matter. */
+  #findReaders(): void {
+    const { scope, dirty, positions } = this.#workspace;
+    const { states } = this.#base;
+    for (const place of dirty.attributes()) {
+      if (!this.#definitions.attributes[place]!.event) continue;
+      if (!dirty.hasThresholds(place)) {
+        dirty.readers(place);
+        continue;
+      }
+      const position = positions[place]!;
+      const before = position > 0 ? (states[position] as State) : undefined;
+      dirty.crossed(place, this.#valueBefore(place, before), scope.attribute(place));
+    }
+  }
+
+  #valueBefore(place: number, state: State | undefined): unknown {
+    const { event, cost } = this.#definitions.attributes[place]!;
+    try {
+      return event?.aggregate.value(state, this.#base.asOfMs);
+    } catch (error) {
+      failed(cost, error);
+      return undefined;
+    }
+  }
+
   #fields(): FieldChanges {
     const { attributes } = this.#definitions;
     const { scope, dirty, states } = this.#workspace;
@@ -254,7 +301,7 @@ class Turn implements Calculation {
         continue;
       }
       const value = scope.attribute(place);
-      fields.set(name, value === undefined ? undefined : JSON.stringify(value));
+      fields.set(name, typeof value === "number" ? String(value) : JSON.stringify(value));
     }
     return fields;
   }
@@ -283,8 +330,28 @@ class Turn implements Calculation {
     return groups;
   }
 
+  /**
+   * An alarm that is set goes off first: a tick that comes too early changes nothing and sets the next one. So no
+   * entry of the due store ever has to be moved, and what did not change needs no look while none is overdue.
+   */
+  #alarmMs(): number {
+    const { scope, states, changed } = this.#workspace;
+    const definitions = this.#definitions;
+    const { alarmMs } = this.#base;
+    const isSet = alarmMs > this.#asOfMs;
+    const places = !this.#adopts && (isSet || alarmMs === 0) ? changed : definitions.byTime;
+    const dueMs = nextDueMs(definitions, places, scope, states, this.#asOfMs);
+    if (isSet && alarmMs <= dueMs) return alarmMs;
+    return dueMs === Number.POSITIVE_INFINITY ? 0 : dueMs;
+  }
+
   #keptStates(): Calculated["states"] {
-    const { states } = this.#workspace;
+    const { states, positions, changed } = this.#workspace;
+    if (!this.#adopts && changed.every((place) => positions[place]! > 0 && states[place] !== undefined)) {
+      const kept = this.#base.states.slice();
+      for (const place of changed) kept[positions[place]!] = states[place]!;
+      return kept;
+    }
     const kept: (number | State)[] = [];
     for (let place = 0; place < states.length; place += 1) {
       const state = states[place];
@@ -331,15 +398,6 @@ function ofKnownAudiences(
     const changes = group.changes.filter(({ slot }) => audienceSlots.has(slot));
     return changes.length > 0 ? [{ ...group, changes }] : [];
   });
-}
-
-/**
- * An alarm that is set goes off first: a tick that comes too early changes nothing and sets the next one. So no
- * entry of the due store ever has to be moved.
- */
-function alarmOf(alarmMs: number, asOfMs: number, dueMs: number): number {
-  if (alarmMs > asOfMs && alarmMs <= dueMs) return alarmMs;
-  return dueMs === Number.POSITIVE_INFINITY ? 0 : dueMs;
 }
 
 function holds(run: (context: object) => unknown, properties: Record<string, unknown>): boolean {

@@ -87,14 +87,15 @@ export function decodeProfile(text: string): { profile: Profile; lastUpdate: Las
   const [updates, lastStamp, mark, prunedAtMs] = numbers;
   const basis = { sources, lastStamp };
   const [id, at, path, appliedAtMs, lagMs] = last;
+  // In the order of `EMPTY_PROFILE`: all profiles are of one shape to V8.
   const profile = {
     registers: readRegisters(written, unset, basis),
     counters: readNumbers<Decimal>(sums),
     sets: readSets(members, basis),
     events: readEvents(counts),
     seen: readSeen(heard, basis),
-    ids: readNumbers<number>(remembered),
     mark,
+    ids: readNumbers<number>(remembered),
     updates,
     lastStamp,
     prunedAtMs,

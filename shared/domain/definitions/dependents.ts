@@ -1,5 +1,5 @@
-import { dayThresholds } from "./day-thresholds.ts";
 import type { Expression } from "./expression.ts";
+import { dayThresholds } from "./thresholds.ts";
 
 /** Places in `attributes` and `audiences`, rising; also what depends on these in turn. */
 export type Dependents = { attributes: readonly number[]; audiences: readonly number[] };

@@ -1,11 +1,13 @@
 import type { CompiledDefinitions } from "./compile.ts";
-import type { Dependents } from "./dependents.ts";
+import { firstFrom, type Readers, readersOf } from "./readers.ts";
 
 /** What one turn has to compute again, each once. Serves one turn after another. */
 export class DirtyPlaces {
   readonly #definitions: CompiledDefinitions;
   readonly #attributeMarks: Uint32Array;
   readonly #audienceMarks: Uint32Array;
+  /** Of each attribute. */
+  readonly #readers: readonly Readers[];
   #turn = 0;
   #attributes: number[] = [];
   #audiences: number[] = [];
@@ -14,6 +16,7 @@ export class DirtyPlaces {
     this.#definitions = definitions;
     this.#attributeMarks = new Uint32Array(definitions.attributes.length);
     this.#audienceMarks = new Uint32Array(definitions.audiences.length);
+    this.#readers = definitions.attributes.map((attribute) => readersOf(attribute, definitions));
   }
 
   /** Nothing is dirty. */
@@ -28,17 +31,42 @@ export class DirtyPlaces {
     this.#audiences = [];
   }
 
-  /** An attribute over events, and all that depends on it. */
+  /** An attribute over events, and the derived ones that depend on it. */
   attribute(place: number): void {
     if (this.#attributeMarks[place] === this.#turn) return;
     this.#markAttribute(place);
-    this.#dependents(this.#definitions.attributes[place]!.dependents);
+    for (const each of this.#definitions.attributes[place]!.dependents.attributes) this.#markAttribute(each);
+  }
+
+  /** Whether it depends on the values that `crossed` is given. */
+  hasThresholds(place: number): boolean {
+    return this.#readers[place]!.thresholds.length > 0;
+  }
+
+  /** All audiences that depend on an attribute over events. */
+  readers(place: number): void {
+    for (const each of this.#readers[place]!.all) this.#markAudience(each);
+  }
+
+  /** The audiences to which it matters that an attribute over events has another value now. */
+  crossed(place: number, before: unknown, after: unknown): void {
+    if (typeof before !== "number" || typeof after !== "number") {
+      this.readers(place);
+      return;
+    }
+    const { always, thresholds, audiences } = this.#readers[place]!;
+    for (const each of always) this.#markAudience(each);
+    const last = Math.max(before, after);
+    for (let at = firstFrom(thresholds, Math.min(before, after)); thresholds[at]! <= last; at += 1)
+      this.#markAudience(audiences[at]!);
   }
 
   /** What depends on an attribute of the profile's own. */
   field(name: string): void {
     const dependents = this.#definitions.byField.get(name);
-    if (dependents) this.#dependents(dependents);
+    if (!dependents) return;
+    for (const each of dependents.attributes) this.#markAttribute(each);
+    for (const each of dependents.audiences) this.#markAudience(each);
   }
 
   audience(place: number): void {
@@ -61,11 +89,6 @@ export class DirtyPlaces {
     for (let at = 1; at < places.length; at += 1)
       if (places[at - 1]! > places[at]!) return places.sort((a, b) => a - b);
     return places;
-  }
-
-  #dependents({ attributes, audiences }: Dependents): void {
-    for (const each of attributes) this.#markAttribute(each);
-    for (const each of audiences) this.#markAudience(each);
   }
 
   #markAttribute(place: number): void {

@@ -4,15 +4,16 @@ import { failed } from "./costs.ts";
 import type { Scope } from "./scope.ts";
 import { DAY_MS, leavesAtMs } from "./window.ts";
 
-/** The next moment at which time alone may change a membership; infinite for never. */
+/** The next moment at which time alone may change a membership by some attributes, or by `now`; infinite for never. */
 export function nextDueMs(
-  { attributes, audiences, byTime, byNow }: CompiledDefinitions,
+  { attributes, audiences, byNow }: CompiledDefinitions,
+  places: readonly number[],
   scope: Scope,
   states: readonly (State | undefined)[],
   asOfMs: number,
 ): number {
   let dueMs = Number.POSITIVE_INFINITY;
-  for (const place of byTime) {
+  for (const place of places) {
     const state = states[place];
     const attribute = attributes[place]!;
     if (state === undefined || !attribute.ticks.wanted) continue;

@@ -1,0 +1,92 @@
+import { expect, test } from "vitest";
+import { apply } from "../apply.ts";
+import type { Update } from "../envelope.ts";
+import { EMPTY_PROFILE } from "../profile.ts";
+import { stampAt } from "../stamp.ts";
+import { type CompiledDefinitions, compileDefinitions } from "./compile.ts";
+import { isProblem } from "./problem.ts";
+import { firstFrom, readersOf } from "./readers.ts";
+import { NO_TENANT_DEFINITIONS, replaceDefinitions } from "./tenant-definitions.ts";
+
+const START_MS = Date.UTC(2026, 5, 1);
+const orders = { event: "order", aggregate: "count" };
+
+function compiled(attributes: object, rules: Record<string, string>): CompiledDefinitions {
+  const audiences = Object.fromEntries(Object.entries(rules).map(([name, rule]) => [name, { rule }]));
+  const document = replaceDefinitions(NO_TENANT_DEFINITIONS, { attributes, audiences }, START_MS);
+  if (isProblem(document)) throw new Error(document.message);
+  const definitions = compileDefinitions(document);
+  if (isProblem(definitions)) throw new Error(definitions.message);
+  return definitions;
+}
+
+function readersOfOrders(rules: Record<string, string>, more: object = {}) {
+  const definitions = compiled({ orders, ...more }, rules);
+  const { always, thresholds, audiences } = readersOf(
+    definitions.attributes[definitions.attributeAt.get("orders")!]!,
+    definitions,
+  );
+  const nameOf = (place: number) => definitions.audiences[place]!.name;
+  return {
+    always: always.map(nameOf),
+    thresholds: [...thresholds].map((each, at) => [each, nameOf(audiences[at]!)]),
+  };
+}
+
+test("comparisons with fixed numbers are thresholds, on either side and of any sign", () => {
+  const { always, thresholds } = readersOfOrders({
+    a: "orders >= 3 && plan == 'gold'",
+    b: "-2 < orders || orders == 7",
+    c: "orders < 2.5",
+  });
+  expect(always).toEqual([]);
+  expect(thresholds).toEqual([
+    [-2, "b"],
+    [2.5, "c"],
+    [3, "a"],
+    [7, "b"],
+  ]);
+});
+
+test("to all other rules every change matters", () => {
+  const rules = {
+    computes: "orders % 2 == 0",
+    compares_with_another: "orders > visits",
+    passes_it_on: "orders in [1, 2]",
+    too_large_for_a_double: "orders > 9007199254740993",
+    reads_another_audience: "computes && orders > 3",
+    reads_a_derived_attribute: "twice > 3 && orders > 3",
+  };
+  const { always, thresholds } = readersOfOrders(rules, { twice: { derive: "orders * 2" } });
+  expect(always.sort()).toEqual(Object.keys(rules).sort());
+  expect(thresholds).toEqual([]);
+});
+
+test("of a thousand audiences those are evaluated whose threshold an update crosses", () => {
+  const definitions = compiled(
+    { orders },
+    Object.fromEntries(Array.from({ length: 1_000 }, (_, n) => [`over_${n}`, `orders > ${n}`])),
+  );
+  let profile = EMPTY_PROFILE;
+  for (let seq = 1; seq <= 100; seq += 1)
+    profile = apply(profile, [orderOf(seq)], LIMITS, START_MS, definitions).profile;
+  expect(profile.calculated!.numbers).toHaveLength(2 * 100);
+  const evaluations = definitions.audiences.reduce((sum, { cost }) => sum + cost.evaluations, 0);
+  // All at the first update, then the two between which the count goes.
+  expect(evaluations).toBe(1_000 + 99 * 2);
+});
+
+test("the first threshold from a value on", () => {
+  const thresholds = Float64Array.of(-1, 2, 2, 5);
+  expect([-2, -1, 0, 2, 3, 5, 6].map((value) => firstFrom(thresholds, value))).toEqual([0, 0, 1, 1, 3, 3, 4]);
+});
+
+const LIMITS = { horizonMs: 86_400_000, maxSources: 8, maxIds: 8, idMemoryMs: 86_400_000 };
+
+function orderOf(seq: number): Update {
+  const atMs = START_MS + seq * 1_000;
+  return {
+    ...{ v: 1, tenant: "shop", userId: "u", src: "test", seq, stamp: stampAt(atMs), at: atMs },
+    ops: [{ kind: "event", body: { name: "order", properties: {} } }],
+  };
+}

@@ -1,0 +1,54 @@
+import type { CompiledAttribute, CompiledDefinitions } from "./compile.ts";
+import { thresholdsOf } from "./thresholds.ts";
+
+/**
+ * Whose rule may say something else when an attribute goes from one value to another. Most rules only compare a number
+ * with fixed ones, and most changes cross none of these: such a rule need not be evaluated (the alpha network of Rete,
+ * Forgy, 1982, with the comparisons of one attribute sorted).
+ */
+export type Readers = {
+  /** All audiences that depend on the attribute. */
+  all: readonly number[];
+  /** Those of them to which every change may matter; all of them where no rule has thresholds. */
+  always: readonly number[];
+  /** Rising, with the audience of each in `audiences`. */
+  thresholds: Float64Array;
+  audiences: Int32Array;
+};
+
+export function readersOf(attribute: CompiledAttribute, definitions: CompiledDefinitions): Readers {
+  const { name, type, dependents } = attribute;
+  const { attributes, audiences } = definitions;
+  const isNumber = type === "int" || type === "double";
+  const between = new Set([
+    ...dependents.attributes.map((place) => attributes[place]!.name),
+    ...dependents.audiences.map((place) => audiences[place]!.name),
+  ]);
+  const always: number[] = [];
+  const pairs: [threshold: number, audience: number][] = [];
+  for (const place of dependents.audiences) {
+    const { rule } = audiences[place]!;
+    const isDirect = between.isDisjointFrom(rule.reads);
+    const found = isNumber && isDirect ? thresholdsOf(rule.node, name) : undefined;
+    if (found) for (const threshold of found) pairs.push([threshold, place]);
+    else always.push(place);
+  }
+  pairs.sort(([a], [b]) => a - b);
+  return {
+    all: dependents.audiences,
+    always,
+    thresholds: Float64Array.from(pairs, ([threshold]) => threshold),
+    audiences: Int32Array.from(pairs, ([, place]) => place),
+  };
+}
+
+/** The first place in a rising list whose number is not below another. */
+export function firstFrom(thresholds: Float64Array, value: number): number {
+  let [from, to] = [0, thresholds.length];
+  while (from < to) {
+    const middle = (from + to) >>> 1;
+    if (thresholds[middle]! < value) from = middle + 1;
+    else to = middle;
+  }
+  return from;
+}
