@@ -5,15 +5,14 @@ import {
   type PendingChange,
   type PendingChanges,
 } from "./calculated.ts";
-import type { Occurrence, State } from "./definitions/aggregate.ts";
+import { readNumbers, type Workspace, workspaceOf } from "./calculation-workspace.ts";
+import type { State } from "./definitions/aggregate.ts";
 import { MAX_VALUE_LENGTH } from "./definitions/aggregate-values.ts";
 import { celValue } from "./definitions/cel-value.ts";
 import type { CompiledAttribute, CompiledDefinitions } from "./definitions/compile.ts";
 import { begin, end, failed } from "./definitions/costs.ts";
-import { DirtyPlaces } from "./definitions/dirty-places.ts";
 import type { EventRule } from "./definitions/event-rule.ts";
 import { nextDueMs } from "./definitions/next-due.ts";
-import { createScope, type Scope } from "./definitions/scope.ts";
 import { bucketOf, firstBucket } from "./definitions/window.ts";
 import { MAX_AMOUNT, MIN_AMOUNT, type Update, updateId } from "./envelope.ts";
 import { type ChangeCause, entersAt } from "./membership-change.ts";
@@ -44,74 +43,20 @@ export type Finished = {
   adopted: boolean;
 };
 
-/** Room for one turn at a time, so that a turn allocates little; `apply` is never under way twice. */
-type Workspace = {
-  scope: Scope;
-  dirty: DirtyPlaces;
-  states: (State | undefined)[];
-  /** Where the state of a place is in the profile's list; 0 for nowhere. */
-  positions: Int32Array;
-  /** Places whose state is another one than before. */
-  changed: number[];
-  numbers: Float64Array;
-  occurrence: Occurrence;
-};
-
-const WORKSPACES = new WeakMap<CompiledDefinitions, Workspace>();
-
-function workspaceOf(definitions: CompiledDefinitions): Workspace {
-  const known = WORKSPACES.get(definitions);
-  if (known) return known;
-  const workspace: Workspace = {
-    scope: createScope(definitions),
-    dirty: new DirtyPlaces(definitions),
-    states: new Array(definitions.attributes.length).fill(undefined),
-    positions: new Int32Array(definitions.attributes.length),
-    changed: [],
-    numbers: new Float64Array(definitions.audiences.length),
-    occurrence: { t: 0, stamp: 0, bucket: 0, value: undefined, json: "" },
-  };
-  WORKSPACES.set(definitions, workspace);
-  return workspace;
-}
-
-/** Puts what is kept of attributes over events into the places of these definitions; what they lack is left out. */
-export function readStates(
-  { states }: Calculated,
-  { attributes, attributeOfSlot }: CompiledDefinitions,
-  into: (State | undefined)[],
-  positions?: Int32Array,
-): void {
-  let next = 0;
-  for (let at = 0; at < states.length; at += 2) {
-    const slot = states[at] as number;
-    // Most often they are in the order of places, without gaps.
-    const place = attributes[next]?.standing.slot === slot ? next : attributeOfSlot.get(slot);
-    if (place === undefined) continue;
-    into[place] = states[at + 1] as State;
-    if (positions) positions[place] = at + 1;
-    next = place + 1;
-  }
-}
-
-export function readNumbers(
-  { numbers }: Calculated,
-  { audienceOfSlot }: CompiledDefinitions,
-  into: { [place: number]: number },
-): void {
-  for (let at = 0; at < numbers.length; at += 2) {
-    const place = audienceOfSlot.get(numbers[at]!);
-    if (place !== undefined) into[place] = numbers[at + 1]!;
-  }
-}
-
 /**
  * Begins on what the profile holds. Where it was folded with other definitions, what is of a slot that is there still
  * goes on, and the rest is dropped: who folds has to know that there are no newer ones.
  */
 export function beginCalculation(profile: Profile, definitions: CompiledDefinitions): Calculation {
-  const base = profile.calculated ?? { ...NOTHING_CALCULATED, asOfMs: stampTimeMs(profile.lastStamp) };
-  return new Turn(definitions, base);
+  const { calculated } = profile;
+  const workspace = workspaceOf(definitions);
+  if (!calculated && profile.updates === 0) {
+    workspace.beginNewUser();
+    return new Turn(definitions, workspace, { ...NOTHING_CALCULATED, version: definitions.version });
+  }
+  const base = calculated ?? { ...NOTHING_CALCULATED, asOfMs: stampTimeMs(profile.lastStamp) };
+  workspace.begin(base);
+  return new Turn(definitions, workspace, base);
 }
 
 class Turn implements Calculation {
@@ -125,18 +70,12 @@ class Turn implements Calculation {
   /** Audiences with a first change. */
   readonly #entered: number[] = [];
 
-  constructor(definitions: CompiledDefinitions, base: Calculated) {
+  constructor(definitions: CompiledDefinitions, workspace: Workspace, base: Calculated) {
     this.#definitions = definitions;
     this.#base = base;
     this.#asOfMs = base.asOfMs;
     this.#adopts = base.version !== definitions.version;
-    this.#workspace = workspaceOf(definitions);
-    const { states, positions, changed, dirty } = this.#workspace;
-    states.fill(undefined);
-    positions.fill(0);
-    changed.length = 0;
-    readStates(base, definitions, states, positions);
-    dirty.clear();
+    this.#workspace = workspace;
   }
 
   counted(update: Update): void {

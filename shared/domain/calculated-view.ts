@@ -1,8 +1,7 @@
-import { readNumbers, readStates } from "./calculate.ts";
+import { readNumbers, readStates } from "./calculation-workspace.ts";
 import type { State } from "./definitions/aggregate.ts";
 import type { CompiledDefinitions } from "./definitions/compile.ts";
-import { createCost } from "./definitions/costs.ts";
-import { createScope, type Scope, type UserState } from "./definitions/scope.ts";
+import { createScope, type Scope, type UserState, withoutCosts } from "./definitions/scope.ts";
 import { firstBucket } from "./definitions/window.ts";
 import { entersAt } from "./membership-change.ts";
 import type { Profile } from "./profile.ts";
@@ -39,16 +38,6 @@ export function userStateOf(profile: Profile, definitions: CompiledDefinitions, 
       states[place] = event.aggregate.expire(state, firstBucket(event.window, asOfMs), event.window);
   });
   return { profile, asOfMs, states, numbers };
-}
-
-/** To look is no evaluation that a definition is to be charged with. */
-export function withoutCosts(definitions: CompiledDefinitions): CompiledDefinitions {
-  return {
-    ...definitions,
-    clockMs: undefined,
-    attributes: definitions.attributes.map((each) => ({ ...each, cost: createCost() })),
-    audiences: definitions.audiences.map((each) => ({ ...each, cost: createCost() })),
-  };
 }
 
 /** One for all who read: to make a scope takes longer than to look through it. */

@@ -1,8 +1,8 @@
 /** When a membership changes if nothing happens but that time passes. */
-import { userStateOf, withoutCosts } from "./calculated-view.ts";
+import { userStateOf } from "./calculated-view.ts";
 import type { CompiledDefinitions } from "./definitions/compile.ts";
 import { attributeDueMs, flipMs } from "./definitions/next-due.ts";
-import { createScope } from "./definitions/scope.ts";
+import { createScope, withoutCosts } from "./definitions/scope.ts";
 import { entersAt } from "./membership-change.ts";
 import type { Profile } from "./profile.ts";
 

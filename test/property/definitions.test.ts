@@ -2,6 +2,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { effectsOf } from "../../services/audience-update/turn-effects.ts";
 import { apply } from "../../shared/domain/apply.ts";
+import { AUDIENCES_FIELD } from "../../shared/domain/calculated.ts";
 import { calculatedView } from "../../shared/domain/calculated-view.ts";
 import type { CompiledDefinitions } from "../../shared/domain/definitions/compile.ts";
 import { type Update, updateId } from "../../shared/domain/envelope.ts";
@@ -63,6 +64,18 @@ const attributesOf = (compiled: CompiledDefinitions, profile: Profile) =>
 const membersOf = (compiled: CompiledDefinitions, profile: Profile) =>
   calculatedView(profile, compiled).audiences;
 
+/** Attributes over events have a field once there is something to remember. */
+function fieldsOf(compiled: CompiledDefinitions, profile: Profile): Record<string, string> {
+  const remembered = new Set(profile.calculated?.states.filter((_, at) => at % 2 === 0));
+  const { attributes, audiences } = calculatedView(profile, compiled);
+  const fields = compiled.attributes.flatMap(({ name, event, standing: { slot } }) => {
+    const isThere = Object.hasOwn(attributes, name) && (!event || remembered.has(slot));
+    return isThere && profile.updates > 0 ? [[name, JSON.stringify(attributes[name])] as const] : [];
+  });
+  const members = audiences.length > 0 ? { [AUDIENCES_FIELD]: JSON.stringify(audiences) } : {};
+  return { ...Object.fromEntries(fields), ...members };
+}
+
 const json = <T>(value: T): T => JSON.parse(JSON.stringify(value)) as T;
 
 /** Standard errors within which a sample must lie: beyond five, one of a million does not. */
@@ -112,6 +125,25 @@ describe("calculated attributes and audiences", () => {
           through = decodeProfile(encodeProfile(through, lastUpdate)).profile;
           expect(through).toEqual(plain);
           expectSame(through, compiled, recompute(definitions, delivered));
+        }
+      }),
+    );
+  });
+
+  test("after each turn the plain fields say what the profile says", () => {
+    fc.assert(
+      fc.property(arbitraryDefinitions, delivery, (definitions, [, batches]) => {
+        const compiled = compile(definitions);
+        let profile = EMPTY_PROFILE;
+        const plain = new Map<string, string>();
+        for (const batch of batches) {
+          const applied = apply(profile, batch, limits, START_MS, compiled);
+          profile = applied.profile;
+          if (applied.adopted) plain.clear();
+          for (const [name, text] of applied.fields)
+            if (text === undefined) plain.delete(name);
+            else plain.set(name, text);
+          expect(Object.fromEntries(plain)).toEqual(fieldsOf(compiled, profile));
         }
       }),
     );

@@ -38,6 +38,11 @@ export class DirtyPlaces {
     for (const each of this.#definitions.attributes[place]!.dependents.attributes) this.#markAttribute(each);
   }
 
+  /** A derived attribute alone. */
+  derived(place: number): void {
+    this.#markAttribute(place);
+  }
+
   /** Whether it depends on the values that `crossed` is given. */
   hasThresholds(place: number): boolean {
     return this.#readers[place]!.thresholds.length > 0;

@@ -8,7 +8,7 @@ import { attributeValue, type Profile } from "../profile.ts";
 import type { State } from "./aggregate.ts";
 import { celValue, jsonValue } from "./cel-value.ts";
 import type { CompiledDefinitions } from "./compile.ts";
-import { begin, end, failed } from "./costs.ts";
+import { begin, createCost, end, failed } from "./costs.ts";
 import type { Expression } from "./expression.ts";
 
 /** One user's part of the definitions, in their order. */
@@ -176,6 +176,16 @@ export function createScope(definitions: CompiledDefinitions): Scope {
     attribute,
     isMember,
     contextOf,
+  };
+}
+
+/** To look is no evaluation that a definition is to be charged with. */
+export function withoutCosts(definitions: CompiledDefinitions): CompiledDefinitions {
+  return {
+    ...definitions,
+    clockMs: undefined,
+    attributes: definitions.attributes.map((each) => ({ ...each, cost: createCost() })),
+    audiences: definitions.audiences.map((each) => ({ ...each, cost: createCost() })),
   };
 }
 
