@@ -1,11 +1,5 @@
-import {
-  AUDIENCES_FIELD,
-  type Calculated,
-  NOTHING_CALCULATED,
-  type PendingChange,
-  type PendingChanges,
-} from "./calculated.ts";
-import { readNumbers, type Workspace, workspaceOf } from "./calculation-workspace.ts";
+import { AUDIENCES_FIELD, type Calculated, NOTHING_CALCULATED } from "./calculated.ts";
+import { type Workspace, workspaceOf } from "./calculation-workspace.ts";
 import type { State } from "./definitions/aggregate.ts";
 import { MAX_VALUE_LENGTH } from "./definitions/aggregate-values.ts";
 import { celValue } from "./definitions/cel-value.ts";
@@ -15,7 +9,8 @@ import type { EventRule } from "./definitions/event-rule.ts";
 import { nextDueMs } from "./definitions/next-due.ts";
 import { bucketOf, firstBucket } from "./definitions/window.ts";
 import { MAX_AMOUNT, MIN_AMOUNT, type Update, updateId } from "./envelope.ts";
-import { type ChangeCause, entersAt } from "./membership-change.ts";
+import type { ChangeCause } from "./membership-change.ts";
+import { judge } from "./memberships.ts";
 import type { Profile } from "./profile.ts";
 import { stampTimeMs } from "./stamp.ts";
 
@@ -67,8 +62,6 @@ class Turn implements Calculation {
   #asOfMs: number;
   #cause: ChangeCause | undefined;
   #causeStamp = -1;
-  /** Audiences with a first change. */
-  readonly #entered: number[] = [];
 
   constructor(definitions: CompiledDefinitions, workspace: Workspace, base: Calculated) {
     this.#definitions = definitions;
@@ -152,23 +145,24 @@ class Turn implements Calculation {
     const definitions = this.#definitions;
     const base = this.#base;
     this.#passTime();
-    numbers.fill(0);
-    readNumbers(base, definitions, numbers);
     const asOfMs = this.#asOfMs;
     scope.look({ profile, asOfMs, states, numbers });
     if (!this.#adopts) this.#findReaders();
     const fields = this.#fields();
-    const carried = this.#adopts ? ofKnownAudiences(base.pending, definitions) : base.pending;
-    const news = this.#judge(profile.lastStamp);
-    const keptNumbers = news.length > 0 || this.#adopts ? this.#keptNumbers() : base.numbers;
-    if (news.length > 0 || this.#adopts) fields.set(AUDIENCES_FIELD, membersJson(definitions, keptNumbers));
+    const judged = judge(this.#workspace, definitions, base, {
+      atMs: asOfMs,
+      stamp: profile.lastStamp,
+      adopts: this.#adopts,
+      cause: this.#cause,
+    });
+    if ("members" in judged) fields.set(AUDIENCES_FIELD, judged.members);
     const calculated = {
       version: definitions.version,
       asOfMs,
       alarmMs: this.#alarmMs(),
       states: changed.length > 0 || this.#adopts ? this.#keptStates() : base.states,
-      numbers: keptNumbers,
-      pending: news.length > 0 ? [...carried, ...news] : carried,
+      numbers: judged.numbers,
+      pending: judged.pending,
     };
     return { calculated, fields, adopted: this.#adopts };
   }
@@ -245,30 +239,6 @@ class Turn implements Calculation {
     return fields;
   }
 
-  /** Evaluates the rules that may say something else now, and numbers the changes. */
-  #judge(stamp: number): PendingChanges[] {
-    const { audiences } = this.#definitions;
-    const { scope, dirty, numbers } = this.#workspace;
-    const changes: PendingChange[] = [];
-    const known: PendingChange[] = [];
-    for (const place of dirty.audiences()) {
-      const { slot, version } = audiences[place]!.standing;
-      const number = numbers[place]!;
-      const member = scope.isMember(place);
-      if (member !== undefined && member !== entersAt(number)) {
-        numbers[place] = number + 1;
-        if (number === 0) this.#entered.push(place);
-        changes.push({ slot, number: number + 1, version });
-      } else if (this.#adopts && number > 0 && version > this.#base.version)
-        known.push({ slot, number, version });
-    }
-    const at = { atMs: this.#asOfMs, stamp };
-    const groups: PendingChanges[] = [];
-    if (changes.length > 0) groups.push({ ...at, cause: this.#cause ?? { kind: "definition" }, changes });
-    if (known.length > 0) groups.push({ ...at, cause: undefined, changes: known });
-    return groups;
-  }
-
   /**
    * An alarm that is set goes off first: a tick that comes too early changes nothing and sets the next one. So no
    * entry of the due store ever has to be moved, and what did not change needs no look while none is overdue.
@@ -298,45 +268,6 @@ class Turn implements Calculation {
     }
     return kept;
   }
-
-  /** They go on for an audience that is disabled, and end with one that is deleted. */
-  #keptNumbers(): Calculated["numbers"] {
-    const { audiences, audienceSlots, audienceOfSlot } = this.#definitions;
-    const { numbers } = this.#workspace;
-    const kept: number[] = [];
-    const before = this.#base.numbers;
-    for (let at = 0; at < before.length; at += 2) {
-      const slot = before[at]!;
-      if (!audienceSlots.has(slot)) continue;
-      const place = audienceOfSlot.get(slot);
-      kept.push(slot, place === undefined ? before[at + 1]! : numbers[place]!);
-    }
-    for (const place of this.#entered) kept.push(audiences[place]!.standing.slot, 1);
-    return kept;
-  }
-}
-
-function membersJson(
-  { audiences, audienceOfSlot }: CompiledDefinitions,
-  numbers: readonly number[],
-): string | undefined {
-  const names: string[] = [];
-  for (let at = 0; at < numbers.length; at += 2) {
-    const place = entersAt(numbers[at + 1]!) ? audienceOfSlot.get(numbers[at]!) : undefined;
-    if (place !== undefined) names.push(audiences[place]!.name);
-  }
-  return names.length === 0 ? undefined : JSON.stringify(names.sort());
-}
-
-/** Nobody waits for the changes of an audience that is deleted. */
-function ofKnownAudiences(
-  pending: Calculated["pending"],
-  { audienceSlots }: CompiledDefinitions,
-): Calculated["pending"] {
-  return pending.flatMap((group) => {
-    const changes = group.changes.filter(({ slot }) => audienceSlots.has(slot));
-    return changes.length > 0 ? [{ ...group, changes }] : [];
-  });
 }
 
 function holds(run: (context: object) => unknown, properties: Record<string, unknown>): boolean {

@@ -37,6 +37,8 @@ export class Workspace {
     this.changed.length = 0;
     this.dirty.clear();
     readStates(base, this.#definitions, this.states, this.positions);
+    this.numbers.fill(0);
+    readNumbers(base, this.#definitions, this.numbers);
   }
 
   /** For a user's first turn: what is so without any update. The rest becomes dirty by what the updates change. */

@@ -202,9 +202,15 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: "drops pending changes at the next save",
-    file: "shared/domain/calculate.ts",
-    from: "pending: news.length > 0 ? [...carried, ...news] : carried,",
+    file: "shared/domain/memberships.ts",
+    from: "pending: [...carried, ...news],",
     to: "pending: news,",
+  },
+  {
+    name: "keeps an alarm that is later than the next moment",
+    file: "shared/domain/calculate.ts",
+    from: "if (isSet && alarmMs <= dueMs) return alarmMs;",
+    to: "if (isSet) return alarmMs;",
   },
   {
     name: "takes a tick of a user it does not know for nobody's",
