@@ -1,4 +1,6 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { openPrimaryQueue } from "../shared/adapters/open.ts";
+import { TAKEN_UP_WITHIN_MS } from "../shared/domain/definitions/tenant-definitions.ts";
 import type { AnnouncedChange } from "../shared/domain/membership-change.ts";
 import type { ConnectedPublisher } from "../shared/publish/connect-publisher.ts";
 import { createLog } from "../shared/runtime/log.ts";
@@ -26,6 +28,8 @@ export async function measureTicks(
     attributes: {},
     audiences: { trying: { rule: "now < timestamp(trial_ends)" } },
   });
+  // Until the definitions are taken up an update is folded without them, and its user waits for the next one.
+  await sleep(2 * TAKEN_UP_WITHIN_MS);
   const settings = { pulsarUrl: stack.environment.PULSAR_URL!, pulsarToken: "" };
   const queue = await openPrimaryQueue(settings, createLog("bench", "error"));
   const consumer = queue.consumer({
