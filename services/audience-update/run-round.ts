@@ -1,23 +1,16 @@
 import type { CompiledDefinitions } from "../../shared/domain/definitions/compile.ts";
 import type { Update } from "../../shared/domain/envelope.ts";
 import { EMPTY_PROFILE } from "../../shared/domain/profile.ts";
-import { decodeProfile, encodeProfile } from "../../shared/domain/profile-record.ts";
-import type { ProfileRecord, ProfileStore, ProfileWrite, UserKey } from "../../shared/ports/profile-store.ts";
+import { decodeProfile } from "../../shared/domain/profile-record.ts";
+import type { ProfileRecord, ProfileStore, ProfileWrite } from "../../shared/ports/profile-store.ts";
 import { toError } from "../../shared/runtime/errors.ts";
 import type { DefinitionWatch } from "./definition-watch.ts";
-import {
-  type Arrival,
-  type Base,
-  type Fate,
-  type FoldedTurn,
-  type FoldLimits,
-  foldTurn,
-} from "./fold-turn.ts";
+import { type Arrival, type Base, type Fate, type FoldLimits, foldTurn } from "./fold-turn.ts";
 import type { Turn } from "./mailboxes.ts";
 import type { ProfileCache } from "./profile-cache.ts";
 import { nextVersion } from "./profile-version.ts";
-import { profileWrite } from "./profile-write.ts";
-import { type EffectRunner, effectsOf, type TurnEffects } from "./turn-effects.ts";
+import type { EffectRunner, TurnEffects } from "./turn-effects.ts";
+import { type Told, type TurnOutcome, turnOutcome } from "./turn-outcome.ts";
 
 export type RoundOptions<Item> = {
   store: ProfileStore;
@@ -56,14 +49,7 @@ type OpenTurn<Item> = {
 };
 
 /** A turn that is folded. */
-type ReadyTurn<Item> = {
-  turn: Turn<Item>;
-  user: UserKey;
-  before: Base;
-  fold: FoldedTurn;
-  write: ProfileWrite | undefined;
-  definitions: CompiledDefinitions;
-};
+type ReadyTurn<Item> = TurnOutcome & { turn: Turn<Item> };
 
 export type RoundResult<Item> = {
   /** The turns that are not settled yet, or not to their end, with the items that are left of them. */
@@ -173,11 +159,11 @@ class Round<Item> {
     // cache remembers. So a turn without news writes the same record again.
     fold.machinery ??= confirmed ? undefined : record?.machinery;
     const user = { tenant: first.update.tenant, userId: first.update.userId };
-    const write = profileWrite(user, record?.version, before.profile, fold, definitions);
+    const outcome = turnOutcome(user, record?.version, before, fold, definitions);
     // Where there is nobody a tick changes nothing, so that no write finds out whether there is.
     const repeated = fold.fates.some(({ outcome }) => outcome === "repeat");
-    if (!write && !record && !confirmed && repeated) return "unknown";
-    return { turn, user, before, fold, write, definitions };
+    if (!outcome.write && !record && !confirmed && repeated) return "unknown";
+    return { turn, ...outcome };
   }
 
   /** Undefined where this build can't read them: the tenant's turns wait for one that can. */
@@ -225,14 +211,13 @@ class Round<Item> {
   #conclude(done: readonly ReadyTurn<Item>[]): void {
     const following: (ReadyTurn<Item> & { effects: TurnEffects })[] = [];
     for (const each of done) {
-      const { turn, user, before, fold, write, definitions } = each;
-      const effects = effectsOf(user, before.profile, fold.profile, fold.fates, definitions);
+      const { turn, fates, write, effects } = each;
       if (effects) {
         following.push({ ...each, effects });
         continue;
       }
       if (write) this.#options.cache.put(turn.key, write);
-      this.#settle(turn, fold.fates);
+      this.#settle(turn, fates);
     }
     if (following.length === 0) return;
     const outcomes = this.#options.effects.carryOut(following.map(({ effects }) => effects));
@@ -242,15 +227,12 @@ class Round<Item> {
   }
 
   /** What is not carried out stays unacknowledged; that is at the end of the process only. */
-  async #finish(
-    { turn, user, fold, write, effects }: ReadyTurn<Item> & { effects: TurnEffects },
-    carriedOut: Promise<boolean>,
-  ): Promise<void> {
+  async #finish({ turn, fates, write, told }: ReadyTurn<Item>, carriedOut: Promise<boolean>): Promise<void> {
     if (!(await carriedOut)) return;
     // What another process left pending is not announced by a turn that has nothing to tell.
-    if (write && effects.told) await this.#forgetPending(turn, user, fold, write);
+    if (write && told) await this.#forgetPending(turn, write, told);
     else if (write) this.#options.cache.put(turn.key, write);
-    this.#settle(turn, fold.fates);
+    this.#settle(turn, fates);
   }
 
   /**
@@ -259,21 +241,11 @@ class Round<Item> {
    */
   async #forgetPending(
     { key }: Turn<Item>,
-    user: UserKey,
-    { profile, lastUpdate }: FoldedTurn,
-    { version, machinery }: ProfileWrite,
+    { user, version }: ProfileWrite,
+    { machinery, carried }: Told,
   ): Promise<void> {
     const { cache, store } = this.#options;
-    const { calculated } = profile;
-    if (!calculated || calculated.pending.length === 0 || !lastUpdate) {
-      cache.put(key, { version, machinery });
-      return;
-    }
-    const record = {
-      version,
-      machinery: encodeProfile({ ...profile, calculated: { ...calculated, pending: [] } }, lastUpdate),
-    };
-    const carried = calculated.pending.reduce((sum, { changes }) => sum + changes.length, 0);
+    const record = { version, machinery };
     if (carried > MAX_CARRIED_CHANGES) {
       const cleared = { ...record, version: nextVersion(version) };
       const plain = { setAttributes: [], removeAttributes: [] };
