@@ -215,7 +215,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: "takes a tick of a user it does not know for nobody's",
     file: "services/audience-update/run-round.ts",
-    from: 'if (!write && !record && !confirmed && repeated) return "unknown";',
+    from: 'if (!outcome.write && !record && !confirmed && repeated) return "unknown";',
     to: "",
   },
   {
