@@ -113,7 +113,8 @@ export async function startAudienceUpdate(options: AudienceUpdateOptions): Promi
     registry,
     async readiness() {
       const { pulsar, sqs } = consumer.connected();
-      return { store: await problemOf(store.ping()), pulsar, sqs };
+      const problem = await problemOf(store.ping());
+      return { store: problem, definitions: consumer.definitions.isLoaded(), pulsar, sqs };
     },
   });
   options.extendServer?.(server);

@@ -39,10 +39,11 @@ export type Answer = { status: number; body: any };
 
 export async function startDefinitionServer({
   log = createLog("test", "fatal"),
+  definitionStore = createMemoryDefinitionStore({ maxEntries: MAX_ENTRIES }),
 }: {
   log?: Log;
+  definitionStore?: DefinitionStore;
 } = {}): Promise<DefinitionServer> {
-  const definitionStore = createMemoryDefinitionStore({ maxEntries: MAX_ENTRIES });
   const memberStore = createMemoryMemberStore({ maxEntries: MAX_ENTRIES });
   const store = createMemoryProfileStore({ maxProfiles: MAX_ENTRIES });
   const server = await createAdminServer(log);

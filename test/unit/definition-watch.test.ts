@@ -26,8 +26,7 @@ function documentOf(input: object, before: TenantDefinitions = NO_TENANT_DEFINIT
 }
 
 /** A watch, and a store that can be away. */
-function start(inner: DefinitionStore = createMemoryDefinitionStore({ maxEntries: 100 })) {
-  let away = false;
+function start(inner: DefinitionStore = createMemoryDefinitionStore({ maxEntries: 100 }), away = false) {
   const unless = <T>(work: () => Promise<T>): Promise<T> =>
     away ? Promise.reject(new KeylineError("store_unavailable", "away", { retryable: true })) : work();
   const store: DefinitionStore = {
@@ -78,6 +77,22 @@ test("a watch that could not look is fresh no longer than a change may take, and
   await expect(watch.refresh()).rejects.toMatchObject({ code: "store_unavailable" });
   goAway(false);
   await until("it is fresh again", () => watch.isFresh());
+});
+
+test("until the first look nothing is defined and nothing is fresh; it comes by itself once the store answers", async () => {
+  const { watch, store, goAway } = start(undefined, true);
+  await store.replace("shop", 0, documentOf(orders));
+  await expect(watch.refresh()).rejects.toMatchObject({ code: "store_unavailable" });
+  expect([watch.isLoaded(), watch.isFresh()]).toEqual([false, false]);
+  expect(() => watch.of("shop")).toThrow(
+    expect.objectContaining({ code: "definitions_not_loaded", retryable: true }),
+  );
+  goAway(false);
+  await until("it is loaded", () => watch.isLoaded());
+  expect(watch.of("shop").version).toBe(1);
+  goAway(true);
+  await until("it is fresh no more", () => !watch.isFresh());
+  expect([watch.isLoaded(), watch.of("shop").version]).toEqual([true, 1]);
 });
 
 test("who asks while a look is under way gets one that began after the asking", async () => {

@@ -4,7 +4,9 @@ import { Check } from "typebox/value";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { MembershipsView, ProfileView } from "../../services/audience-update/admin/profile-view.ts";
 import { createProfileLoader } from "../../services/audience-update/read-your-write.ts";
+import { createMemoryDefinitionStore } from "../../shared/adapters/memory/memory-definition-store.ts";
 import { decodeProfile } from "../../shared/domain/profile-record.ts";
+import { KeylineError } from "../../shared/runtime/errors.ts";
 import { type DefinitionServer, startDefinitionServer } from "../support/definition-server.ts";
 import { order, profileAfter, type Said, saveProfile } from "../support/stored-profile.ts";
 import { until } from "../support/until.ts";
@@ -168,6 +170,27 @@ test("what another process has just saved is looked for before a 404", async () 
   await definitionStore.replace("shop", version, JSON.stringify(changed));
   expect(watch.document("shop").version).toBe(version);
   expect((await shop.call("GET", `${base}/audiences/fresh/count`)).status).toBe(200);
+});
+
+test("until the definitions are loaded, what depends on them is a retryable 503", async () => {
+  const inner = createMemoryDefinitionStore({ maxEntries: 10 });
+  const hidden = { away: true };
+  const revision = () =>
+    hidden.away ? Promise.reject(new KeylineError("store_unavailable", "away")) : inner.revision();
+  const starting = await startDefinitionServer({ definitionStore: { ...inner, revision } });
+  await saveProfile(starting.store, "ada", profileAfter([{ at: 0, ops: [order()] }], shop.watch.of("shop")));
+  const reads = ["", "/attributes/orders", "/audiences", "/explain?audience=regulars"].map(
+    (rest) => `${base}/users/ada${rest}`,
+  );
+  reads.push(`${base}/users:batch?ids=ada`, `${base}/audiences/regulars/count`);
+  reads.push(`${base}/audiences/regulars/members`);
+  const answers = () => Promise.all(reads.map((url) => starting.call("GET", url)));
+  for (const { status, body } of await answers())
+    expect([status, body.error]).toMatchObject([503, { code: "definitions_not_loaded", retryable: true }]);
+  hidden.away = false;
+  await starting.call("PUT", `${base}/definitions`, definitions);
+  expect((await answers()).map(({ status }) => status)).toEqual(reads.map(() => 200));
+  await starting.close();
 });
 
 test("a profile of newer definitions is read with them", async () => {

@@ -62,6 +62,7 @@ const statusOfCode: Record<string, number> = {
   definition_in_use: 409,
   store_unavailable: 503,
   definitions_unreadable: 503,
+  definitions_not_loaded: 503,
   definitions_busy: 503,
   too_many_waiting: 503,
   update_not_visible: 504,
@@ -72,7 +73,7 @@ const statusOfCode: Record<string, number> = {
   definitions_too_large: 400,
 };
 
-const EXPECTED = new Set(["update_not_visible", "too_many_waiting", "caller_left"]);
+const EXPECTED = new Set(["definitions_not_loaded", "update_not_visible", "too_many_waiting", "caller_left"]);
 
 /** A failure of the service's own or its stores', not of what a caller waits for. */
 export function isWorthALine(error: FastifyError, status: number): boolean {

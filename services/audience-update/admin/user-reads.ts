@@ -73,6 +73,7 @@ export async function found(
 /**
  * What the tenant has defined, as this process has it. Where a profile was folded with newer definitions it looks for
  * them first; without the store it goes by what it has.
+ * @throws KeylineError `definitions_not_loaded`, `definitions_unreadable`
  */
 export async function definitionsFor(
   { of, document, refresh }: ProfileRouteOptions["watch"],
