@@ -96,10 +96,15 @@ test("one attribute: calculated, without a value, the profile's own, and none at
   expect(await get("nothing")).toMatchObject({ error: { code: "attribute_not_found", path: "name" } });
 });
 
-test("many users at once, with the unknown ones in place", async () => {
+test("many users at once, with the unknown and the unreadable ones in place", async () => {
   await saveAda();
   await saveAda("a,b");
-  const { body } = await shop.call("GET", `${base}/users:batch?ids=ada,nobody&id=a%2Cb`);
+  const later = { tenant: "shop", userId: "later" };
+  const plain = { setAttributes: [], removeAttributes: [] };
+  await shop.store.save([
+    { user: later, expectedVersion: undefined, version: "1-x", machinery: "[99]", ...plain },
+  ]);
+  const { body } = await shop.call("GET", `${base}/users:batch?ids=ada,nobody,later&id=a%2Cb`);
   expect(
     body.users.map(({ userId, error }: { userId: string; error?: { code: string } }) => [
       userId,
@@ -108,8 +113,13 @@ test("many users at once, with the unknown ones in place", async () => {
   ).toEqual([
     ["ada", undefined],
     ["nobody", "user_not_found"],
+    ["later", "profile_unreadable"],
     ["a,b", undefined],
   ]);
+  expect(await shop.call("GET", `${base}/users/later`)).toMatchObject({
+    status: 503,
+    body: { error: { code: "profile_unreadable", path: "userId", retryable: true } },
+  });
   const many = Array.from({ length: 101 }, (_, index) => `u${index}`).join(",");
   expect((await shop.call("GET", `${base}/users:batch?ids=${many}`)).status).toBe(400);
   expect((await shop.call("GET", `${base}/users:batch`)).body.error.path).toBe("ids");

@@ -4,11 +4,13 @@ import type { FastifyInstance } from "fastify";
 import Type from "typebox";
 import { Check } from "typebox/value";
 import { UserId } from "../../../shared/domain/envelope.ts";
+import type { ProfileRecord, UserKey } from "../../../shared/ports/profile-store.ts";
 import { KeylineError } from "../../../shared/runtime/errors.ts";
+import { type ReadProfile, readProfile } from "../read-profile.ts";
 import type { readSecurity } from "./access.ts";
 import { TenantParams } from "./definition-schema.ts";
-import { ofUser, ProfileView, profileView, readProfile } from "./profile-view.ts";
-import { definitionsFor, type ProfileRouteOptions, type readingRoute, unknownUser } from "./user-reads.ts";
+import { ofUser, ProfileView, profileView } from "./profile-view.ts";
+import { definitionsFor, existing, type ProfileRouteOptions, type readingRoute } from "./user-reads.ts";
 
 const MAX_USERS = 100;
 
@@ -24,12 +26,16 @@ const Query = Type.Object(
   { additionalProperties: false },
 );
 
-const Unknown = Type.Object({
+const NoProfile = Type.Object({
   ...ofUser,
-  error: Type.Object({ code: Type.String(), message: Type.String() }),
+  error: Type.Object({
+    code: Type.Union([Type.Literal("user_not_found"), Type.Literal("profile_unreadable")]),
+    message: Type.String(),
+  }),
 });
+type NoProfile = Type.Static<typeof NoProfile>;
 const Answer = Type.Object({
-  users: Type.Array(Type.Union([ProfileView, Unknown]), {
+  users: Type.Array(Type.Union([ProfileView, NoProfile]), {
     description: "in the order in which they were asked for",
   }),
 });
@@ -60,20 +66,29 @@ export function addBatchRoute(
     async ({ params: { tenant }, query }) => {
       const userIds = idsIn(query);
       const records = await Promise.all(userIds.map((userId) => store.load({ tenant, userId })));
-      const reads = records.map((record) => record && readProfile(record));
-      const profiles = reads.flatMap((read) => (read ? [read.profile] : []));
+      const reads = records.map((record, index) => readOrError({ tenant, userId: userIds[index]! }, record));
+      const profiles = reads.flatMap((read) => ("profile" in read ? [read.profile] : []));
       const definitions = await definitionsFor(watch, tenant, profiles);
       const nowMs = now();
       return {
-        users: reads.map((read, index) => {
-          const user = { tenant, userId: userIds[index]! };
-          if (read) return profileView(user, read, definitions, nowMs);
-          const { code, message } = unknownUser(user);
-          return { ...user, error: { code, message } };
-        }),
+        users: reads.map((read, index) =>
+          "profile" in read
+            ? profileView({ tenant, userId: userIds[index]! }, read, definitions, nowMs)
+            : read,
+        ),
       };
     },
   );
+}
+
+/** One user who can't be answered for keeps no other from an answer. */
+function readOrError(user: UserKey, record: ProfileRecord | undefined): ReadProfile | NoProfile {
+  try {
+    return readProfile(user, existing(user, record));
+  } catch (thrown) {
+    const { code, message } = thrown as KeylineError;
+    return { ...user, error: { code: code as NoProfile["error"]["code"], message } };
+  }
 }
 
 function idsIn({ ids = "", id = [] }: Type.Static<typeof Query>): string[] {

@@ -3,8 +3,8 @@ import type { TypeBoxTypeProvider } from "@fastify/type-provider-typebox";
 import type { FastifyInstance } from "fastify";
 import { type Explanation, explain } from "../../../shared/domain/explain.ts";
 import { explainInWords } from "../../../shared/domain/explain-words.ts";
-import { decodeProfile } from "../../../shared/domain/profile-record.ts";
 import type { UserKey } from "../../../shared/ports/profile-store.ts";
+import { readProfile } from "../read-profile.ts";
 import { readSecurity } from "./access.ts";
 import { ExplainAnswer, ExplainQuery } from "./explain-schema.ts";
 import { isoTime } from "./iso-time.ts";
@@ -33,7 +33,7 @@ export function addExplainRoutes(server: FastifyInstance, options: ProfileRouteO
       ...readingRoute(options),
     },
     async ({ params, query: { audience } }) => {
-      const { profile } = decodeProfile(existing(params, await store.load(params)).machinery);
+      const { profile } = readProfile(params, existing(params, await store.load(params)));
       const { tenant } = params;
       await definedAudience(watch, tenant, audience, "audience");
       const definitions = await definitionsFor(watch, tenant, [profile]);

@@ -62,6 +62,7 @@ const statusOfCode: Record<string, number> = {
   definition_in_use: 409,
   store_unavailable: 503,
   definitions_unreadable: 503,
+  profile_unreadable: 503,
   definitions_not_loaded: 503,
   definitions_busy: 503,
   too_many_waiting: 503,

@@ -5,6 +5,7 @@ import Type from "typebox";
 import { Tenant, UserId } from "../../../shared/domain/envelope.ts";
 import type { UserKey } from "../../../shared/ports/profile-store.ts";
 import { KeylineError } from "../../../shared/runtime/errors.ts";
+import { readProfile } from "../read-profile.ts";
 import { createProfileLoader } from "../read-your-write.ts";
 import { readSecurity } from "./access.ts";
 import { addBatchRoute } from "./batch-route.ts";
@@ -15,7 +16,6 @@ import {
   ofUser,
   ProfileView,
   profileView,
-  readProfile,
   valuesOf,
 } from "./profile-view.ts";
 import {
@@ -68,7 +68,7 @@ export function addProfileRoutes(server: FastifyInstance, options: ProfileRouteO
       ...common,
     },
     async ({ params, query }, reply) => {
-      const read = readProfile(await found(loader, params, query, reply));
+      const read = readProfile(params, await found(loader, params, query, reply));
       return profileView(params, read, await definitionsFor(watch, params.tenant, [read.profile]), now());
     },
   );
@@ -87,8 +87,8 @@ export function addProfileRoutes(server: FastifyInstance, options: ProfileRouteO
     },
     async ({ params, query }, reply) => {
       const { tenant, userId, name } = params;
-      const record = await found(loader, { tenant, userId }, query, reply);
-      const { profile } = readProfile(record);
+      const record = await found(loader, params, query, reply);
+      const { profile } = readProfile(params, record);
       const definitions = await definitionsFor(watch, tenant, [profile]);
       const { attributes, asOf, definitionsVersion } = valuesOf(profile, definitions, now());
       const calculated = definitions.attributeAt.has(name);
@@ -112,7 +112,7 @@ export function addProfileRoutes(server: FastifyInstance, options: ProfileRouteO
     },
     async ({ params, query }, reply) => {
       const record = await found(loader, params, query, reply);
-      const { profile } = readProfile(record);
+      const { profile } = readProfile(params, record);
       const definitions = await definitionsFor(watch, params.tenant, [profile]);
       const { asOf, definitionsVersion } = valuesOf(profile, definitions, now());
       const audiences = membershipsView(profile, watch.document(params.tenant), query.all ?? false);

@@ -7,9 +7,9 @@ import { Tenant, UserId } from "../../../shared/domain/envelope.ts";
 import { lastChangeIn } from "../../../shared/domain/last-change.ts";
 import { entersAt } from "../../../shared/domain/membership-change.ts";
 import { attributes, type Profile } from "../../../shared/domain/profile.ts";
-import { decodeProfile, type LastUpdate } from "../../../shared/domain/profile-record.ts";
-import type { ProfileRecord, UserKey } from "../../../shared/ports/profile-store.ts";
+import type { UserKey } from "../../../shared/ports/profile-store.ts";
 import { versionNumber } from "../profile-version.ts";
+import type { ReadProfile } from "../read-profile.ts";
 import { Iso, standingFields } from "./definition-schema.ts";
 import { standingView } from "./definition-view.ts";
 import { isoTime } from "./iso-time.ts";
@@ -61,13 +61,6 @@ export function valuesOf(profile: Profile, definitions: CompiledDefinitions, now
     asOf: isoTime(view.asOfMs),
     definitionsVersion: view.version,
   };
-}
-
-/** A record, decoded. */
-export type ReadProfile = { version: string; profile: Profile; lastUpdate: LastUpdate };
-
-export function readProfile({ version, machinery }: ProfileRecord): ReadProfile {
-  return { version, ...decodeProfile(machinery) };
 }
 
 /** A whole profile. */

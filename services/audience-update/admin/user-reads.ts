@@ -88,11 +88,7 @@ export async function definitionsFor(
 /** @throws KeylineError `user_not_found` */
 export function existing(user: UserKey, record: ProfileRecord | undefined): ProfileRecord {
   if (record) return record;
-  throw unknownUser(user);
-}
-
-/** Also said in place, where several are asked for. */
-export function unknownUser({ tenant, userId }: UserKey): KeylineError {
+  const { tenant, userId } = user;
   const message = `no update of user ${JSON.stringify(userId)} of tenant ${tenant} was applied`;
-  return new KeylineError("user_not_found", message, { path: "userId", value: userId });
+  throw new KeylineError("user_not_found", message, { path: "userId", value: userId });
 }
