@@ -132,6 +132,40 @@ test.each(["s-3", "mine"])("a read after update %s waits until it is counted", a
   expect(await reading).toMatchObject({ status: 200, body: { updates: 3 } });
 });
 
+test("every read of one user waits for an update; one of many users says that it can't", async () => {
+  const urls = ["/attributes/orders?", "/audiences?", "/explain?audience=regulars&"];
+  const reading = Promise.all(
+    urls.map((url) => shop.call("GET", `${base}/users/ada${url}after=s-3&timeoutMs=5000`)),
+  );
+  await sleep(60);
+  await saveAda();
+  expect((await reading).map(({ body }) => body)).toMatchObject([
+    { value: 2 },
+    { audiences: [{ name: "regulars" }] },
+    { member: true },
+  ]);
+  const many = await shop.call("GET", `${base}/users:batch?ids=ada&after=s-3`);
+  expect([many.status, many.body.error]).toMatchObject([
+    400,
+    { code: "invalid_request", path: "after", message: expect.stringContaining("one user's") },
+  ]);
+});
+
+test.each([
+  ["GET", `${base}/users/ada?afer=s-3`, "afer"],
+  ["GET", `${base}/audiences/regulars/count?after=s-3`, "after"],
+  ["GET", `${base}/definitions?after=s-3`, "after"],
+  ["PUT", `${base}/audiences/regulars?dryRun=true`, "dryRun"],
+  ["DELETE", `${base}/audiences/regulars?dryRun=true`, "dryRun"],
+] as const)("%s %s: a parameter that is not known is refused", async (method, url, path) => {
+  const { status, body } = await shop.call(method, url, method === "PUT" ? { rule: "true" } : undefined);
+  expect([status, body.error]).toMatchObject([
+    400,
+    { code: "invalid_request", message: `${path}: is not known here`, path },
+  ]);
+  expect((await shop.definitionStore.read("shop")).version).toBe(1);
+});
+
 test("an update that does not come in time is a retryable 504", async () => {
   await saveAda();
   const { status, body } = await shop.call("GET", `${base}/users/ada?after=s-4&timeoutMs=30`);

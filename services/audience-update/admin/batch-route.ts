@@ -22,6 +22,7 @@ const Query = Type.Object(
         description: "a user id; again for more. For ids that hold a comma",
       }),
     ),
+    after: Type.Optional(Type.String({ description: "is refused: an update is one user's" })),
   },
   { additionalProperties: false },
 );
@@ -40,7 +41,7 @@ const Answer = Type.Object({
   }),
 });
 
-type BatchOptions = Pick<ProfileRouteOptions, "store" | "watch"> & {
+type BatchOptions = Pick<ProfileRouteOptions, "loader" | "watch"> & {
   now: () => number;
   common: ReturnType<typeof readingRoute>;
   security: ReturnType<typeof readSecurity>;
@@ -49,7 +50,7 @@ type BatchOptions = Pick<ProfileRouteOptions, "store" | "watch"> & {
 /** GET /v1/tenants/{tenant}/users:batch */
 export function addBatchRoute(
   server: FastifyInstance,
-  { store, watch, now, common, security }: BatchOptions,
+  { loader, watch, now, common, security }: BatchOptions,
 ): void {
   server.withTypeProvider<TypeBoxTypeProvider>().get(
     "/v1/tenants/:tenant/users::batch",
@@ -65,7 +66,7 @@ export function addBatchRoute(
     },
     async ({ params: { tenant }, query }) => {
       const userIds = idsIn(query);
-      const records = await Promise.all(userIds.map((userId) => store.load({ tenant, userId })));
+      const records = await Promise.all(userIds.map((userId) => loader.load({ tenant, userId })));
       const reads = records.map((record, index) => readOrError({ tenant, userId: userIds[index]! }, record));
       const profiles = reads.flatMap((read) => ("profile" in read ? [read.profile] : []));
       const definitions = await definitionsFor(watch, tenant, profiles);
@@ -91,7 +92,12 @@ function readOrError(user: UserKey, record: ProfileRecord | undefined): ReadProf
   }
 }
 
-function idsIn({ ids = "", id = [] }: Type.Static<typeof Query>): string[] {
+function idsIn({ ids = "", id = [], after }: Type.Static<typeof Query>): string[] {
+  if (after !== undefined) {
+    const message =
+      "after: an update is one user's, so that it can be waited for on a read of that user only";
+    throw new KeylineError("invalid_request", message, { path: "after", value: after });
+  }
   const found = [...ids.split(",").filter((each) => each !== ""), ...(Array.isArray(id) ? id : [id])];
   const refused = (message: string, value: unknown) =>
     new KeylineError("invalid_request", `ids: ${message}`, { path: "ids", value });

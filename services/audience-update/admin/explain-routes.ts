@@ -9,17 +9,11 @@ import { readSecurity } from "./access.ts";
 import { ExplainAnswer, ExplainQuery } from "./explain-schema.ts";
 import { isoTime } from "./iso-time.ts";
 import { audienceNotFound, definedAudience } from "./member-routes.ts";
-import {
-  definitionsFor,
-  existing,
-  type ProfileRouteOptions,
-  readingRoute,
-  UserParams,
-} from "./user-reads.ts";
+import { definitionsFor, found, type ProfileRouteOptions, readingRoute, UserParams } from "./user-reads.ts";
 
 /** GET /v1/tenants/{tenant}/users/{userId}/explain?audience= */
 export function addExplainRoutes(server: FastifyInstance, options: ProfileRouteOptions): void {
-  const { store, watch, readers, now = Date.now } = options;
+  const { loader, watch, readers, now = Date.now } = options;
   server.withTypeProvider<TypeBoxTypeProvider>().get(
     "/v1/tenants/:tenant/users/:userId/explain",
     {
@@ -32,8 +26,9 @@ export function addExplainRoutes(server: FastifyInstance, options: ProfileRouteO
       },
       ...readingRoute(options),
     },
-    async ({ params, query: { audience } }) => {
-      const { profile } = readProfile(params, existing(params, await store.load(params)));
+    async ({ params, query }, reply) => {
+      const { audience } = query;
+      const { profile } = readProfile(params, await found(loader, params, query, reply));
       const { tenant } = params;
       await definedAudience(watch, tenant, audience, "audience");
       const definitions = await definitionsFor(watch, tenant, [profile]);

@@ -3,6 +3,7 @@ import Type from "typebox";
 import { Audience } from "../../../shared/domain/definitions/definition.ts";
 import { Attribute, Iso, Nullable } from "./definition-schema.ts";
 import { asOfFields, ofUser } from "./profile-view.ts";
+import { After } from "./user-reads.ts";
 
 const MaybeIso = (description: string) => Nullable(Iso(description));
 
@@ -88,6 +89,6 @@ export const ExplainAnswer = Type.Object({
 });
 
 export const ExplainQuery = Type.Object(
-  { audience: Type.String({ minLength: 1, description: "its name" }) },
+  { ...After.properties, audience: Type.String({ minLength: 1, description: "its name" }) },
   { additionalProperties: false },
 );

@@ -97,6 +97,13 @@ export function documentErrors(route: RouteOptions): void {
   };
 }
 
+const NO_QUERY = Type.Object({}, { additionalProperties: false });
+
+/** An `onRoute` hook: a route of the API that names no query parameters refuses all; probes may send what they like. */
+export function refuseUnknownQueries(route: RouteOptions): void {
+  if (route.schema && /^\/(v1|admin)\//.test(route.url)) route.schema.querystring ??= NO_QUERY;
+}
+
 export function describeError(
   error: FastifyError,
   request: FastifyRequest,

@@ -6,7 +6,6 @@ import { Tenant, UserId } from "../../../shared/domain/envelope.ts";
 import type { UserKey } from "../../../shared/ports/profile-store.ts";
 import { KeylineError } from "../../../shared/runtime/errors.ts";
 import { readProfile } from "../read-profile.ts";
-import { createProfileLoader } from "../read-your-write.ts";
 import { readSecurity } from "./access.ts";
 import { addBatchRoute } from "./batch-route.ts";
 import {
@@ -48,9 +47,8 @@ const MembershipsQuery = Type.Object(
 
 /** GET /v1/tenants/{tenant}/users/{userId}, its attributes and audiences, and users:batch. */
 export function addProfileRoutes(server: FastifyInstance, options: ProfileRouteOptions): void {
-  const { store, watch, readers, now = Date.now } = options;
+  const { loader, watch, readers, now = Date.now } = options;
   const routes = server.withTypeProvider<TypeBoxTypeProvider>();
-  const loader = createProfileLoader(store);
   const url = "/v1/tenants/:tenant/users/:userId";
   const common = readingRoute(options);
   const security = readSecurity(readers);
@@ -120,7 +118,7 @@ export function addProfileRoutes(server: FastifyInstance, options: ProfileRouteO
     },
   );
 
-  addBatchRoute(server, { store, watch, now, common, security });
+  addBatchRoute(server, { loader, watch, now, common, security });
 }
 
 function noAttribute({ tenant, userId, name }: UserKey & { name: string }): KeylineError {

@@ -4,7 +4,7 @@ import Type from "typebox";
 import type { CompiledDefinitions } from "../../../shared/domain/definitions/compile.ts";
 import { UpdateId } from "../../../shared/domain/envelope.ts";
 import type { Profile } from "../../../shared/domain/profile.ts";
-import type { ProfileRecord, ProfileStore, UserKey } from "../../../shared/ports/profile-store.ts";
+import type { ProfileRecord, UserKey } from "../../../shared/ports/profile-store.ts";
 import { KeylineError } from "../../../shared/runtime/errors.ts";
 import type { DefinitionWatch } from "../definition-watch.ts";
 import type { ProfileLoader } from "../read-your-write.ts";
@@ -34,7 +34,8 @@ export const After = Type.Object(
 type After = Type.Static<typeof After>;
 
 export type ProfileRouteOptions = {
-  store: ProfileStore;
+  /** One for all routes: it bounds how many wait. */
+  loader: ProfileLoader;
   watch: Pick<DefinitionWatch, "of" | "document" | "refresh">;
   /** Undefined lets everyone read. */
   readers: Operators | undefined;
