@@ -1,3 +1,4 @@
+import type { Standing } from "./definitions/tenant-definitions.ts";
 import type { ChangeCause } from "./membership-change.ts";
 import type { Profile } from "./profile.ts";
 
@@ -11,8 +12,12 @@ export type LastChange = {
 };
 
 /** Also of an audience that is disabled; undefined for a user who was never in. */
-export function lastChangeIn({ calculated }: Profile, audienceSlot: number): LastChange | undefined {
-  if (!calculated) return undefined;
+export function lastChangeIn(
+  { calculated }: Profile,
+  { slot: audienceSlot, generation }: Standing,
+): LastChange | undefined {
+  // What it has under this slot is of another audience, which the store has lost, where it is older: see own-slots.ts.
+  if (!calculated || calculated.version < generation) return undefined;
   const { numbers, pending } = calculated;
   let number: number | undefined;
   for (let at = 0; at < numbers.length; at += 2) if (numbers[at] === audienceSlot) number = numbers[at + 1];

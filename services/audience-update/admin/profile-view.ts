@@ -113,7 +113,7 @@ export function membershipsView(
     .sort()
     .flatMap((name) => {
       const { standing, definition } = document.audiences[name]!;
-      const number = lastChangeIn(profile, standing.slot)?.number ?? 0;
+      const number = lastChangeIn(profile, standing)?.number ?? 0;
       const view = { name, member: entersAt(number), number, ...standingView(standing, definition) };
       return (view.member && view.enabled) || (all && number > 0) ? [view] : [];
     });
