@@ -6,9 +6,12 @@ import type { Profile } from "./profile.ts";
 export type LastChange = {
   /** Odd entered, even left. */
   number: number;
-  /** Null for a change that was announced: the profile keeps its number only. */
-  atMs: number | null;
-  cause: ChangeCause | null;
+  /**
+   * Known until the user's next write after it was announced: then the profile keeps its number only. Milliseconds
+   * since the epoch.
+   */
+  atMs?: number;
+  cause?: ChangeCause;
 };
 
 /** Also of an audience that is disabled; undefined for a user who was never in. */
@@ -27,5 +30,5 @@ export function lastChangeIn(
       cause !== undefined &&
       changes.some((change) => change.slot === audienceSlot && change.number === number),
   );
-  return { number, atMs: told?.atMs ?? null, cause: told?.cause ?? null };
+  return told?.cause ? { number, atMs: told.atMs, cause: told.cause } : { number };
 }

@@ -42,11 +42,13 @@ export function addExplainRoutes(server: FastifyInstance, options: ProfileRouteO
 function explanationView({ tenant, userId }: UserKey, explanation: Explanation) {
   const { asOfMs, foldedWithVersion, definitionsVersion, gives, byTimeAlone, names, lastChange, ...rest } =
     explanation;
+  const { atMs: sinceMs, ...change } = lastChange ?? {};
   return {
     tenant,
     userId,
     ...rest,
-    lastChange: lastChange && inIsoTime(lastChange),
+    ...(sinceMs === undefined || !rest.enabled ? {} : { since: isoTime(sinceMs) }),
+    lastChange: lastChange && change,
     gives: gives ?? null,
     asOf: isoTime(asOfMs),
     definitionsVersion: foldedWithVersion,
