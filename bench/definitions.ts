@@ -1,4 +1,5 @@
 import { openStores } from "../shared/adapters/open.ts";
+import { isProblem } from "../shared/domain/definitions/problem.ts";
 import {
   NO_TENANT_DEFINITIONS,
   replaceDefinitions,
@@ -58,12 +59,11 @@ export async function define(
     redisCommandTimeoutMs: 5_000,
   });
   try {
-    const document = JSON.stringify(replaceDefinitions(NO_TENANT_DEFINITIONS, definitions, Date.now()));
+    const document = replaceDefinitions(NO_TENANT_DEFINITIONS, definitions, Date.now());
+    if (isProblem(document)) throw new Error(`${document.path}: ${document.message}`);
+    const next = { version: document.version, document: JSON.stringify(document) };
     await until("the definitions are stored", () =>
-      definitionStore.replace(tenant, 0, document).then(
-        (version) => version === 1,
-        () => false,
-      ),
+      definitionStore.replace(tenant, 0, next).catch(() => false),
     );
   } finally {
     await connection.close();

@@ -23,6 +23,7 @@ import { createOperators } from "./admin/operators.ts";
 import { addProfileRoutes } from "./admin/profile-routes.ts";
 import { addWaitingGauge, type WaitingQueue } from "./completion-metrics.ts";
 import { createDefinitionCatalog } from "./definition-catalog.ts";
+import { createProfileLoader } from "./read-your-write.ts";
 import type { audienceUpdateSettings } from "./settings.ts";
 import { type ConsumerSettings, createUpdateConsumer } from "./update-consumer.ts";
 import type { UpdateFlow } from "./update-flow.ts";
@@ -106,14 +107,16 @@ export async function startAudienceUpdate(options: AudienceUpdateOptions): Promi
   const { definitionStore } = options;
   const reads = { ...access, watch: consumer.definitions };
   addDefinitionRoutes(server, { ...reads, catalog, definitionStore });
-  addProfileRoutes(server, { ...reads, store });
-  addExplainRoutes(server, { ...reads, store });
+  const loader = createProfileLoader(store);
+  addProfileRoutes(server, { ...reads, loader });
+  addExplainRoutes(server, { ...reads, loader });
   addMemberRoutes(server, { ...reads, memberStore: options.memberStore });
   addHealthRoutes(server, {
     registry,
     async readiness() {
       const { pulsar, sqs } = consumer.connected();
-      return { store: await problemOf(store.ping()), pulsar, sqs };
+      const problem = await problemOf(store.ping());
+      return { store: problem, definitions: consumer.definitions.isLoaded(), pulsar, sqs };
     },
   });
   options.extendServer?.(server);

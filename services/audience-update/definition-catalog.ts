@@ -80,8 +80,9 @@ export function createDefinitionCatalog(options: {
         const changed = changedFrom(before, edit(definitionSetOf(before)), now());
         if (isProblem(changed) || !isDifferent(changed.diff)) return changed;
         if (dryRun) return { ...changed, version: before.version };
-        const { document } = changed;
-        if ((await store.replace(tenant, before.version, JSON.stringify(document))) === undefined) continue;
+        const { version, document } = changed;
+        const next = { version, document: JSON.stringify(document) };
+        if (!(await store.replace(tenant, before.version, next))) continue;
         drops.later(audienceVersionsGone(tenant, before, document));
         return changed;
       }

@@ -26,13 +26,18 @@ export type WatchReport = {
 };
 
 export type DefinitionWatch = {
+  /** True from the first look that succeeded on: what tenants defined before this process began is known then. */
+  isLoaded(): boolean;
   /** True while what `of` gives is what every consumer may go by. */
   isFresh(): boolean;
   /** Looks, from now on; so what the store has at the call is taken up. Rejects with `store_unavailable`. */
   refresh(): Promise<void>;
-  /** What is defined, ready to run. @throws KeylineError `definitions_unreadable`: another build wrote them. */
+  /**
+   * What is defined, ready to run.
+   * @throws KeylineError `definitions_not_loaded`, retryable; `definitions_unreadable`: another build wrote them
+   */
   of(tenant: string): CompiledDefinitions;
-  /** As it is kept. */
+  /** As it is kept; nothing until `isLoaded`. */
   document(tenant: string): TenantDefinitions;
   /** By tenant. */
   versions(): Record<string, number>;
@@ -127,11 +132,14 @@ export function startDefinitionWatch(options: {
     }
   }
 
+  const isLoaded = () => lookedAtMs !== Number.NEGATIVE_INFINITY;
   const running = run();
   return {
+    isLoaded,
     isFresh: () => performance.now() - lookedAtMs < TAKEN_UP_WITHIN_MS,
     refresh,
     of(tenant) {
+      if (!isLoaded()) throw notLoaded();
       const compiled = known.get(tenant)?.compiled ?? NO_DEFINITIONS;
       if (compiled instanceof KeylineError) throw compiled;
       return compiled;
@@ -158,6 +166,11 @@ function compiledFrom(tenant: string, version: number, text: string, before: Kno
       compiled: unreadable(tenant, toError(error).message),
     };
   }
+}
+
+function notLoaded(): KeylineError {
+  const text = "the tenants' definitions are not loaded yet: the store has not answered since the start";
+  return new KeylineError("definitions_not_loaded", text, { retryable: true });
 }
 
 function unreadable(tenant: string, why: string): KeylineError {

@@ -1,10 +1,10 @@
 /** Reading one's own write: waits until a profile has counted an update. */
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Profile } from "../../shared/domain/profile.ts";
-import { decodeProfile } from "../../shared/domain/profile-record.ts";
 import { sight } from "../../shared/domain/seen.ts";
 import type { ProfileRecord, ProfileStore, UserKey } from "../../shared/ports/profile-store.ts";
 import { KeylineError } from "../../shared/runtime/errors.ts";
+import { readProfile } from "./read-profile.ts";
 
 const FIRST_POLL_MS = 20;
 const LAST_POLL_MS = 100;
@@ -16,7 +16,7 @@ export type ProfileLoader = {
   /**
    * The user's record. With `after` once it has counted that update: the id that its publisher was told. Rejects
    * with `store_unavailable`, `too_many_waiting` and `update_not_visible`, all retryable, and with the reason of
-   * `signal`.
+   * `signal`; and `profile_unreadable`, where there is an update to look for.
    */
   load(user: UserKey, wait?: AfterUpdate): Promise<ProfileRecord | undefined>;
 };
@@ -33,7 +33,7 @@ export function createProfileLoader(
     const deadlineMs = performance.now() + timeoutMs;
     for (let everyMs = FIRST_POLL_MS; ; everyMs = Math.min(everyMs * SLOWER, LAST_POLL_MS)) {
       const record = await store.load(user);
-      if (record && hasCounted(decodeProfile(record.machinery).profile, after)) return record;
+      if (record && hasCounted(readProfile(user, record).profile, after)) return record;
       const leftMs = deadlineMs - performance.now();
       if (leftMs <= 0) throw notVisible(user, after, timeoutMs);
       await sleep(Math.min(everyMs, leftMs), undefined, { signal });

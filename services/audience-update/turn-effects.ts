@@ -64,7 +64,8 @@ function resolve(
   for (const { atMs: at, stamp, cause, changes: group } of pending)
     for (const { slot, number, version } of group) {
       const audience = definitions.audienceSlots.get(slot);
-      if (!audience) continue;
+      // Of an audience that is gone, or that the store has lost while its slot was given again.
+      if (!audience || version < audience.generation) continue;
       const { name, generation } = audience;
       // Nobody asks for the members of an older version any more.
       if (version === audience.version)

@@ -11,6 +11,7 @@ import { bucketOf, firstBucket } from "./definitions/window.ts";
 import { MAX_AMOUNT, MIN_AMOUNT, type Update, updateId } from "./envelope.ts";
 import type { ChangeCause } from "./membership-change.ts";
 import { judge } from "./memberships.ts";
+import { ownSlots } from "./own-slots.ts";
 import type { Profile } from "./profile.ts";
 import { stampTimeMs } from "./stamp.ts";
 
@@ -49,7 +50,9 @@ export function beginCalculation(profile: Profile, definitions: CompiledDefiniti
     workspace.beginNewUser();
     return new Turn(definitions, workspace, { ...NOTHING_CALCULATED, version: definitions.version });
   }
-  const base = calculated ?? { ...NOTHING_CALCULATED, asOfMs: stampTimeMs(profile.lastStamp) };
+  const base = calculated
+    ? ownSlots(calculated, definitions)
+    : { ...NOTHING_CALCULATED, asOfMs: stampTimeMs(profile.lastStamp) };
   workspace.begin(base);
   return new Turn(definitions, workspace, base);
 }

@@ -4,6 +4,7 @@ import type { CompiledDefinitions } from "./definitions/compile.ts";
 import { createScope, type Scope, type UserState, withoutCosts } from "./definitions/scope.ts";
 import { firstBucket } from "./definitions/window.ts";
 import { entersAt } from "./membership-change.ts";
+import { ownSlots } from "./own-slots.ts";
 import type { Profile } from "./profile.ts";
 import { stampTimeMs } from "./stamp.ts";
 
@@ -24,7 +25,7 @@ export type CalculatedView = {
  * `nowMs` where that is later than what the profile has: no tick comes for what no audience depends on.
  */
 export function userStateOf(profile: Profile, definitions: CompiledDefinitions, nowMs = 0): UserState {
-  const { calculated } = profile;
+  const calculated = profile.calculated && ownSlots(profile.calculated, definitions);
   const states: (State | undefined)[] = new Array(definitions.attributes.length).fill(undefined);
   const numbers = new Float64Array(definitions.audiences.length);
   if (calculated) {

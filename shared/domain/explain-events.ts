@@ -7,14 +7,14 @@ import type { Profile } from "./profile.ts";
 
 export type EventsBehind = {
   event: string;
-  /** How many are counted in the value; null where the state does not say. */
-  count: number | null;
+  /** How many are counted in the value. Absent, as the next two, where the state does not say. */
+  count?: number;
   /**
    * The first and the last of them that the state tells of, milliseconds since the epoch; with buckets the beginning
-   * of the first and the end of the last one. Null where it does not say.
+   * of the first and the end of the last one.
    */
-  firstAtMs: number | null;
-  lastAtMs: number | null;
+  firstAtMs?: number;
+  lastAtMs?: number;
   /** How long a bucket of the window is: so exact are the moments; null for exact ones. */
   bucketMs: number | null;
   /** When the oldest of them leaves the window; null without one. */
@@ -25,7 +25,6 @@ export type EventsBehind = {
 
 type Moments = Pick<EventsBehind, "count" | "firstAtMs" | "lastAtMs">;
 
-const UNSAID: Moments = { count: null, firstAtMs: null, lastAtMs: null };
 /** Of a flat state's cells, [t, stamp, JSON, …]. */
 const ENTRY_WIDTH = 3;
 
@@ -39,7 +38,7 @@ export function eventsBehind(
   const ofThisName = all ? { count: all.count, firstAtMs: all.firstAt, lastAtMs: all.lastAt } : null;
   const bucketMs = window?.bucketMs ?? null;
   const common = { event: name.event, bucketMs, ofThisName };
-  if (state === undefined) return { ...common, ...UNSAID, count: 0, oldestLeavesAtMs: null };
+  if (state === undefined) return { ...common, count: 0, oldestLeavesAtMs: null };
   return {
     ...common,
     ...(momentsOf(name.aggregate, state) ?? bucketsOf(name.aggregate, state, bucketMs)),
@@ -53,14 +52,15 @@ function momentsOf(aggregate: AggregateName, state: State): Moments | undefined 
   const at = (index: number) => state.at(index) as number;
   switch (aggregate) {
     case "list":
-    case "set":
       return { count: state.length / ENTRY_WIDTH, firstAtMs: at(0), lastAtMs: at(-ENTRY_WIDTH) };
-    case "last":
-      return { ...UNSAID, lastAtMs: at(0) };
+    case "set":
+      // Of each value the last event: how many there were is not kept.
+      return { firstAtMs: at(0), lastAtMs: at(-ENTRY_WIDTH) };
     case "first":
-      return { ...UNSAID, firstAtMs: at(1) };
+      return { firstAtMs: at(1) };
+    case "last":
     case "days_since":
-      return { ...UNSAID, lastAtMs: at(0) };
+      return { lastAtMs: at(0) };
     default:
       return undefined;
   }
@@ -69,11 +69,11 @@ function momentsOf(aggregate: AggregateName, state: State): Moments | undefined 
 /** Of aggregates that keep a cell for each bucket. */
 function bucketsOf(aggregate: AggregateName, state: State, bucketMs: number | null): Moments {
   const count = countIn(aggregate, state);
-  if (bucketMs === null) return { ...UNSAID, count };
+  if (bucketMs === null) return count;
   const buckets = bucketNumbers(aggregate, state);
+  const lastAtMs = (buckets.at(-1)! + 1) * bucketMs;
   // `exists` keeps the last one only.
-  const firstAtMs = aggregate === "exists" ? null : buckets[0]! * bucketMs;
-  return { count, firstAtMs, lastAtMs: (buckets.at(-1)! + 1) * bucketMs };
+  return aggregate === "exists" ? { lastAtMs } : { ...count, firstAtMs: buckets[0]! * bucketMs, lastAtMs };
 }
 
 function bucketNumbers(aggregate: AggregateName, state: State): number[] {
@@ -87,10 +87,10 @@ function widthOf(aggregate: AggregateName): number {
   return aggregate === "exists" ? 1 : 2;
 }
 
-function countIn(aggregate: AggregateName, state: State): number | null {
-  if (aggregate !== "count" && aggregate !== "average") return null;
+function countIn(aggregate: AggregateName, state: State): Pick<Moments, "count"> {
+  if (aggregate !== "count" && aggregate !== "average") return {};
   const width = widthOf(aggregate);
   let count = 0;
   for (let at = width - 1; at < state.length; at += width) count += state[at] as number;
-  return count;
+  return { count };
 }

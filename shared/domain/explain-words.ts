@@ -6,10 +6,11 @@ import type { EventsBehind } from "./explain-events.ts";
 import type { TimeAlone } from "./explain-time.ts";
 
 export function explainInWords(userId: string, explanation: Explanation): string[] {
-  const { audience, member, enabled, rule, asOfMs, conditions, names, byTimeAlone } = explanation;
+  const { audience, member, enabled, rule, asOfMs, lastChange, conditions, names, byTimeAlone } = explanation;
   if (!enabled) return [`The audience ${audience} is disabled: nobody is evaluated for it.`];
+  const since = lastChange?.atMs === undefined ? "" : ` since ${iso(lastChange.atMs)},`;
   return [
-    `User ${userId} is ${member ? "in" : "not in"} ${audience} as of ${iso(asOfMs)}.${lastChangeInWords(explanation)}`,
+    `User ${userId} is ${member ? "in" : "not in"} ${audience}${since} as of ${iso(asOfMs)}.${lastChangeInWords(explanation)}`,
     `Its rule is: ${rule}`,
     ...whatItGives(explanation),
     ...whyNotYet(explanation),
@@ -26,14 +27,13 @@ export function explainInWords(userId: string, explanation: Explanation): string
 
 function lastChangeInWords({ lastChange }: Explanation): string {
   if (!lastChange) return " The user never was.";
-  const { number, atMs, cause } = lastChange;
+  const { number, cause } = lastChange;
   const done = number % 2 === 1 ? "entered" : "left";
-  const when = atMs === null ? "" : ` at ${iso(atMs)}`;
   const by =
-    cause === null
+    cause === undefined
       ? ""
       : ` by ${cause.kind === "update" ? `update ${cause.id}` : cause.kind === "time" ? "time alone" : "a change of the definition"}`;
-  return ` The user ${done} with change number ${number}${when}${by}.`;
+  return ` The user ${done} with change number ${number}${by}.`;
 }
 
 function whatItGives({ gives, conditions }: Explanation): string[] {
@@ -98,10 +98,10 @@ function eventsInWords({ event, count, firstAtMs, lastAtMs, bucketMs, ofThisName
     if (!ofThisName) return ` The user never had a ${event}.`;
     return ` None counts; of ${ofThisName.count} ${event} in all the last was at ${iso(ofThisName.lastAtMs)}.`;
   }
-  const many = count === null ? "Its events" : `${count} event${count === 1 ? "" : "s"}`;
+  const many = count === undefined ? "Its events" : `${count} event${count === 1 ? "" : "s"}`;
   const exactly = bucketMs === null ? "" : ` (to ${bucketMs / 1_000} s)`;
-  const since = firstAtMs === null ? "" : ` from ${iso(firstAtMs)}`;
-  const until = lastAtMs === null ? "" : ` to ${iso(lastAtMs)}`;
+  const since = firstAtMs === undefined ? "" : ` from ${iso(firstAtMs)}`;
+  const until = lastAtMs === undefined ? "" : ` to ${iso(lastAtMs)}`;
   if (since + until !== "") return ` ${many}${since}${until}${exactly}.`;
   if (!ofThisName) return ` ${many}.`;
   return ` ${many}; the user's ${event} go from ${iso(ofThisName.firstAtMs)} to ${iso(ofThisName.lastAtMs)}.`;

@@ -64,7 +64,7 @@ export function explain(
   const place = definitions.audienceAt.get(audience);
   const common = {
     audience,
-    lastChange: lastChangeIn(profile, standing.slot) ?? null,
+    lastChange: lastChangeIn(profile, standing) ?? null,
     rule: definition.rule,
     asOfMs: user.asOfMs,
     foldedWithVersion: profile.calculated?.version ?? 0,

@@ -5,7 +5,7 @@
 
 /** A tenant's definitions as they are stored. */
 export type DefinitionDocument = {
-  /** Grows with each change of this tenant's; 0 before the first. */
+  /** Grows with each change of this tenant's, as its writer says; 0 before the first. */
   version: number;
   /** JSON. */
   document: string;
@@ -33,10 +33,10 @@ export type DefinitionStore = {
   /** Version 0 with an empty text where the tenant has none. Rejects with `store_unavailable`. */
   read(tenant: string): Promise<DefinitionDocument>;
   /**
-   * Replaces the document if it is still of `expectedVersion`, and makes it the next one; undefined when someone
-   * else was first. Rejects with `store_unavailable`; then it may have been done all the same.
+   * Puts `next`, of a greater version, in the place of the document if that is still of `expectedVersion`; false when
+   * someone else was first. Rejects with `store_unavailable`; then it may have been done all the same.
    */
-  replace(tenant: string, expectedVersion: number, document: string): Promise<number | undefined>;
+  replace(tenant: string, expectedVersion: number, next: DefinitionDocument): Promise<boolean>;
   /** Leaves a report that is gone after `ttlMs`. Rejects with `store_unavailable`. */
   report(consumer: string, report: string, ttlMs: number): Promise<void>;
   /** The reports that are not gone, by name. Rejects with `store_unavailable`. */

@@ -24,9 +24,10 @@ async function storesOf({ urls }: RealStack) {
 export async function define(stack: RealStack): Promise<TenantDefinitions> {
   const { definitionStore, connection } = await storesOf(stack);
   const document = definitionsDocument(Date.now());
-  const version = await definitionStore.replace(TENANT, 0, JSON.stringify(document));
+  const next = { version: document.version, document: JSON.stringify(document) };
+  const isFirst = await definitionStore.replace(TENANT, 0, next);
   await connection.close();
-  if (version !== document.version) throw new Error("the tenant has definitions already");
+  if (!isFirst) throw new Error("the tenant has definitions already");
   return document;
 }
 

@@ -2,7 +2,7 @@ import { describe, expect, inject, it, vi } from "vitest";
 import { withRedis } from "../../deploy/local/redis.ts";
 import { createMemoryDefinitionStore } from "../../shared/adapters/memory/memory-definition-store.ts";
 import { createRedisDefinitionStore } from "../../shared/adapters/redis/redis-definition-store.ts";
-import { describeDefinitionStore } from "./definition-store.ts";
+import { describeDefinitionStore, versionOf } from "./definition-store.ts";
 import { openOnRedis } from "./redis-subject.ts";
 
 describeDefinitionStore("memory", async () => {
@@ -29,9 +29,9 @@ describe("definition store: memory", () => {
     let nowMs = 0;
     const full = { code: "store_unavailable", retryable: true };
     const store = createMemoryDefinitionStore({ maxEntries: 1, now: () => nowMs });
-    await store.replace("shop", 0, "one");
-    await expect(store.replace("other", 0, "one")).rejects.toMatchObject(full);
-    expect(await store.replace("shop", 1, "two")).toBe(2);
+    await store.replace("shop", 0, versionOf(1, "one"));
+    await expect(store.replace("other", 0, versionOf(1, "one"))).rejects.toMatchObject(full);
+    expect(await store.replace("shop", 1, versionOf(2, "two"))).toBe(true);
     await store.report("a", "{}", 500);
     await expect(store.report("b", "{}", 500)).rejects.toMatchObject(full);
     await store.report("a", "{}", 500);
@@ -65,16 +65,16 @@ describe("definition store: Redis", () => {
       createRedisDefinitionStore,
     );
     const port = Number(new URL(inject("servers").redisUrl).port);
-    await store.replace("shop", 0, "one");
+    await store.replace("shop", 0, versionOf(1, "one"));
     const before = await store.revision();
-    await store.replace("shop", 1, "lost");
+    await store.replace("shop", 1, versionOf(2, "lost"));
     const lost = await store.revision();
     await withRedis(port, async (redis) => {
       await redis.set(`${options.keyPrefix}{definitions}:revision`, before);
       await redis.hset(`${options.keyPrefix}{definitions}:documents`, "shop", "1 one");
     });
     await vi.waitFor(() => expect(Date.now()).toBeGreaterThan(lost));
-    expect(await store.replace("shop", 1, "another")).toBe(2);
+    expect(await store.replace("shop", 1, versionOf(3, "another"))).toBe(true);
     expect(await store.revision()).toBeGreaterThan(lost);
     await close();
   });

@@ -1,8 +1,10 @@
 /** What every definition store does. */
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import type { DefinitionStore } from "../../shared/ports/definition-store.ts";
+import type { DefinitionDocument, DefinitionStore } from "../../shared/ports/definition-store.ts";
 
 export type DefinitionStoreSubject = { store: DefinitionStore; close(): Promise<void> };
+
+export const versionOf = (version: number, document: string): DefinitionDocument => ({ version, document });
 
 export function describeDefinitionStore(name: string, open: () => Promise<DefinitionStoreSubject>): void {
   describe(`definition store: ${name}`, () => {
@@ -25,20 +27,23 @@ export function describeDefinitionStore(name: string, open: () => Promise<Defini
       expect(await store.reports()).toEqual([]);
     });
 
-    it("gives back what was written, under the next version", async () => {
+    it("gives back what was written, under the version that its writer said", async () => {
       const document = JSON.stringify({ emoji: "🦔", lines: "a\nb", text: "1 ж".repeat(3_000) });
-      expect(await store.replace("shop", 0, document)).toBe(1);
+      expect(await store.replace("shop", 0, versionOf(1, document))).toBe(true);
       expect(await store.read("shop")).toEqual({ version: 1, document });
-      expect(await store.replace("shop", 1, "")).toBe(2);
-      expect(await store.read("shop")).toEqual({ version: 2, document: "" });
+      const later = versionOf(1_767_225_600_123, "");
+      expect(await store.replace("shop", 1, later)).toBe(true);
+      expect(await store.read("shop")).toEqual(later);
+      expect(await store.replace("shop", 1_767_225_600_123, versionOf(1_767_225_600_124, "1 2"))).toBe(true);
+      expect(await store.read("shop")).toEqual(versionOf(1_767_225_600_124, "1 2"));
     });
 
     it("refuses a writer who read another version, and changes nothing", async () => {
-      await store.replace("shop", 0, "first");
+      await store.replace("shop", 0, versionOf(1, "first"));
       const revision = await store.revision();
-      expect(await store.replace("shop", 0, "late")).toBeUndefined();
-      expect(await store.replace("shop", 2, "early")).toBeUndefined();
-      expect(await store.replace("other", 1, "never there")).toBeUndefined();
+      expect(await store.replace("shop", 0, versionOf(3, "late"))).toBe(false);
+      expect(await store.replace("shop", 2, versionOf(3, "early"))).toBe(false);
+      expect(await store.replace("other", 1, versionOf(3, "never there"))).toBe(false);
       expect(await store.read("shop")).toEqual({ version: 1, document: "first" });
       expect(await store.read("other")).toEqual({ version: 0, document: "" });
       expect(await store.revision()).toBe(revision);
@@ -47,8 +52,10 @@ export function describeDefinitionStore(name: string, open: () => Promise<Defini
     it("lets one of many writers who race through", async () => {
       for (let version = 0; version < 20; version++) {
         const writers = Array.from({ length: 10 }, (_, writer) => `${version} by ${writer}`);
-        const results = await Promise.all(writers.map((text) => store.replace("shop", version, text)));
-        const winners = results.flatMap((result, writer) => (result === undefined ? [] : [writer]));
+        const results = await Promise.all(
+          writers.map((text) => store.replace("shop", version, versionOf(version + 1, text))),
+        );
+        const winners = results.flatMap((result, writer) => (result ? [writer] : []));
         expect(winners).toHaveLength(1);
         const document = writers[winners[0]!];
         expect(await store.read("shop")).toEqual({ version: version + 1, document });
@@ -62,7 +69,7 @@ export function describeDefinitionStore(name: string, open: () => Promise<Defini
         ["other", 0],
         ["shop", 1],
       ] as const) {
-        await store.replace(tenant, version, tenant);
+        await store.replace(tenant, version, versionOf(version + 1, tenant));
         revisions.push(await store.revision());
       }
       expect(revisions).toEqual([...new Set(revisions)].sort((a, b) => a - b));
@@ -84,7 +91,7 @@ export function describeDefinitionStore(name: string, open: () => Promise<Defini
       let writing = true;
       const write = async () => {
         for (let version = 0; version < 100; version++)
-          await store.replace("shop", version, `${version + 1}`);
+          await store.replace("shop", version, versionOf(version + 1, `${version + 1}`));
         writing = false;
       };
       const seen = new Map<number, string | undefined>();

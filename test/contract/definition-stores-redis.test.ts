@@ -9,6 +9,7 @@ import { openRedis } from "../../shared/adapters/redis/redis-connection.ts";
 import { createRedisDefinitionStore } from "../../shared/adapters/redis/redis-definition-store.ts";
 import { createRedisDueStore } from "../../shared/adapters/redis/redis-due-store.ts";
 import { createRedisMemberStore } from "../../shared/adapters/redis/redis-member-store.ts";
+import { versionOf } from "./definition-store.ts";
 import { dueAt } from "./due-store.ts";
 import { changeOf } from "./member-store.ts";
 
@@ -56,7 +57,7 @@ describe("stores for definitions: a Redis that fails", () => {
     const server = await start();
     const { definitions, due, members } = open(server.urls.redis);
     await vi.waitFor(() => definitions.revision(), recovery);
-    await definitions.replace("shop", 0, "{}");
+    await definitions.replace("shop", 0, versionOf(1, "{}"));
     await due.add(entries);
     await due.claim(1_000, 100, 500);
     await members.record(users.map((user) => changeOf(user, 1)));
@@ -64,7 +65,7 @@ describe("stores for definitions: a Redis that fails", () => {
     for (const work of [
       () => definitions.revision(),
       () => definitions.changedAfter(-1),
-      () => definitions.replace("shop", 1, "[]"),
+      () => definitions.replace("shop", 1, versionOf(2, "[]")),
       () => definitions.reports(),
       () => due.add(entries),
       () => due.claim(1_000, 10, 500),
@@ -80,7 +81,7 @@ describe("stores for definitions: a Redis that fails", () => {
     await start(Number(new URL(server.urls.redis).port));
     await vi.waitFor(() => definitions.revision(), recovery);
     // Its scripts went with the process.
-    expect(await definitions.replace("shop", 1, "[]")).toBe(2);
+    expect(await definitions.replace("shop", 1, versionOf(2, "[]"))).toBe(true);
     expect(await due.claim(1_000, 1_000, 500)).toHaveLength(100);
     expect(await due.claim(1_500, 1_000, 500)).toHaveLength(200);
     await members.record([changeOf(users[0]!, 2)]);
@@ -91,10 +92,10 @@ describe("stores for definitions: a Redis that fails", () => {
     const server = await start();
     const { definitions, due, members } = open(server.urls.redis);
     await vi.waitFor(() => definitions.report("a", "{}", 60_000), recovery);
-    await definitions.replace("shop", 0, "{}");
+    await definitions.replace("shop", 0, versionOf(1, "{}"));
     const port = Number(new URL(server.urls.redis).port);
     await withRedis(port, (redis) => redis.call("CONFIG", "SET", "maxmemory", "1"));
-    await expect(definitions.replace("shop", 1, "[]")).rejects.toMatchObject(away);
+    await expect(definitions.replace("shop", 1, versionOf(2, "[]"))).rejects.toMatchObject(away);
     await expect(due.add(entries)).rejects.toMatchObject(away);
     await expect(members.record([changeOf("a", 1)])).rejects.toMatchObject(away);
     expect(await definitions.changedAfter(-1)).toMatchObject({

@@ -302,7 +302,7 @@ describe("the process", () => {
     expect(await call("/livez")).toMatchObject({ status: 200 });
     expect(await call("/readyz")).toMatchObject({
       status: 200,
-      body: { status: "ready", checks: { store: "ok", pulsar: "ok", sqs: "ok" } },
+      body: { status: "ready", checks: { store: "ok", definitions: "ok", pulsar: "ok", sqs: "ok" } },
     });
     expect(await metric('keyline_route{path="pulsar"}')).toBe(1);
     expect((await call("/openapi.json")).body).toMatchObject({
@@ -321,6 +321,31 @@ describe("the process", () => {
     expect(said).toContain('ADMIN_PORT="80x" is not a whole number');
     expect(said).toContain('PULSAR_URL="kafka://b" does not start with pulsar://');
   });
+
+  test("starts without Redis, and becomes ready by itself once it is there", async () => {
+    const own = await createInstallation();
+    const redisDirectory = join(directory, "late-redis");
+    const redisInstallation = await installRedis(() => {});
+    const first = await startRedis(redisInstallation, { directory: redisDirectory });
+    await first.stop();
+    const environment = { ...own.environment, REDIS_URL: first.urls.redis };
+    const early = await startService(environment, join(directory, "early.log"));
+    const readiness = async () => {
+      const response = await fetch(`${early.adminUrl}/readyz`);
+      return { status: response.status, body: await response.json() };
+    };
+    expect(await readiness()).toMatchObject({
+      status: 503,
+      body: { checks: { definitions: "not loaded yet" } },
+    });
+    const port = Number(new URL(first.urls.redis).port);
+    const redis = await startRedis(redisInstallation, { directory: redisDirectory, port });
+    await until("it is ready", async () => (await readiness()).status === 200);
+    expect(await readiness()).toMatchObject({ body: { checks: { store: "ok", definitions: "ok" } } });
+    early.kill("SIGTERM");
+    await early.exited;
+    await redis.stop();
+  }, 120_000);
 
   test("holds everything while Redis is away and catches up, publishers unaffected", async () => {
     const own = await createInstallation();

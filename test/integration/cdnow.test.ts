@@ -7,6 +7,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { localAwsEnvironment } from "../../localstack/create-queues.ts";
 import { parsePurchases } from "../../services/embedded/purchases.ts";
 import { calculatedView } from "../../shared/domain/calculated-view.ts";
+import { isProblem } from "../../shared/domain/definitions/problem.ts";
 import {
   NO_TENANT_DEFINITIONS,
   replaceDefinitions,
@@ -54,8 +55,13 @@ beforeAll(async () => {
   const pinned = { reason: "the clock is not the broker's", name: "test", expiresInMs: 3_600_000 };
   await routeStore.override({ route: "pulsar", ...pinned });
   const document = replaceDefinitions(NO_TENANT_DEFINITIONS, definitions, clock.nowMs);
-  await definitionStore.replace("cdnow", 0, JSON.stringify(document));
-  await until("the definitions are taken up", () => real.consumer.definitions.of("cdnow").version === 1);
+  if (isProblem(document)) throw new Error(document.message);
+  const { version } = document;
+  await definitionStore.replace("cdnow", 0, { version, document: JSON.stringify(document) });
+  await until(
+    "the definitions are taken up",
+    () => real.consumer.definitions.document("cdnow").version === version,
+  );
   await until("the route is pinned", () => real.consumer.routing.router.route().by === "override");
 }, 60_000);
 
@@ -105,7 +111,8 @@ function isQuiet(): boolean {
 }
 
 async function membersOf(audience: string): Promise<string[]> {
-  const of = { tenant: "cdnow", audience, version: 1 };
+  const { version } = real.consumer.definitions.document("cdnow");
+  const of = { tenant: "cdnow", audience, version };
   const { userIds, next } = await real.stores.memberStore.page(of, undefined, 10_000);
   expect(next).toBeUndefined();
   expect(await real.stores.memberStore.count(of)).toBe(userIds.length);

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { localAwsEnvironment } from "../../localstack/create-queues.ts";
+import { isProblem } from "../../shared/domain/definitions/problem.ts";
 import {
   NO_TENANT_DEFINITIONS,
   replaceDefinitions,
@@ -31,9 +32,12 @@ test("memberships that time alone ends are ended once each, by two consumers of 
   const staying = await startRealConsumer(installation, other, { settings });
   const definitions = { audiences: { trying: { rule: "now < timestamp(trial_ends)" } } };
   const document = replaceDefinitions(NO_TENANT_DEFINITIONS, definitions, Date.now());
-  await staying.stores.definitionStore.replace("shop", 0, JSON.stringify(document));
+  if (isProblem(document)) throw new Error(document.message);
+  const { version } = document;
+  const next = { version, document: JSON.stringify(document) };
+  await staying.stores.definitionStore.replace("shop", 0, next);
   await until("both have the definitions", () =>
-    [leaving, staying].every(({ consumer }) => consumer.definitions.of("shop").version === 1),
+    [leaving, staying].every(({ consumer }) => consumer.definitions.document("shop").version === version),
   );
   const ends = Date.now() + TRIAL_MS;
   await Promise.all(
@@ -41,7 +45,7 @@ test("memberships that time alone ends are ended once each, by two consumers of 
       staying.publisher.user("shop", `u${n}`).set({ trial_ends: new Date(ends + n).toISOString() }),
     ),
   );
-  const of = { tenant: "shop", audience: "trying", version: 1 };
+  const of = { tenant: "shop", audience: "trying", version };
   await until("all have entered", async () => (await staying.stores.memberStore.count(of)) === USERS);
   await one.close();
   await until("all have left", async () => (await staying.stores.memberStore.count(of)) === 0);

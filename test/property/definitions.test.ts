@@ -29,8 +29,7 @@ const YEAR = 365 * DAY;
 const limits = { horizonMs: 100 * YEAR, maxSources: 128, maxIds: 32, idMemoryMs: DAY };
 const lastUpdate = { id: "x", at: 0, path: "pulsar", appliedAtMs: 0, lagMs: 0 };
 
-const compile = (definitions: DefinitionsInput) =>
-  compiledFrom(definitions, { version: VERSION, nowMs: START_MS });
+const compile = (definitions: DefinitionsInput) => compiledFrom(definitions, { version: VERSION });
 
 const user = { tenant: "t", userId: "u" };
 

@@ -25,7 +25,9 @@ export type SimulatedDefinitions = {
   begin(): Promise<void>;
   /** Changes something, each time something else. */
   change(): Promise<void>;
+  /** In their order. */
   versions: ReadonlyMap<number, DefinitionsVersion>;
+  first(): DefinitionsVersion;
   latest(): DefinitionsVersion;
 };
 
@@ -69,13 +71,15 @@ export function createDefinitions({ time }: World, { definitions }: SimulatedRed
 
   /** As the API does it. */
   async function store(): Promise<void> {
+    const before = document.version;
     const replaced = replaceDefinitions(document, structuredClone(input), time.now());
     if (isProblem(replaced)) throw new Error(`${replaced.path}: ${replaced.message}`);
     const compiled = compileDefinitions(replaced);
     if (isProblem(compiled)) throw new Error(`${compiled.path}: ${compiled.message}`);
     document = replaced;
     versions.set(document.version, { document, compiled, storedMs: time.now() });
-    await definitions.replace(TENANT, document.version - 1, JSON.stringify(document));
+    const next = { version: document.version, document: JSON.stringify(document) };
+    await definitions.replace(TENANT, before, next);
   }
 
   return {
@@ -88,6 +92,7 @@ export function createDefinitions({ time }: World, { definitions }: SimulatedRed
       await store();
     },
     versions,
+    first: () => versions.values().next().value!,
     latest: () => versions.get(document.version)!,
   };
 }

@@ -86,8 +86,8 @@ const CHANGED_LATELY_MS = 60_000;
 /** Nobody folds with definitions that others have had for too long, and no profile steps back to older ones. */
 export function watchWrites(world: World, redis: SimulatedRedis, definitions: SimulatedDefinitions): void {
   const changedLately = () => {
-    const { document, storedMs } = definitions.latest();
-    return document.version > 1 && world.time.now() - storedMs < CHANGED_LATELY_MS;
+    const { storedMs } = definitions.latest();
+    return definitions.versions.size > 1 && world.time.now() - storedMs < CHANGED_LATELY_MS;
   };
   const isNews = (after: Profile, before: Profile | undefined) =>
     after.updates > (before?.updates ?? 0) ||
@@ -202,7 +202,7 @@ function checkValues(
     world.violate("ticks", `${userId} is as of ${profile.calculated?.asOfMs} instead of ${asOfMs}`);
   const input = inputOf(document);
   const expected = recompute(input, updates, [untilMs]);
-  const first = definitions.versions.get(1)!.document;
+  const first = definitions.first().document;
   const begunAnew = (name: string) =>
     document.attributes[name]?.standing.slot !== first.attributes[name]?.standing.slot;
   const unknown = new Set([...expected.undecided, ...undecidable(input, begunAnew)]);

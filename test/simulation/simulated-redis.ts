@@ -135,8 +135,8 @@ export function createSimulatedRedis(world: World, onDone: (entry: DueEntry) => 
       revision: () => command(channel, () => definitions.revision(), false),
       changedAfter: (revision) => command(channel, () => definitions.changedAfter(revision), false),
       read: (tenant) => command(channel, () => definitions.read(tenant), false),
-      replace: (tenant, expectedVersion, document) =>
-        command(channel, () => definitions.replace(tenant, expectedVersion, document), true),
+      replace: (tenant, expectedVersion, next) =>
+        command(channel, () => definitions.replace(tenant, expectedVersion, next), true),
       report: (consumer, report, ttlMs) =>
         command(channel, () => definitions.report(consumer, report, ttlMs), true),
       reports: () => command(channel, () => definitions.reports(), false),

@@ -8,9 +8,9 @@ import {
 /** Definitions as users write them, ready to run. Throws where they are refused, with the problem's words. */
 export function compiled(
   input: { attributes?: object; audiences?: object },
-  { version = 1, nowMs = 0 } = {},
+  { version = 1 } = {},
 ): CompiledDefinitions {
-  const document = replaceDefinitions({ ...NO_TENANT_DEFINITIONS, version: version - 1 }, input, nowMs);
+  const document = replaceDefinitions({ ...NO_TENANT_DEFINITIONS, version: version - 1 }, input, 0);
   if (isProblem(document)) throw new Error(`${document.path}: ${document.message}`);
   const definitions = compileDefinitions(document);
   if (isProblem(definitions)) throw new Error(`${definitions.path}: ${definitions.message}`);

@@ -11,6 +11,7 @@ import {
   type DefinitionWatch,
   startDefinitionWatch,
 } from "../../services/audience-update/definition-watch.ts";
+import { createProfileLoader } from "../../services/audience-update/read-your-write.ts";
 import { createMemoryDefinitionStore } from "../../shared/adapters/memory/memory-definition-store.ts";
 import { createMemoryMemberStore } from "../../shared/adapters/memory/memory-member-store.ts";
 import { createMemoryProfileStore } from "../../shared/adapters/memory/memory-profile-store.ts";
@@ -39,10 +40,11 @@ export type Answer = { status: number; body: any };
 
 export async function startDefinitionServer({
   log = createLog("test", "fatal"),
+  definitionStore = createMemoryDefinitionStore({ maxEntries: MAX_ENTRIES }),
 }: {
   log?: Log;
+  definitionStore?: DefinitionStore;
 } = {}): Promise<DefinitionServer> {
-  const definitionStore = createMemoryDefinitionStore({ maxEntries: MAX_ENTRIES });
   const memberStore = createMemoryMemberStore({ maxEntries: MAX_ENTRIES });
   const store = createMemoryProfileStore({ maxProfiles: MAX_ENTRIES });
   const server = await createAdminServer(log);
@@ -64,8 +66,9 @@ export async function startDefinitionServer({
     readers: createOperators("read-token"),
   };
   addDefinitionRoutes(server, { ...access, catalog, definitionStore, watch });
-  addProfileRoutes(server, { ...access, store, watch });
-  addExplainRoutes(server, { ...access, store, watch });
+  const loader = createProfileLoader(store);
+  addProfileRoutes(server, { ...access, loader, watch });
+  addExplainRoutes(server, { ...access, loader, watch });
   addMemberRoutes(server, { ...access, memberStore, watch });
   return {
     ...{ server, watch, definitionStore, memberStore, store },

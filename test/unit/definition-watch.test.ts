@@ -4,13 +4,14 @@ import {
   startDefinitionWatch,
 } from "../../services/audience-update/definition-watch.ts";
 import { createMemoryDefinitionStore } from "../../shared/adapters/memory/memory-definition-store.ts";
+import { isProblem } from "../../shared/domain/definitions/problem.ts";
 import {
   NO_TENANT_DEFINITIONS,
   replaceDefinitions,
   TAKEN_UP_WITHIN_MS,
   type TenantDefinitions,
 } from "../../shared/domain/definitions/tenant-definitions.ts";
-import type { DefinitionStore } from "../../shared/ports/definition-store.ts";
+import type { DefinitionDocument, DefinitionStore } from "../../shared/ports/definition-store.ts";
 import { KeylineError } from "../../shared/runtime/errors.ts";
 import { until } from "../support/until.ts";
 
@@ -21,13 +22,14 @@ afterEach(async () => {
 
 const orders = { attributes: { orders: { event: "order_completed", aggregate: "count" } } };
 
-function documentOf(input: object, before: TenantDefinitions = NO_TENANT_DEFINITIONS): string {
-  return JSON.stringify(replaceDefinitions(before, input, 0));
+function documentOf(input: object, before = NO_TENANT_DEFINITIONS): DefinitionDocument {
+  const document = replaceDefinitions(before, input, 0);
+  if (isProblem(document)) throw new Error(document.message);
+  return { version: document.version, document: JSON.stringify(document) };
 }
 
 /** A watch, and a store that can be away. */
-function start(inner: DefinitionStore = createMemoryDefinitionStore({ maxEntries: 100 })) {
-  let away = false;
+function start(inner: DefinitionStore = createMemoryDefinitionStore({ maxEntries: 100 }), away = false) {
   const unless = <T>(work: () => Promise<T>): Promise<T> =>
     away ? Promise.reject(new KeylineError("store_unavailable", "away", { retryable: true })) : work();
   const store: DefinitionStore = {
@@ -51,7 +53,7 @@ test("a tenant's change is taken up by itself, and the costs of what is the same
   await store.replace("shop", 0, documentOf(orders));
   await until("the first is taken up", () => watch.of("shop").version === 1);
   watch.of("shop").attributes[0]!.cost.evaluations = 7;
-  const before = JSON.parse(documentOf(orders)) as TenantDefinitions;
+  const before = JSON.parse(documentOf(orders).document) as TenantDefinitions;
   await store.replace(
     "shop",
     1,
@@ -80,6 +82,22 @@ test("a watch that could not look is fresh no longer than a change may take, and
   await until("it is fresh again", () => watch.isFresh());
 });
 
+test("until the first look nothing is defined and nothing is fresh; it comes by itself once the store answers", async () => {
+  const { watch, store, goAway } = start(undefined, true);
+  await store.replace("shop", 0, documentOf(orders));
+  await expect(watch.refresh()).rejects.toMatchObject({ code: "store_unavailable" });
+  expect([watch.isLoaded(), watch.isFresh()]).toEqual([false, false]);
+  expect(() => watch.of("shop")).toThrow(
+    expect.objectContaining({ code: "definitions_not_loaded", retryable: true }),
+  );
+  goAway(false);
+  await until("it is loaded", () => watch.isLoaded());
+  expect(watch.of("shop").version).toBe(1);
+  goAway(true);
+  await until("it is fresh no more", () => !watch.isFresh());
+  expect([watch.isLoaded(), watch.of("shop").version]).toEqual([true, 1]);
+});
+
 test("who asks while a look is under way gets one that began after the asking", async () => {
   const { watch, store } = start();
   await watch.refresh();
@@ -102,8 +120,9 @@ test("tenants and definitions may have the names of what every object has", asyn
 
 test("what this build can't read holds up its own tenant only", async () => {
   const { watch, store, changes } = start();
-  await store.replace("strange", 0, '{"version":1,"attributes":{"a":{"definition":{"aggregate":"median"}}}}');
-  await store.replace("broken", 0, "no JSON");
+  const strange = '{"version":1,"attributes":{"a":{"definition":{"aggregate":"median"}}}}';
+  await store.replace("strange", 0, { version: 1, document: strange });
+  await store.replace("broken", 0, { version: 1, document: "no JSON" });
   await store.replace("shop", 0, documentOf(orders));
   await until("all are taken up", () => changes.length === 3);
   for (const tenant of ["strange", "broken"])
@@ -114,7 +133,7 @@ test("what this build can't read holds up its own tenant only", async () => {
 test("a store that went back is believed", async () => {
   const lost = createMemoryDefinitionStore({ maxEntries: 100 });
   await lost.replace("shop", 0, documentOf(orders));
-  await lost.replace("shop", 1, documentOf({}));
+  await lost.replace("shop", 1, { ...documentOf({}), version: 2 });
   const kept = createMemoryDefinitionStore({ maxEntries: 100 });
   await kept.replace("shop", 0, documentOf(orders));
   let current = lost;

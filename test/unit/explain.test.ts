@@ -9,6 +9,7 @@ import {
 } from "../../shared/domain/definitions/tenant-definitions.ts";
 import { type Explanation, explain } from "../../shared/domain/explain.ts";
 import { explainInWords } from "../../shared/domain/explain-words.ts";
+import type { Profile } from "../../shared/domain/profile.ts";
 import { startDefinitionServer } from "../support/definition-server.ts";
 import { order, profileAfter, type Said, saveProfile } from "../support/stored-profile.ts";
 
@@ -34,14 +35,15 @@ const set = {
   },
 };
 
-function setUp(said: Said[] = twoOrders, nowMs = START_MS + DAY_MS) {
+function setUp(said: Said[] = twoOrders, nowMs = START_MS + DAY_MS, stored?: Profile) {
   const document = replaceDefinitions(NO_TENANT_DEFINITIONS, set, 0);
   if (isProblem(document)) throw new Error(document.message);
   const compiled = compileDefinitions(document);
   if (isProblem(compiled)) throw new Error(compiled.message);
-  const profile = profileAfter(said, compiled);
+  const profile = stored ?? profileAfter(said, compiled);
   const explained = (audience: string): Explanation => explain(profile, document, compiled, audience, nowMs)!;
-  return { explained, words: (audience: string) => explainInWords("u", explained(audience)), compiled };
+  const words = (audience: string) => explainInWords("u", explained(audience));
+  return { explained, words, compiled, profile };
 }
 
 const twoOrders: Said[] = [
@@ -95,12 +97,17 @@ test.each([
   expect(conditionsOfRule(rule).map(([, , each]) => each)).toEqual(decides);
 });
 
-test("the last change has its number, and its moment and cause until it is announced", () => {
-  const { explained, words } = setUp();
+test("the last change has its number, and its moment and cause while the profile has them", () => {
+  const { explained, words, profile } = setUp();
   expect(explained("active").lastChange).toEqual({
     ...{ number: 1, atMs: START_MS + DAY_MS },
     cause: { kind: "update", id: "s-2" },
   });
+  const announced = { ...profile, calculated: { ...profile.calculated!, pending: [] } };
+  expect(setUp(twoOrders, START_MS, announced).explained("active").lastChange).toEqual({ number: 1 });
+  expect(setUp(twoOrders, START_MS, announced).words("active")[0]).toBe(
+    "User u is in active as of 2026-01-02T00:00:00.000Z. The user entered with change number 1.",
+  );
   expect(explained("lapsed").lastChange).toBeNull();
   expect(words("lapsed")[0]).toContain("The user never was.");
 });
@@ -118,6 +125,35 @@ test("names are explained with what they read in turn, and the events behind the
     ...{ count: 2, firstAtMs: START_MS, lastAtMs: START_MS + DAY_MS + 21_600_000, bucketMs: 21_600_000 },
     ofThisName: { count: 2, firstAtMs: START_MS, lastAtMs: START_MS + DAY_MS },
   });
+});
+
+test("how many events are behind a value is said where the state knows, and left out where not", () => {
+  const counted = { count: "", average: "amount", list: "amount" };
+  const uncounted = { sum: "amount", min: "amount", max: "amount", distinct: "amount", set: "amount" };
+  const others = { first: "amount", last: "amount", exists: "", days_since: "" };
+  const aggregates = { ...counted, ...uncounted, ...others };
+  const attributes = Object.fromEntries(
+    Object.entries(aggregates).map(([aggregate, of]) => [
+      `${aggregate}_of`,
+      { event: "order_completed", aggregate, ...(of === "" ? {} : { of }) },
+    ]),
+  );
+  const rule = Object.keys(attributes)
+    .map((name) => `${name} == ${name}`)
+    .join(" && ");
+  const document = replaceDefinitions(NO_TENANT_DEFINITIONS, { attributes, audiences: { one: { rule } } }, 0);
+  if (isProblem(document)) throw new Error(document.message);
+  const compiled = compileDefinitions(document);
+  if (isProblem(compiled)) throw new Error(compiled.message);
+  const { names } = explain(profileAfter(twoOrders, compiled), document, compiled, "one", START_MS)!;
+  const said = names.flatMap(({ name, events }) => ("count" in events! ? [[name, events.count]] : []));
+  expect(said).toEqual([
+    ["count_of", 2],
+    ["average_of", 2],
+    ["list_of", 2],
+  ]);
+  const none = explain(profileAfter([], compiled), document, compiled, "one", START_MS)!.names;
+  expect(none.map(({ events }) => events!.count)).toEqual(none.map(() => 0));
 });
 
 test("a membership that a window ends says when", () => {
@@ -153,8 +189,9 @@ test("what can't be computed says why, and is charged to nobody", () => {
 test("plain words say all of it", () => {
   const { words } = setUp();
   const text = words("active").join("\n");
-  expect(text).toContain("User u is in active as of 2026-01-02T00:00:00.000Z.");
-  expect(text).toMatch(/The user entered with change number 1 at .* by update s-\d\./);
+  expect(text).toContain(
+    "User u is in active since 2026-01-02T00:00:00.000Z, as of 2026-01-02T00:00:00.000Z. The user entered with change number 1 by update s-2.",
+  );
   expect(text).toContain("Now it gives true, because recent > 0 is true and share >= 50 is true.");
   expect(text).toContain("- recent > 0: true");
   expect(text).toContain("recent is 2: count over order_completed, the last 10d. 2 events from");
@@ -174,6 +211,12 @@ test("over HTTP it fits its schema, and an unknown audience or user is a 404", a
   }
   const active = (await shop.call("GET", `${base}/users/u/explain?audience=active`)).body;
   expect(active.words).toContain("The membership follows with the tick that is due.");
+  expect(active).toMatchObject({
+    since: new Date(START_MS + DAY_MS).toISOString(),
+    lastChange: { number: 1, cause: { kind: "update", id: "s-2" } },
+  });
+  const old = (await shop.call("GET", `${base}/users/u/explain?audience=old`)).body;
+  expect([old.since, old.lastChange]).toEqual([undefined, null]);
   const codeOf = async (url: string) => (await shop.call("GET", `${base}/users/${url}`)).body.error.code;
   expect(await codeOf("u/explain?audience=none")).toBe("audience_not_found");
   expect(await codeOf("v/explain?audience=active")).toBe("user_not_found");

@@ -4,7 +4,9 @@ import { Check } from "typebox/value";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { MembershipsView, ProfileView } from "../../services/audience-update/admin/profile-view.ts";
 import { createProfileLoader } from "../../services/audience-update/read-your-write.ts";
+import { createMemoryDefinitionStore } from "../../shared/adapters/memory/memory-definition-store.ts";
 import { decodeProfile } from "../../shared/domain/profile-record.ts";
+import { KeylineError } from "../../shared/runtime/errors.ts";
 import { type DefinitionServer, startDefinitionServer } from "../support/definition-server.ts";
 import { order, profileAfter, type Said, saveProfile } from "../support/stored-profile.ts";
 import { until } from "../support/until.ts";
@@ -22,9 +24,11 @@ const definitions = {
 };
 
 let shop: DefinitionServer;
+/** Of the definitions. */
+let version: number;
 beforeEach(async () => {
   shop = await startDefinitionServer();
-  await shop.call("PUT", `${base}/definitions`, definitions);
+  ({ version } = (await shop.call("PUT", `${base}/definitions`, definitions)).body);
 });
 afterEach(() => shop.close());
 
@@ -45,7 +49,7 @@ test("a profile has its calculated attributes as of now, and its audiences", asy
   expect(status).toBe(200);
   expect(body).toMatchObject({
     attributes: { orders: 2, recent: 0, tags: ["vip"] },
-    ...{ audiences: ["regulars"], definitionsVersion: 1, updates: 3 },
+    ...{ audiences: ["regulars"], definitionsVersion: version, updates: 3 },
   });
   expect(Date.now() - Date.parse(body.asOf)).toBeLessThan(10_000);
   expect(Check(ProfileView, body)).toBe(true);
@@ -60,8 +64,8 @@ test("the audiences of a user, with all those that the user has left and those t
   await saveProfile(shop.store, "ada", profileAfter([{ at, ops: [order()] }], compiled, more));
   const get = async (query = "") => (await shop.call("GET", `${base}/users/ada/audiences${query}`)).body;
   const body = await get();
-  expect(body).toMatchObject({ userId: "ada", definitionsVersion: 1 });
-  const regulars = { name: "regulars", member: true, number: 1, version: 1, complete: false, enabled: true };
+  expect(body).toMatchObject({ userId: "ada", definitionsVersion: version });
+  const regulars = { name: "regulars", member: true, number: 1, version, complete: false, enabled: true };
   expect(body.audiences).toMatchObject([regulars]);
   expect(Check(MembershipsView, body)).toBe(true);
   expect((await get("?all=true")).audiences).toMatchObject([
@@ -94,10 +98,15 @@ test("one attribute: calculated, without a value, the profile's own, and none at
   expect(await get("nothing")).toMatchObject({ error: { code: "attribute_not_found", path: "name" } });
 });
 
-test("many users at once, with the unknown ones in place", async () => {
+test("many users at once, with the unknown and the unreadable ones in place", async () => {
   await saveAda();
   await saveAda("a,b");
-  const { body } = await shop.call("GET", `${base}/users:batch?ids=ada,nobody&id=a%2Cb`);
+  const later = { tenant: "shop", userId: "later" };
+  const plain = { setAttributes: [], removeAttributes: [] };
+  await shop.store.save([
+    { user: later, expectedVersion: undefined, version: "1-x", machinery: "[99]", ...plain },
+  ]);
+  const { body } = await shop.call("GET", `${base}/users:batch?ids=ada,nobody,later&id=a%2Cb`);
   expect(
     body.users.map(({ userId, error }: { userId: string; error?: { code: string } }) => [
       userId,
@@ -106,8 +115,13 @@ test("many users at once, with the unknown ones in place", async () => {
   ).toEqual([
     ["ada", undefined],
     ["nobody", "user_not_found"],
+    ["later", "profile_unreadable"],
     ["a,b", undefined],
   ]);
+  expect(await shop.call("GET", `${base}/users/later`)).toMatchObject({
+    status: 503,
+    body: { error: { code: "profile_unreadable", path: "userId", retryable: true } },
+  });
   const many = Array.from({ length: 101 }, (_, index) => `u${index}`).join(",");
   expect((await shop.call("GET", `${base}/users:batch?ids=${many}`)).status).toBe(400);
   expect((await shop.call("GET", `${base}/users:batch`)).body.error.path).toBe("ids");
@@ -118,6 +132,40 @@ test.each(["s-3", "mine"])("a read after update %s waits until it is counted", a
   await sleep(60);
   await saveAda();
   expect(await reading).toMatchObject({ status: 200, body: { updates: 3 } });
+});
+
+test("every read of one user waits for an update; one of many users says that it can't", async () => {
+  const urls = ["/attributes/orders?", "/audiences?", "/explain?audience=regulars&"];
+  const reading = Promise.all(
+    urls.map((url) => shop.call("GET", `${base}/users/ada${url}after=s-3&timeoutMs=5000`)),
+  );
+  await sleep(60);
+  await saveAda();
+  expect((await reading).map(({ body }) => body)).toMatchObject([
+    { value: 2 },
+    { audiences: [{ name: "regulars" }] },
+    { member: true },
+  ]);
+  const many = await shop.call("GET", `${base}/users:batch?ids=ada&after=s-3`);
+  expect([many.status, many.body.error]).toMatchObject([
+    400,
+    { code: "invalid_request", path: "after", message: expect.stringContaining("one user's") },
+  ]);
+});
+
+test.each([
+  ["GET", `${base}/users/ada?afer=s-3`, "afer"],
+  ["GET", `${base}/audiences/regulars/count?after=s-3`, "after"],
+  ["GET", `${base}/definitions?after=s-3`, "after"],
+  ["PUT", `${base}/audiences/regulars?dryRun=true`, "dryRun"],
+  ["DELETE", `${base}/audiences/regulars?dryRun=true`, "dryRun"],
+] as const)("%s %s: a parameter that is not known is refused", async (method, url, path) => {
+  const { status, body } = await shop.call(method, url, method === "PUT" ? { rule: "true" } : undefined);
+  expect([status, body.error]).toMatchObject([
+    400,
+    { code: "invalid_request", message: `${path}: is not known here`, path },
+  ]);
+  expect((await shop.definitionStore.read("shop")).version).toBe(version);
 });
 
 test("an update that does not come in time is a retryable 504", async () => {
@@ -159,21 +207,45 @@ test("who waits and leaves, or waits in vain, is no line in the log", async () =
 
 test("what another process has just saved is looked for before a 404", async () => {
   const { watch, definitionStore } = shop;
-  const { version, document } = await definitionStore.read("shop");
+  const { document } = await definitionStore.read("shop");
   const changed = JSON.parse(document);
   changed.audiences.fresh = {
     definition: { rule: "true" },
     standing: { ...changed.audiences.others.standing, slot: 99 },
   };
-  await definitionStore.replace("shop", version, JSON.stringify(changed));
+  await definitionStore.replace("shop", version, {
+    version: version + 1,
+    document: JSON.stringify(changed),
+  });
   expect(watch.document("shop").version).toBe(version);
   expect((await shop.call("GET", `${base}/audiences/fresh/count`)).status).toBe(200);
+});
+
+test("until the definitions are loaded, what depends on them is a retryable 503", async () => {
+  const inner = createMemoryDefinitionStore({ maxEntries: 10 });
+  const hidden = { away: true };
+  const revision = () =>
+    hidden.away ? Promise.reject(new KeylineError("store_unavailable", "away")) : inner.revision();
+  const starting = await startDefinitionServer({ definitionStore: { ...inner, revision } });
+  await saveProfile(starting.store, "ada", profileAfter([{ at: 0, ops: [order()] }], shop.watch.of("shop")));
+  const reads = ["", "/attributes/orders", "/audiences", "/explain?audience=regulars"].map(
+    (rest) => `${base}/users/ada${rest}`,
+  );
+  reads.push(`${base}/users:batch?ids=ada`, `${base}/audiences/regulars/count`);
+  reads.push(`${base}/audiences/regulars/members`);
+  const answers = () => Promise.all(reads.map((url) => starting.call("GET", url)));
+  for (const { status, body } of await answers())
+    expect([status, body.error]).toMatchObject([503, { code: "definitions_not_loaded", retryable: true }]);
+  hidden.away = false;
+  await starting.call("PUT", `${base}/definitions`, definitions);
+  expect((await answers()).map(({ status }) => status)).toEqual(reads.map(() => 200));
+  await starting.close();
 });
 
 test("a profile of newer definitions is read with them", async () => {
   const { watch, definitionStore } = shop;
   await saveAda();
-  const { version, document } = await definitionStore.read("shop");
+  const { document } = await definitionStore.read("shop");
   const changed = JSON.parse(document);
   changed.attributes.buys = { ...changed.attributes.orders };
   delete changed.attributes.orders;
@@ -182,7 +254,10 @@ test("a profile of newer definitions is read with them", async () => {
   const { profile } = decodeProfile(record!.machinery);
   const newer = { ...profile, calculated: { ...profile.calculated!, version: version + 1 } };
   await saveProfile(shop.store, "ada", newer);
-  await definitionStore.replace("shop", version, JSON.stringify(changed));
+  await definitionStore.replace("shop", version, {
+    version: version + 1,
+    document: JSON.stringify(changed),
+  });
   expect(watch.document("shop").version).toBe(version);
   expect((await shop.call("GET", `${base}/users/ada`)).body.attributes).toMatchObject({ buys: 2 });
 });
@@ -197,7 +272,6 @@ test("no more than so many wait at once", async () => {
 });
 
 test("members come by pages of one version, and are counted", async () => {
-  const { version } = (await shop.call("GET", `${base}/audiences/regulars`)).body;
   const of = { tenant: "shop", audience: "regulars", version };
   await shop.memberStore.record(["a", "b", "c"].map((userId) => ({ ...of, userId, number: 1 })));
   const url = `${base}/audiences/regulars`;
@@ -206,9 +280,9 @@ test("members come by pages of one version, and are counted", async () => {
   const next = `${url}/members?limit=2&cursor=${first.next}`;
   expect((await shop.call("GET", next)).body).toMatchObject({ members: ["c"], next: null });
   expect((await shop.call("GET", `${url}/count`)).body).toMatchObject({ count: 3, version });
-  await shop.call("PUT", url, { rule: "orders >= 3" });
+  const changed = (await shop.call("PUT", url, { rule: "orders >= 3" })).body;
   expect((await shop.call("GET", next)).body.error).toMatchObject({ path: "cursor" });
-  expect((await shop.call("GET", `${url}/count`)).body).toMatchObject({ count: 0, version: version + 1 });
+  expect((await shop.call("GET", `${url}/count`)).body).toMatchObject({ count: 0, version: changed.version });
   expect((await shop.call("GET", `${base}/audiences/none/members`)).status).toBe(404);
   expect((await shop.call("GET", `${base}/audiences/none/count`)).body.error.code).toBe("audience_not_found");
 });

@@ -9,6 +9,7 @@ import {
   describeError,
   documentErrors,
   isWorthALine,
+  refuseUnknownQueries,
 } from "./http-errors.ts";
 
 const MAX_PARAM_LENGTH = 1_024;
@@ -57,6 +58,7 @@ export async function createAdminServer(log: Log): Promise<FastifyInstance> {
     },
   });
   server.addHook("onRoute", documentErrors);
+  server.addHook("onRoute", refuseUnknownQueries);
   server.get("/openapi.json", { schema: { hide: true } }, () => server.swagger());
   return server;
 }

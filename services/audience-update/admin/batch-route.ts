@@ -4,11 +4,13 @@ import type { FastifyInstance } from "fastify";
 import Type from "typebox";
 import { Check } from "typebox/value";
 import { UserId } from "../../../shared/domain/envelope.ts";
+import type { ProfileRecord, UserKey } from "../../../shared/ports/profile-store.ts";
 import { KeylineError } from "../../../shared/runtime/errors.ts";
+import { type ReadProfile, readProfile } from "../read-profile.ts";
 import type { readSecurity } from "./access.ts";
 import { TenantParams } from "./definition-schema.ts";
-import { ofUser, ProfileView, profileView, readProfile } from "./profile-view.ts";
-import { definitionsFor, type ProfileRouteOptions, type readingRoute, unknownUser } from "./user-reads.ts";
+import { ofUser, ProfileView, profileView } from "./profile-view.ts";
+import { definitionsFor, existing, type ProfileRouteOptions, type readingRoute } from "./user-reads.ts";
 
 const MAX_USERS = 100;
 
@@ -20,21 +22,26 @@ const Query = Type.Object(
         description: "a user id; again for more. For ids that hold a comma",
       }),
     ),
+    after: Type.Optional(Type.String({ description: "is refused: an update is one user's" })),
   },
   { additionalProperties: false },
 );
 
-const Unknown = Type.Object({
+const NoProfile = Type.Object({
   ...ofUser,
-  error: Type.Object({ code: Type.String(), message: Type.String() }),
+  error: Type.Object({
+    code: Type.Union([Type.Literal("user_not_found"), Type.Literal("profile_unreadable")]),
+    message: Type.String(),
+  }),
 });
+type NoProfile = Type.Static<typeof NoProfile>;
 const Answer = Type.Object({
-  users: Type.Array(Type.Union([ProfileView, Unknown]), {
+  users: Type.Array(Type.Union([ProfileView, NoProfile]), {
     description: "in the order in which they were asked for",
   }),
 });
 
-type BatchOptions = Pick<ProfileRouteOptions, "store" | "watch"> & {
+type BatchOptions = Pick<ProfileRouteOptions, "loader" | "watch"> & {
   now: () => number;
   common: ReturnType<typeof readingRoute>;
   security: ReturnType<typeof readSecurity>;
@@ -43,7 +50,7 @@ type BatchOptions = Pick<ProfileRouteOptions, "store" | "watch"> & {
 /** GET /v1/tenants/{tenant}/users:batch */
 export function addBatchRoute(
   server: FastifyInstance,
-  { store, watch, now, common, security }: BatchOptions,
+  { loader, watch, now, common, security }: BatchOptions,
 ): void {
   server.withTypeProvider<TypeBoxTypeProvider>().get(
     "/v1/tenants/:tenant/users::batch",
@@ -59,24 +66,38 @@ export function addBatchRoute(
     },
     async ({ params: { tenant }, query }) => {
       const userIds = idsIn(query);
-      const records = await Promise.all(userIds.map((userId) => store.load({ tenant, userId })));
-      const reads = records.map((record) => record && readProfile(record));
-      const profiles = reads.flatMap((read) => (read ? [read.profile] : []));
+      const records = await Promise.all(userIds.map((userId) => loader.load({ tenant, userId })));
+      const reads = records.map((record, index) => readOrError({ tenant, userId: userIds[index]! }, record));
+      const profiles = reads.flatMap((read) => ("profile" in read ? [read.profile] : []));
       const definitions = await definitionsFor(watch, tenant, profiles);
       const nowMs = now();
       return {
-        users: reads.map((read, index) => {
-          const user = { tenant, userId: userIds[index]! };
-          if (read) return profileView(user, read, definitions, nowMs);
-          const { code, message } = unknownUser(user);
-          return { ...user, error: { code, message } };
-        }),
+        users: reads.map((read, index) =>
+          "profile" in read
+            ? profileView({ tenant, userId: userIds[index]! }, read, definitions, nowMs)
+            : read,
+        ),
       };
     },
   );
 }
 
-function idsIn({ ids = "", id = [] }: Type.Static<typeof Query>): string[] {
+/** One user who can't be answered for keeps no other from an answer. */
+function readOrError(user: UserKey, record: ProfileRecord | undefined): ReadProfile | NoProfile {
+  try {
+    return readProfile(user, existing(user, record));
+  } catch (thrown) {
+    const { code, message } = thrown as KeylineError;
+    return { ...user, error: { code: code as NoProfile["error"]["code"], message } };
+  }
+}
+
+function idsIn({ ids = "", id = [], after }: Type.Static<typeof Query>): string[] {
+  if (after !== undefined) {
+    const message =
+      "after: an update is one user's, so that it can be waited for on a read of that user only";
+    throw new KeylineError("invalid_request", message, { path: "after", value: after });
+  }
   const found = [...ids.split(",").filter((each) => each !== ""), ...(Array.isArray(id) ? id : [id])];
   const refused = (message: string, value: unknown) =>
     new KeylineError("invalid_request", `ids: ${message}`, { path: "ids", value });

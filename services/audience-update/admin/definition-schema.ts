@@ -55,7 +55,12 @@ export const AttributeView = viewOf("attribute", Attribute);
 export const AudienceView = viewOf("audience", Audience);
 export type DefinitionView = Type.Static<typeof AttributeView> | Type.Static<typeof AudienceView>;
 
-const common = { tenant: Tenant, version: Type.Integer({ description: "of the tenant's definitions" }) };
+const common = {
+  tenant: Tenant,
+  version: Type.Integer({
+    description: "of the tenant's definitions: milliseconds since the epoch, greater with each change",
+  }),
+};
 
 export const listOf = {
   attributes: Type.Object({ ...common, attributes: Type.Array(AttributeView) }),

@@ -3,23 +3,17 @@ import type { TypeBoxTypeProvider } from "@fastify/type-provider-typebox";
 import type { FastifyInstance } from "fastify";
 import { type Explanation, explain } from "../../../shared/domain/explain.ts";
 import { explainInWords } from "../../../shared/domain/explain-words.ts";
-import { decodeProfile } from "../../../shared/domain/profile-record.ts";
 import type { UserKey } from "../../../shared/ports/profile-store.ts";
+import { readProfile } from "../read-profile.ts";
 import { readSecurity } from "./access.ts";
 import { ExplainAnswer, ExplainQuery } from "./explain-schema.ts";
 import { isoTime } from "./iso-time.ts";
 import { audienceNotFound, definedAudience } from "./member-routes.ts";
-import {
-  definitionsFor,
-  existing,
-  type ProfileRouteOptions,
-  readingRoute,
-  UserParams,
-} from "./user-reads.ts";
+import { definitionsFor, found, type ProfileRouteOptions, readingRoute, UserParams } from "./user-reads.ts";
 
 /** GET /v1/tenants/{tenant}/users/{userId}/explain?audience= */
 export function addExplainRoutes(server: FastifyInstance, options: ProfileRouteOptions): void {
-  const { store, watch, readers, now = Date.now } = options;
+  const { loader, watch, readers, now = Date.now } = options;
   server.withTypeProvider<TypeBoxTypeProvider>().get(
     "/v1/tenants/:tenant/users/:userId/explain",
     {
@@ -32,8 +26,9 @@ export function addExplainRoutes(server: FastifyInstance, options: ProfileRouteO
       },
       ...readingRoute(options),
     },
-    async ({ params, query: { audience } }) => {
-      const { profile } = decodeProfile(existing(params, await store.load(params)).machinery);
+    async ({ params, query }, reply) => {
+      const { audience } = query;
+      const { profile } = readProfile(params, await found(loader, params, query, reply));
       const { tenant } = params;
       await definedAudience(watch, tenant, audience, "audience");
       const definitions = await definitionsFor(watch, tenant, [profile]);
@@ -47,11 +42,13 @@ export function addExplainRoutes(server: FastifyInstance, options: ProfileRouteO
 function explanationView({ tenant, userId }: UserKey, explanation: Explanation) {
   const { asOfMs, foldedWithVersion, definitionsVersion, gives, byTimeAlone, names, lastChange, ...rest } =
     explanation;
+  const { atMs: sinceMs, ...change } = lastChange ?? {};
   return {
     tenant,
     userId,
     ...rest,
-    lastChange: lastChange && inIsoTime(lastChange),
+    ...(sinceMs === undefined || !rest.enabled ? {} : { since: isoTime(sinceMs) }),
+    lastChange: lastChange && change,
     gives: gives ?? null,
     asOf: isoTime(asOfMs),
     definitionsVersion: foldedWithVersion,

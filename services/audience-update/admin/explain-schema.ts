@@ -3,6 +3,7 @@ import Type from "typebox";
 import { Audience } from "../../../shared/domain/definitions/definition.ts";
 import { Attribute, Iso, Nullable } from "./definition-schema.ts";
 import { asOfFields, ofUser } from "./profile-view.ts";
+import { After } from "./user-reads.ts";
 
 const MaybeIso = (description: string) => Nullable(Iso(description));
 
@@ -16,9 +17,13 @@ const Gives = Type.Union(
 
 const Events = Type.Object({
   event: Type.String(),
-  count: Nullable(Type.Integer({ description: "counted in the value; null where its state does not say" })),
-  firstAt: MaybeIso("the first of them, or the beginning of its bucket"),
-  lastAt: MaybeIso("the last of them, or the end of its bucket"),
+  count: Type.Optional(
+    Type.Integer({
+      description: "counted in the value; absent, as the next two, where its state does not say",
+    }),
+  ),
+  firstAt: Type.Optional(Iso("the first of them, or the beginning of its bucket")),
+  lastAt: Type.Optional(Iso("the last of them, or the end of its bucket")),
   bucketMs: Nullable(Type.Integer({ description: "so exact are the two; null where they are exact" })),
   oldestLeavesAt: MaybeIso("when the first of them leaves the window"),
   ofThisName: Nullable(
@@ -52,21 +57,26 @@ const ByTimeAlone = Type.Union(
 const LastChange = Type.Object(
   {
     number: Type.Integer({ description: "odd entered, even left" }),
-    at: MaybeIso("null for a change that was announced: the profile keeps its number only"),
-    cause: Nullable(
+    cause: Type.Optional(
       Type.Object({
         kind: Type.Union(["update", "time", "definition"].map((kind) => Type.Literal(kind))),
         id: Type.Optional(Type.String()),
       }),
     ),
   },
-  { description: "the user's last one in this audience; null for a user who was never in" },
+  {
+    description:
+      "the user's last one in this audience, its `cause` while `since` is known; null for a user who was never in",
+  },
 );
 
 export const ExplainAnswer = Type.Object({
   ...ofUser,
   audience: Type.String(),
   member: Type.Boolean({ description: "as the profile has it" }),
+  since: Type.Optional(
+    Iso("when that began; absent once the user was written again: then the profile keeps its number only"),
+  ),
   lastChange: Nullable(LastChange),
   enabled: Type.Boolean(),
   rule: Type.String(),
@@ -88,6 +98,6 @@ export const ExplainAnswer = Type.Object({
 });
 
 export const ExplainQuery = Type.Object(
-  { audience: Type.String({ minLength: 1, description: "its name" }) },
+  { ...After.properties, audience: Type.String({ minLength: 1, description: "its name" }) },
   { additionalProperties: false },
 );

@@ -5,6 +5,8 @@ import type { Registry } from "prom-client";
 export type Readiness = {
   /** Why the store can't save, in plain words; undefined when it can. */
   store: string | undefined;
+  /** Whether the tenants' definitions were seen since the start: before that nothing is folded. */
+  definitions: boolean;
   /** Whether messages can come over this path. */
   pulsar: boolean;
   sqs: boolean;
@@ -21,12 +23,13 @@ export function addHealthRoutes(
     "/readyz",
     { schema: { summary: "200 when updates can be applied, else 503" } },
     async (_, reply) => {
-      const { store, pulsar, sqs } = await readiness();
-      const ready = store === undefined && (pulsar || sqs);
+      const { store, definitions, pulsar, sqs } = await readiness();
+      const ready = store === undefined && definitions && (pulsar || sqs);
       return reply.code(ready ? 200 : 503).send({
         status: ready ? "ready" : "not ready",
         checks: {
           store: store ?? "ok",
+          definitions: definitions ? "ok" : "not loaded yet",
           pulsar: pulsar ? "ok" : "not connected",
           sqs: sqs ? "ok" : "not connected",
         },

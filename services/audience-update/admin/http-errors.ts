@@ -62,6 +62,8 @@ const statusOfCode: Record<string, number> = {
   definition_in_use: 409,
   store_unavailable: 503,
   definitions_unreadable: 503,
+  profile_unreadable: 503,
+  definitions_not_loaded: 503,
   definitions_busy: 503,
   too_many_waiting: 503,
   update_not_visible: 504,
@@ -72,7 +74,7 @@ const statusOfCode: Record<string, number> = {
   definitions_too_large: 400,
 };
 
-const EXPECTED = new Set(["update_not_visible", "too_many_waiting", "caller_left"]);
+const EXPECTED = new Set(["definitions_not_loaded", "update_not_visible", "too_many_waiting", "caller_left"]);
 
 /** A failure of the service's own or its stores', not of what a caller waits for. */
 export function isWorthALine(error: FastifyError, status: number): boolean {
@@ -93,6 +95,13 @@ export function documentErrors(route: RouteOptions): void {
     ...(route.schema.response as object | undefined),
     ...Object.fromEntries(errors.map((status) => [status, ErrorResponse])),
   };
+}
+
+const NO_QUERY = Type.Object({}, { additionalProperties: false });
+
+/** An `onRoute` hook: a route of the API that names no query parameters refuses all; probes may send what they like. */
+export function refuseUnknownQueries(route: RouteOptions): void {
+  if (route.schema && /^\/(v1|admin)\//.test(route.url)) route.schema.querystring ??= NO_QUERY;
 }
 
 export function describeError(

@@ -99,7 +99,7 @@ async function audienceStanding(watch: MemberRouteOptions["watch"], tenant: stri
 
 /**
  * Where there is none it looks once more: another process may have saved it a moment ago.
- * @throws KeylineError `audience_not_found`
+ * @throws KeylineError `audience_not_found`, `definitions_not_loaded`, `definitions_unreadable`
  */
 export async function definedAudience(
   { of, document, refresh }: MemberRouteOptions["watch"],
@@ -109,7 +109,7 @@ export async function definedAudience(
 ): Promise<Stored<Audience>> {
   const stored = () => storedUnder(document(tenant).audiences, name);
   if (!stored()) await refresh().catch(() => {});
-  // Throws where what is defined can't be read.
+  // Throws where what is defined is not known.
   of(tenant);
   const found = stored();
   if (found) return found;

@@ -5,7 +5,7 @@ import Type from "typebox";
 import { Tenant, UserId } from "../../../shared/domain/envelope.ts";
 import type { UserKey } from "../../../shared/ports/profile-store.ts";
 import { KeylineError } from "../../../shared/runtime/errors.ts";
-import { createProfileLoader } from "../read-your-write.ts";
+import { readProfile } from "../read-profile.ts";
 import { readSecurity } from "./access.ts";
 import { addBatchRoute } from "./batch-route.ts";
 import {
@@ -15,7 +15,6 @@ import {
   ofUser,
   ProfileView,
   profileView,
-  readProfile,
   valuesOf,
 } from "./profile-view.ts";
 import {
@@ -48,9 +47,8 @@ const MembershipsQuery = Type.Object(
 
 /** GET /v1/tenants/{tenant}/users/{userId}, its attributes and audiences, and users:batch. */
 export function addProfileRoutes(server: FastifyInstance, options: ProfileRouteOptions): void {
-  const { store, watch, readers, now = Date.now } = options;
+  const { loader, watch, readers, now = Date.now } = options;
   const routes = server.withTypeProvider<TypeBoxTypeProvider>();
-  const loader = createProfileLoader(store);
   const url = "/v1/tenants/:tenant/users/:userId";
   const common = readingRoute(options);
   const security = readSecurity(readers);
@@ -68,7 +66,7 @@ export function addProfileRoutes(server: FastifyInstance, options: ProfileRouteO
       ...common,
     },
     async ({ params, query }, reply) => {
-      const read = readProfile(await found(loader, params, query, reply));
+      const read = readProfile(params, await found(loader, params, query, reply));
       return profileView(params, read, await definitionsFor(watch, params.tenant, [read.profile]), now());
     },
   );
@@ -87,8 +85,8 @@ export function addProfileRoutes(server: FastifyInstance, options: ProfileRouteO
     },
     async ({ params, query }, reply) => {
       const { tenant, userId, name } = params;
-      const record = await found(loader, { tenant, userId }, query, reply);
-      const { profile } = readProfile(record);
+      const record = await found(loader, params, query, reply);
+      const { profile } = readProfile(params, record);
       const definitions = await definitionsFor(watch, tenant, [profile]);
       const { attributes, asOf, definitionsVersion } = valuesOf(profile, definitions, now());
       const calculated = definitions.attributeAt.has(name);
@@ -112,7 +110,7 @@ export function addProfileRoutes(server: FastifyInstance, options: ProfileRouteO
     },
     async ({ params, query }, reply) => {
       const record = await found(loader, params, query, reply);
-      const { profile } = readProfile(record);
+      const { profile } = readProfile(params, record);
       const definitions = await definitionsFor(watch, params.tenant, [profile]);
       const { asOf, definitionsVersion } = valuesOf(profile, definitions, now());
       const audiences = membershipsView(profile, watch.document(params.tenant), query.all ?? false);
@@ -120,7 +118,7 @@ export function addProfileRoutes(server: FastifyInstance, options: ProfileRouteO
     },
   );
 
-  addBatchRoute(server, { store, watch, now, common, security });
+  addBatchRoute(server, { loader, watch, now, common, security });
 }
 
 function noAttribute({ tenant, userId, name }: UserKey & { name: string }): KeylineError {

@@ -7,9 +7,9 @@ import { Tenant, UserId } from "../../../shared/domain/envelope.ts";
 import { lastChangeIn } from "../../../shared/domain/last-change.ts";
 import { entersAt } from "../../../shared/domain/membership-change.ts";
 import { attributes, type Profile } from "../../../shared/domain/profile.ts";
-import { decodeProfile, type LastUpdate } from "../../../shared/domain/profile-record.ts";
-import type { ProfileRecord, UserKey } from "../../../shared/ports/profile-store.ts";
+import type { UserKey } from "../../../shared/ports/profile-store.ts";
 import { versionNumber } from "../profile-version.ts";
+import type { ReadProfile } from "../read-profile.ts";
 import { Iso, standingFields } from "./definition-schema.ts";
 import { standingView } from "./definition-view.ts";
 import { isoTime } from "./iso-time.ts";
@@ -63,13 +63,6 @@ export function valuesOf(profile: Profile, definitions: CompiledDefinitions, now
   };
 }
 
-/** A record, decoded. */
-export type ReadProfile = { version: string; profile: Profile; lastUpdate: LastUpdate };
-
-export function readProfile({ version, machinery }: ProfileRecord): ReadProfile {
-  return { version, ...decodeProfile(machinery) };
-}
-
 /** A whole profile. */
 export function profileView(
   { tenant, userId }: UserKey,
@@ -120,7 +113,7 @@ export function membershipsView(
     .sort()
     .flatMap((name) => {
       const { standing, definition } = document.audiences[name]!;
-      const number = lastChangeIn(profile, standing.slot)?.number ?? 0;
+      const number = lastChangeIn(profile, standing)?.number ?? 0;
       const view = { name, member: entersAt(number), number, ...standingView(standing, definition) };
       return (view.member && view.enabled) || (all && number > 0) ? [view] : [];
     });

@@ -4,7 +4,7 @@ import Type from "typebox";
 import type { CompiledDefinitions } from "../../../shared/domain/definitions/compile.ts";
 import { UpdateId } from "../../../shared/domain/envelope.ts";
 import type { Profile } from "../../../shared/domain/profile.ts";
-import type { ProfileRecord, ProfileStore, UserKey } from "../../../shared/ports/profile-store.ts";
+import type { ProfileRecord, UserKey } from "../../../shared/ports/profile-store.ts";
 import { KeylineError } from "../../../shared/runtime/errors.ts";
 import type { DefinitionWatch } from "../definition-watch.ts";
 import type { ProfileLoader } from "../read-your-write.ts";
@@ -34,7 +34,8 @@ export const After = Type.Object(
 type After = Type.Static<typeof After>;
 
 export type ProfileRouteOptions = {
-  store: ProfileStore;
+  /** One for all routes: it bounds how many wait. */
+  loader: ProfileLoader;
   watch: Pick<DefinitionWatch, "of" | "document" | "refresh">;
   /** Undefined lets everyone read. */
   readers: Operators | undefined;
@@ -73,6 +74,7 @@ export async function found(
 /**
  * What the tenant has defined, as this process has it. Where a profile was folded with newer definitions it looks for
  * them first; without the store it goes by what it has.
+ * @throws KeylineError `definitions_not_loaded`, `definitions_unreadable`
  */
 export async function definitionsFor(
   { of, document, refresh }: ProfileRouteOptions["watch"],
@@ -87,11 +89,7 @@ export async function definitionsFor(
 /** @throws KeylineError `user_not_found` */
 export function existing(user: UserKey, record: ProfileRecord | undefined): ProfileRecord {
   if (record) return record;
-  throw unknownUser(user);
-}
-
-/** Also said in place, where several are asked for. */
-export function unknownUser({ tenant, userId }: UserKey): KeylineError {
+  const { tenant, userId } = user;
   const message = `no update of user ${JSON.stringify(userId)} of tenant ${tenant} was applied`;
-  return new KeylineError("user_not_found", message, { path: "userId", value: userId });
+  throw new KeylineError("user_not_found", message, { path: "userId", value: userId });
 }

@@ -48,15 +48,14 @@ export function createMemoryDefinitionStore(options: MemoryDefinitionStoreOption
       const { version, document } = documents.get(tenant) ?? { version: 0, document: "" };
       return { version, document };
     },
-    async replace(tenant, expectedVersion, document) {
+    async replace(tenant, expectedVersion, { version, document }) {
       assertOpen();
       const stored = documents.get(tenant);
-      if ((stored?.version ?? 0) !== expectedVersion) return undefined;
+      if ((stored?.version ?? 0) !== expectedVersion) return false;
       if (stored === undefined && documents.size >= maxEntries) throw storeFull(`${maxEntries} documents`);
-      const version = expectedVersion + 1;
       revision++;
       documents.set(tenant, { version, document, changedAt: revision });
-      return version;
+      return true;
     },
     async report(consumer, report, ttlMs) {
       assertOpen();

@@ -25,21 +25,21 @@ return { redis.call('GET', KEYS[2]), changed }
 `);
 
 /**
- * KEYS: documents, revision, changes. ARGV: tenant, expected version, document. Answers the new version, or nothing when the
- * stored one is another.
+ * KEYS: documents, revision, changes. ARGV: tenant, expected version, next version, document. Answers 1, or 0 when the
+ * stored version is another than expected.
  * A revision is not less than the time: one that was given and lost, as a server that restarts may lose its last
  * second, is not given again to something else, which who has seen the first would never notice.
  */
 export const replaceScript = script(`${prelude}
 local stored = redis.call('HGET', KEYS[1], ARGV[1])
 local version = stored and tonumber(string.match(stored, '^%d+')) or 0
-if version ~= tonumber(ARGV[2]) then return false end
-redis.call('HSET', KEYS[1], ARGV[1], integer(version + 1) .. ' ' .. ARGV[3])
+if version ~= tonumber(ARGV[2]) then return 0 end
+redis.call('HSET', KEYS[1], ARGV[1], ARGV[3] .. ' ' .. ARGV[4])
 local revision = tonumber(redis.call('GET', KEYS[2]) or '0')
 revision = integer(math.max(revision + 1, now))
 redis.call('SET', KEYS[2], revision)
 redis.call('ZADD', KEYS[3], revision, ARGV[1])
-return version + 1
+return 1
 `);
 
 /** KEYS: reports. ARGV: consumer, report, ttlMs. Removes what is over. */

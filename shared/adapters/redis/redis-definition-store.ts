@@ -44,10 +44,9 @@ export function createRedisDefinitionStore(
       const value = (await command("hget", documentsKey, tenant)) as string | null;
       return value === null ? { version: 0, document: "" } : documentOf(value);
     },
-    async replace(tenant, expectedVersion, document) {
+    async replace(tenant, expectedVersion, { version, document }) {
       const keys: [string, ...string[]] = [documentsKey, revisionKey, changesKey];
-      const version = await run(replaceScript, keys, tenant, expectedVersion, document);
-      return version === null ? undefined : Number(version);
+      return Number(await run(replaceScript, keys, tenant, expectedVersion, version, document)) === 1;
     },
     async report(consumer, report, ttlMs) {
       await run(reportScript, [reportsKey], consumer, report, ttlMs);

@@ -27,7 +27,8 @@ export type Standing = {
   /** The version in which it became what it is. */
   version: number;
   /**
-   * What profiles keep its state under; never given twice. Another one means that the state begins anew.
+   * What profiles keep its state under; another one means that the state begins anew. Short, since it stands in every
+   * profile: so it is dense, and given twice where a change was lost. Then the version tells: see own-slots.ts.
    */
   slot: number;
   /** Every update applied after this moment is counted, milliseconds since the epoch. */
@@ -37,7 +38,10 @@ export type Standing = {
 export type Stored<D> = { definition: D; standing: Standing };
 
 export type TenantDefinitions = {
-  /** Grows with each change. */
+  /**
+   * When it was saved, milliseconds since the epoch, and greater than the one before: so one that was saved and lost by
+   * the store is not given again to something else.
+   */
   version: number;
   nextSlot: number;
   attributes: Record<string, Stored<Attribute>>;
@@ -79,7 +83,7 @@ export function replaceDefinitions(
 ): TenantDefinitions | DefinitionProblem {
   const set = checkedSet(input);
   if (isProblem(set)) return set;
-  const version = before.version + 1;
+  const version = Math.max(before.version + 1, Math.floor(nowMs));
   // A fold that began just before may be on its way to the store as long again.
   const sinceMs = nowMs + 2 * TAKEN_UP_WITHIN_MS;
   let { nextSlot } = before;
