@@ -150,7 +150,6 @@ class Turn implements Calculation {
     this.#passTime();
     const asOfMs = this.#asOfMs;
     scope.look({ profile, asOfMs, states, numbers });
-    if (!this.#adopts) this.#findReaders();
     const fields = this.#fields();
     const judged = judge(this.#workspace, definitions, base, {
       atMs: asOfMs,
@@ -198,20 +197,36 @@ class Turn implements Calculation {
       dirty.attribute(place);
   }
 
-  /** The audiences to which the other values of attributes matter. */
-  #findReaders(): void {
-    const { scope, dirty, positions } = this.#workspace;
-    const { states } = this.#base;
-    for (const place of dirty.attributes()) {
-      if (!this.#definitions.attributes[place]!.event) continue;
-      if (!dirty.hasThresholds(place)) {
-        dirty.readers(place);
-        continue;
-      }
-      const position = positions[place]!;
-      const before = position > 0 ? (states[position] as State) : undefined;
-      dirty.crossed(place, this.#valueBefore(place, before), scope.attribute(place));
+  /** The attributes that have another value now, with what becomes dirty by that on the way. */
+  #fields(): FieldChanges {
+    const { attributes } = this.#definitions;
+    const { dirty } = this.#workspace;
+    const fields: FieldChanges = new Map();
+    const places = dirty.attributes();
+    for (let at = 0; at < places.length; at += 1) {
+      const place = places[at]!;
+      const { name, event } = attributes[place]!;
+      if (this.#adopts || !event || this.#isNews(place, event)) fields.set(name, this.#json(place));
     }
+    return fields;
+  }
+
+  /** Whether an attribute over events has another value than before; if so, what reads it becomes dirty. */
+  #isNews(place: number, { aggregate }: EventRule): boolean {
+    const { scope, dirty, states, positions } = this.#workspace;
+    const position = positions[place]!;
+    const before = position > 0 ? (this.#base.states[position] as State) : undefined;
+    const state = states[place];
+    if (aggregate.json) {
+      if (before && state && aggregate.json(before) === aggregate.json(state)) return false;
+      dirty.readers(place);
+      return true;
+    }
+    const valueBefore = this.#valueBefore(place, before);
+    const value = scope.attribute(place);
+    if (value === valueBefore && (before === undefined) === (state === undefined)) return false;
+    dirty.crossed(place, valueBefore, value);
+    return true;
   }
 
   #valueBefore(place: number, state: State | undefined): unknown {
@@ -224,22 +239,15 @@ class Turn implements Calculation {
     }
   }
 
-  #fields(): FieldChanges {
-    const { attributes } = this.#definitions;
-    const { scope, dirty, states } = this.#workspace;
-    const fields: FieldChanges = new Map();
-    for (const place of dirty.attributes()) {
-      const { name, event } = attributes[place]!;
-      const state = states[place];
-      // Nothing is remembered: the field would say of most users only that an event never came.
-      if (event && (state === undefined || event.aggregate.json)) {
-        fields.set(name, state && event.aggregate.json?.(state));
-        continue;
-      }
-      const value = scope.attribute(place);
-      fields.set(name, typeof value === "number" ? String(value) : JSON.stringify(value));
-    }
-    return fields;
+  /** Of attributes over events, where there is something to remember: most users had no such event ever. */
+  #json(place: number): string | undefined {
+    const { event } = this.#definitions.attributes[place]!;
+    const { scope, states } = this.#workspace;
+    const state = states[place];
+    if (event && state === undefined) return undefined;
+    if (event?.aggregate.json) return event.aggregate.json(state!);
+    const value = scope.attribute(place);
+    return typeof value === "number" ? String(value) : JSON.stringify(value);
   }
 
   /**

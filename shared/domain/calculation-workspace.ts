@@ -13,7 +13,7 @@ export class Workspace {
   readonly states: (State | undefined)[];
   /** Where the state of a place is in the profile's list; 0 for nowhere. */
   readonly positions: Int32Array;
-  /** Places whose state is another one than before. */
+  /** Places whose state is another one than before; some more than once. */
   readonly changed: number[] = [];
   /** Of the last change in each audience, by place. */
   readonly numbers: Float64Array;
@@ -44,7 +44,7 @@ export class Workspace {
   /** For a user's first turn: what is so without any update. The rest becomes dirty by what the updates change. */
   beginNewUser(): void {
     this.begin(NOTHING_CALCULATED);
-    for (const place of this.#ofNobody.attributes) this.dirty.derived(place);
+    for (const place of this.#ofNobody.attributes) this.dirty.attribute(place);
     for (const place of this.#ofNobody.audiences) this.dirty.audience(place);
   }
 }

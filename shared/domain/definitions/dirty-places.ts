@@ -31,34 +31,24 @@ export class DirtyPlaces {
     this.#audiences = [];
   }
 
-  /** An attribute over events, and the derived ones that depend on it. */
   attribute(place: number): void {
-    if (this.#attributeMarks[place] === this.#turn) return;
-    this.#markAttribute(place);
-    for (const each of this.#definitions.attributes[place]!.dependents.attributes) this.#markAttribute(each);
-  }
-
-  /** A derived attribute alone. */
-  derived(place: number): void {
     this.#markAttribute(place);
   }
 
-  /** Whether it depends on the values that `crossed` is given. */
-  hasThresholds(place: number): boolean {
-    return this.#readers[place]!.thresholds.length > 0;
-  }
-
-  /** All audiences that depend on an attribute over events. */
+  /** All that depends on an attribute over events. */
   readers(place: number): void {
-    for (const each of this.#readers[place]!.all) this.#markAudience(each);
+    const { attributes, audiences } = this.#definitions.attributes[place]!.dependents;
+    for (const each of attributes) this.#markAttribute(each);
+    for (const each of audiences) this.#markAudience(each);
   }
 
-  /** The audiences to which it matters that an attribute over events has another value now. */
+  /** To which it matters that an attribute over events has another value now. */
   crossed(place: number, before: unknown, after: unknown): void {
     if (typeof before !== "number" || typeof after !== "number") {
       this.readers(place);
       return;
     }
+    for (const each of this.#definitions.attributes[place]!.dependents.attributes) this.#markAttribute(each);
     const { always, thresholds, audiences } = this.#readers[place]!;
     for (const each of always) this.#markAudience(each);
     const last = Math.max(before, after);
@@ -84,6 +74,7 @@ export class DirtyPlaces {
     for (const place of this.#definitions.audiences.keys()) this.#markAudience(place);
   }
 
+  /** Grows while more becomes dirty. */
   attributes(): readonly number[] {
     return this.#attributes;
   }

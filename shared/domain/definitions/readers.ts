@@ -7,9 +7,7 @@ import { thresholdsOf } from "./thresholds.ts";
  * Forgy, 1982, with the comparisons of one attribute sorted).
  */
 export type Readers = {
-  /** All audiences that depend on the attribute. */
-  all: readonly number[];
-  /** Those of them to which every change may matter; all of them where no rule has thresholds. */
+  /** Those to which every change may matter. */
   always: readonly number[];
   /** Rising, with the audience of each in `audiences`. */
   thresholds: Float64Array;
@@ -35,7 +33,6 @@ export function readersOf(attribute: CompiledAttribute, definitions: CompiledDef
   }
   pairs.sort(([a], [b]) => a - b);
   return {
-    all: dependents.audiences,
     always,
     thresholds: Float64Array.from(pairs, ([threshold]) => threshold),
     audiences: Int32Array.from(pairs, ([, place]) => place),
