@@ -1,7 +1,8 @@
 import type { Environment } from "@marcbachmann/cel-js";
+import { compileDerived } from "./compile-derived.ts";
+import { compileRules, type Ruled } from "./compile-rules.ts";
 import { type Cost, createCost } from "./costs.ts";
 import { type DerivedAttribute, isDerived, isEnabled } from "./definition.ts";
-import { inOrder } from "./dependency-order.ts";
 import {
   type ConditionGroup,
   type Dependents,
@@ -11,14 +12,8 @@ import {
   tickNeed,
 } from "./dependents.ts";
 import { type EventRule, eventRule } from "./event-rule.ts";
-import {
-  type CelType,
-  conditionEnvironment,
-  definitionEnvironment,
-  type Expression,
-  parseExpression,
-} from "./expression.ts";
-import { type NowComparison, nowComparisons } from "./now-comparison.ts";
+import { type CelType, conditionEnvironment, definitionEnvironment, type Expression } from "./expression.ts";
+import type { NowComparison } from "./now-comparison.ts";
 import { type DefinitionProblem, isProblem, problem } from "./problem.ts";
 import type { Standing, Stored, TenantDefinitions } from "./tenant-definitions.ts";
 
@@ -88,7 +83,6 @@ export const NO_DEFINITIONS: CompiledDefinitions = {
 
 /** What profiles may hold for a tenant's definitions, in characters: half of the default `MAX_PROFILE_LENGTH`. */
 export const MAX_STATE_LENGTH = 500_000;
-const DERIVED_TYPES = ["int", "double", "bool", "string", "dyn"];
 
 /**
  * Checks and compiles what is enabled. The first problem found comes back in its place. Costs are kept from
@@ -142,70 +136,6 @@ export function compileDefinitions(
   if (isProblem(ruled)) return ruled;
 
   return assemble(document, { rules, derived, ruled, types, environment, ...options });
-}
-
-type Ruled = Map<string, { rule: Expression; comparisons: NowComparison[] }>;
-
-/** In the order of their needs. Types are found on the way and added to `types`. */
-function compileDerived(
-  derivations: readonly [string, Stored<DerivedAttribute>][],
-  types: Map<string, CelType>,
-  audiences: readonly [string, unknown][],
-  disabled: ReadonlySet<string>,
-): Map<string, Expression> | DefinitionProblem {
-  const audienceNames = new Set(audiences.map(([name]) => name));
-  const refused = (used: string): string | undefined => {
-    if (used === "now" || used === "event") return `${used} can't be used in a derived attribute,`;
-    if (audienceNames.has(used)) return `${used} is an audience: a derived attribute sees attributes only,`;
-    return disabled.has(used) ? `${used} is disabled,` : undefined;
-  };
-  // Which names they read has to be known before their types can be.
-  const untyped = definitionEnvironment(new Map());
-  const texts = new Map(derivations.map(([name, { definition }]) => [name, definition.derive]));
-  const parse = (name: string, environment: Environment, results: readonly string[]) =>
-    parseExpression(texts.get(name)!, `attributes.${name}.derive`, { environment, results, refused });
-  const needs = new Map<string, ReadonlySet<string>>();
-  for (const name of texts.keys()) {
-    const parsed = parse(name, untyped, [...DERIVED_TYPES, "list", "map", "null"]);
-    // A type error without types may be none with them.
-    if (isProblem(parsed) && parsed.position === undefined) return parsed;
-    needs.set(name, isProblem(parsed) ? new Set() : parsed.reads);
-  }
-  const order = inOrder(needs, (name) => `attributes.${name}.derive`);
-  if (isProblem(order)) return order;
-  const compiled = new Map<string, Expression>();
-  for (const name of order) {
-    const expression = parse(name, definitionEnvironment(types), DERIVED_TYPES);
-    if (isProblem(expression)) return expression;
-    compiled.set(name, expression);
-    types.set(name, expression.type as CelType);
-  }
-  return compiled;
-}
-
-/** In the order of their needs. */
-function compileRules(
-  audiences: readonly [string, Stored<{ rule: string }>][],
-  environment: Environment,
-  disabled: ReadonlySet<string>,
-): Ruled | DefinitionProblem {
-  const refused = (used: string): string | undefined => {
-    if (used === "event") return "event can't be used in a rule,";
-    return disabled.has(used) ? `${used} is disabled,` : undefined;
-  };
-  const found: Ruled = new Map();
-  for (const [name, { definition }] of audiences) {
-    const path = `audiences.${name}.rule`;
-    const rule = parseExpression(definition.rule, path, { environment, results: ["bool", "dyn"], refused });
-    if (isProblem(rule)) return rule;
-    const comparisons = rule.usesNow ? nowComparisons(rule.node, path, rule.text, environment) : [];
-    if (isProblem(comparisons)) return comparisons;
-    found.set(name, { rule, comparisons });
-  }
-  const needs = new Map([...found].map(([name, { rule }]) => [name, rule.reads]));
-  const order = inOrder(needs, (name) => `audiences.${name}.rule`);
-  if (isProblem(order)) return order;
-  return new Map(order.map((name) => [name, found.get(name)!]));
 }
 
 function assemble(
