@@ -155,7 +155,9 @@ function assemble(
   const audienceNames = [...ruled.keys()];
   const attributeAt = new Map(attributeNames.map((name, index) => [name, index]));
   const audienceAt = new Map(audienceNames.map((name, index) => [name, index]));
-  const dependentsOf = findDependents(derived, ruled, attributeAt, audienceAt);
+  const expressions = new Map(derived);
+  for (const [name, { rule }] of ruled) expressions.set(name, rule);
+  const dependentsOf = findDependents(attributeNames, audienceNames, expressions);
   const costOf = (name: string, { version }: Standing): Cost => {
     const [index, audienceIndex] = [before?.attributeAt.get(name), before?.audienceAt.get(name)];
     const old = index === undefined ? before?.audiences[audienceIndex ?? -1] : before?.attributes[index];
@@ -163,33 +165,32 @@ function assemble(
   };
   const attributes = attributeNames.map((name): CompiledAttribute => {
     const { standing } = document.attributes[name]!;
-    const dependents = dependentsOf(name);
+    const event = rules.get(name)?.rule;
     const common = {
       name,
-      ticks: tickNeed(name, dependents, derived, ruled),
+      ticks: tickNeed(name, event?.aggregate.windowed === false, dependentsOf),
       standing,
       type: types.get(name)!,
-      dependents,
+      dependents: dependentsOf.all(name),
       cost: costOf(name, standing),
     };
-    const event = rules.get(name)?.rule;
     return event ? { ...common, event } : { ...common, derive: derived.get(name)! };
   });
   const audiences = audienceNames.map((name): CompiledAudience => {
     const { standing } = document.audiences[name]!;
     const { rule, comparisons } = ruled.get(name)!;
-    const { audiences: dependents } = dependentsOf(name);
+    const { audiences: dependents } = dependentsOf.all(name);
     return { name, standing, rule, nowComparisons: comparisons, dependents, cost: costOf(name, standing) };
   });
   const fields = new Set<string>();
-  for (const { reads } of [...derived.values(), ...[...ruled.values()].map(({ rule }) => rule)])
+  for (const { reads } of expressions.values())
     for (const name of reads) if (!attributeAt.has(name) && !audienceAt.has(name)) fields.add(name);
   return {
     version: document.version,
     attributes,
     audiences,
     byEvent: groupByEvent(rules, attributeAt),
-    byField: new Map([...fields].map((name) => [name, dependentsOf(name)])),
+    byField: new Map([...fields].map((name) => [name, dependentsOf.all(name)])),
     byTime: attributes.flatMap(({ event }, index) =>
       event && (event.window || !event.aggregate.windowed) ? [index] : [],
     ),

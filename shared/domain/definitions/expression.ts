@@ -153,12 +153,13 @@ function isCelLike(text: string, wanted: string, environment: Environment): bool
 /** The nodes right below one. */
 export function childrenOf(node: ASTNode): ASTNode[] {
   const found: ASTNode[] = [];
-  const collect = (value: unknown) => {
-    if (Array.isArray(value)) value.forEach(collect);
-    else if (typeof value === "object" && value !== null && "op" in value) found.push(value as ASTNode);
-  };
-  collect(node.args);
+  collectNodes(node.args, found);
   return found;
+}
+
+function collectNodes(value: unknown, into: ASTNode[]): void {
+  if (Array.isArray(value)) for (const each of value) collectNodes(each, into);
+  else if (typeof value === "object" && value !== null && "op" in value) into.push(value as ASTNode);
 }
 
 /** Free names with the first node of each, and those on the right of `in`. */
