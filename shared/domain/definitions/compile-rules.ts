@@ -1,33 +1,52 @@
-import type { Environment } from "@marcbachmann/cel-js";
 import { inOrder } from "./dependency-order.ts";
-import { type Expression, parseExpression } from "./expression.ts";
+import {
+  definitionEnvironment,
+  type Expression,
+  type ExpressionRules,
+  type Names,
+  parseExpression,
+} from "./expression.ts";
+import type { KnownExpressions } from "./known-expressions.ts";
 import { type NowComparison, nowComparisons } from "./now-comparison.ts";
 import { type DefinitionProblem, isProblem } from "./problem.ts";
 import type { Stored } from "./tenant-definitions.ts";
 
-export type Ruled = Map<string, { rule: Expression; comparisons: NowComparison[] }>;
+export type Rule = { rule: Expression; nowComparisons: readonly NowComparison[] };
 
 /** In the order of their needs. */
 export function compileRules(
   audiences: readonly [string, Stored<{ rule: string }>][],
-  environment: Environment,
+  types: Names,
   disabled: ReadonlySet<string>,
-): Ruled | DefinitionProblem {
-  const refused = (used: string): string | undefined => {
-    if (used === "event") return "event can't be used in a rule,";
-    return disabled.has(used) ? `${used} is disabled,` : undefined;
+  known: KnownExpressions,
+): Map<string, Rule> | DefinitionProblem {
+  const rules = {
+    ...{ environment: definitionEnvironment(), types, results: RULE_TYPES },
+    refused: (used: string) =>
+      refusedInRule(used) ?? (disabled.has(used) ? `${used} is disabled,` : undefined),
   };
-  const found: Ruled = new Map();
+  const found = new Map<string, Rule>();
   for (const [name, { definition }] of audiences) {
-    const path = `audiences.${name}.rule`;
-    const rule = parseExpression(definition.rule, path, { environment, results: ["bool", "dyn"], refused });
+    const rule = known.rule(name, definition.rule, rules) ?? parseRule(name, definition.rule, rules);
     if (isProblem(rule)) return rule;
-    const comparisons = rule.usesNow ? nowComparisons(rule.node, path, rule.text, environment) : [];
-    if (isProblem(comparisons)) return comparisons;
-    found.set(name, { rule, comparisons });
+    found.set(name, rule);
   }
   const needs = new Map([...found].map(([name, { rule }]) => [name, rule.reads]));
   const order = inOrder(needs, (name) => `audiences.${name}.rule`);
   if (isProblem(order)) return order;
   return new Map(order.map((name) => [name, found.get(name)!]));
+}
+
+export const RULE_TYPES = ["bool", "dyn"];
+
+export function refusedInRule(name: string): string | undefined {
+  return name === "event" ? "event can't be used in a rule," : undefined;
+}
+
+export function parseRule(name: string, text: string, rules: ExpressionRules): Rule | DefinitionProblem {
+  const path = `audiences.${name}.rule`;
+  const rule = parseExpression(text, path, rules);
+  if (isProblem(rule)) return rule;
+  const comparisons = rule.usesNow ? nowComparisons(rule, path) : [];
+  return isProblem(comparisons) ? comparisons : { rule, nowComparisons: comparisons };
 }

@@ -1,6 +1,5 @@
-import type { Environment } from "@marcbachmann/cel-js";
 import { compileDerived } from "./compile-derived.ts";
-import { compileRules, type Ruled } from "./compile-rules.ts";
+import { compileRules, type Rule } from "./compile-rules.ts";
 import { type Cost, createCost } from "./costs.ts";
 import { type DerivedAttribute, isDerived, isEnabled } from "./definition.ts";
 import {
@@ -12,7 +11,8 @@ import {
   tickNeed,
 } from "./dependents.ts";
 import { type EventRule, eventRule } from "./event-rule.ts";
-import { type CelType, conditionEnvironment, definitionEnvironment, type Expression } from "./expression.ts";
+import type { CelType, Expression } from "./expression.ts";
+import { conditionParser, knownExpressions } from "./known-expressions.ts";
 import type { NowComparison } from "./now-comparison.ts";
 import { type DefinitionProblem, isProblem, problem } from "./problem.ts";
 import type { Standing, Stored, TenantDefinitions } from "./tenant-definitions.ts";
@@ -38,7 +38,6 @@ export type CompiledDefinitions = {
   audienceOfSlot: ReadonlyMap<number, number>;
   /** Of all audiences, also those that are disabled, with their names. */
   audienceSlots: ReadonlyMap<number, NamedAudience>;
-  environment: Environment;
   /** A monotonic clock for costs, milliseconds. */
   clockMs: (() => number) | undefined;
 };
@@ -77,7 +76,6 @@ export const NO_DEFINITIONS: CompiledDefinitions = {
   attributeOfSlot: new Map(),
   audienceOfSlot: new Map(),
   audienceSlots: new Map(),
-  environment: definitionEnvironment(new Map()),
   clockMs: undefined,
 };
 
@@ -85,8 +83,10 @@ export const NO_DEFINITIONS: CompiledDefinitions = {
 export const MAX_STATE_LENGTH = 500_000;
 
 /**
- * Checks and compiles what is enabled. The first problem found comes back in its place. Costs are kept from
- * `before` where a definition is the same.
+ * Checks and compiles what is enabled. The first problem found comes back in its place.
+ *
+ * @param options.before the tenant's definitions of any other version: expressions that are the same are not compiled
+ * again, and costs go on where a definition is the same.
  */
 export function compileDefinitions(
   document: TenantDefinitions,
@@ -103,11 +103,12 @@ export function compileDefinitions(
   );
 
   const rules = new Map<string, { rule: EventRule; where: Expression | undefined; event: string }>();
-  const conditions = conditionEnvironment();
+  const known = knownExpressions(options.before);
+  const condition = conditionParser(known.conditions);
   let stateLength = 0;
   for (const [name, { definition }] of attributes) {
     if (isDerived(definition)) continue;
-    const rule = eventRule(name, definition, conditions);
+    const rule = eventRule(name, definition, condition);
     if (isProblem(rule)) return rule;
     stateLength += rule.stateLength;
     rules.set(name, { ...rule, event: definition.event });
@@ -121,21 +122,18 @@ export function compileDefinitions(
     );
 
   const derivations = attributes.filter(([, { definition }]) => isDerived(definition));
+  const audienceNames = new Set(audiences.map(([name]) => name));
   const types = new Map<string, CelType>([...rules].map(([name, { rule }]) => [name, rule.aggregate.type]));
-  const derived = compileDerived(
-    derivations as [string, Stored<DerivedAttribute>][],
-    types,
-    audiences,
-    disabled,
-  );
+  const derived = compileDerived(derivations as [string, Stored<DerivedAttribute>][], {
+    ...{ types, disabled, known, isAudience: (name) => audienceNames.has(name) },
+  });
   if (isProblem(derived)) return derived;
   const names = new Map<string, CelType>(types);
-  for (const [name] of audiences) names.set(name, "bool");
-  const environment = definitionEnvironment(names);
-  const ruled = compileRules(audiences, environment, disabled);
+  for (const name of audienceNames) names.set(name, "bool");
+  const ruled = compileRules(audiences, names, disabled, known);
   if (isProblem(ruled)) return ruled;
 
-  return assemble(document, { rules, derived, ruled, types, environment, ...options });
+  return assemble(document, { rules, derived, ruled, types, ...options });
 }
 
 function assemble(
@@ -143,9 +141,8 @@ function assemble(
   parts: {
     rules: Map<string, { rule: EventRule; where: Expression | undefined; event: string }>;
     derived: Map<string, Expression>;
-    ruled: Ruled;
+    ruled: Map<string, Rule>;
     types: Map<string, CelType>;
-    environment: Environment;
     clockMs?: () => number;
     before?: CompiledDefinitions;
   },
@@ -178,9 +175,9 @@ function assemble(
   });
   const audiences = audienceNames.map((name): CompiledAudience => {
     const { standing } = document.audiences[name]!;
-    const { rule, comparisons } = ruled.get(name)!;
     const { audiences: dependents } = dependentsOf.all(name);
-    return { name, standing, rule, nowComparisons: comparisons, dependents, cost: costOf(name, standing) };
+    const { rule, nowComparisons } = ruled.get(name)!;
+    return { name, standing, rule, nowComparisons, dependents, cost: costOf(name, standing) };
   });
   const fields = new Set<string>();
   for (const { reads } of expressions.values())
@@ -205,7 +202,6 @@ function assemble(
         { name, generation: standing.generation, version: standing.version },
       ]),
     ),
-    environment: parts.environment,
     clockMs: parts.clockMs,
   };
 }

@@ -33,20 +33,21 @@ export function findDependents(
 ): DependentsOf {
   /** The place of a name is that of its bit. */
   const names = [...attributes, ...audiences];
-  const placeOf = new Map(names.map((name, place) => [name, place]));
   const readers = new Map<string, number[]>();
-  for (const [reader, { reads }] of expressions)
-    for (const name of reads) {
+  names.forEach((reader, place) => {
+    for (const name of expressions.get(reader)?.reads ?? []) {
       const known = readers.get(name);
-      if (known) known.push(placeOf.get(reader)!);
-      else readers.set(name, [placeOf.get(reader)!]);
+      if (known) known.push(place);
+      else readers.set(name, [place]);
     }
+  });
   const words = Math.ceil(names.length / 32);
   const bits = new Uint32Array(names.length * words);
   const addReaders = (name: string, into: Uint32Array) => {
     for (const reader of readers.get(name) ?? []) {
-      for (let word = 0; word < words; word += 1) into[word]! |= bits[reader * words + word]!;
       into[reader >>> 5]! |= 1 << (reader & 31);
+      if (!readers.has(names[reader]!)) continue;
+      for (let word = 0; word < words; word += 1) into[word]! |= bits[reader * words + word]!;
     }
   };
   for (let place = names.length - 1; place >= 0; place -= 1)

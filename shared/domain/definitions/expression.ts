@@ -13,6 +13,8 @@ export type Names = ReadonlyMap<string, CelType>;
 export type Expression = {
   text: string;
   node: ASTNode;
+  /** Where it was checked, for parts of it. */
+  environment: Environment;
   /** The type that CEL finds, such as `bool` or `double`. */
   type: string;
   /** Free names, without `now` and `event`. */
@@ -26,7 +28,12 @@ export type Expression = {
 
 /** What can stand where an expression is asked for. */
 export type ExpressionRules = {
+  /**
+   * It is told a name's type with the first expression that reads the name: an expression that is kept for long keeps
+   * its environment too, which then holds little.
+   */
   environment: Environment;
+  types: Names;
   /** Types that its result may have. */
   results: readonly string[];
   /** Names that it must not use, with why. */
@@ -41,17 +48,30 @@ export function conditionEnvironment(): Environment {
   return new Environment({ limits: LIMITS }).registerVariable("event", "map");
 }
 
-export function definitionEnvironment(names: Names): Environment {
+export function definitionEnvironment(): Environment {
   const environment = new Environment({ limits: LIMITS, unlistedVariablesAreDyn: true });
-  for (const [name, type] of names) environment.registerVariable(name, type);
   return environment.registerVariable("now", TIMESTAMP);
+}
+
+const SYNTAX = definitionEnvironment();
+
+/** The free names of an expression, without `now` and `event`; undefined where it is no CEL. */
+export function namesRead(text: string): ReadonlySet<string> | undefined {
+  try {
+    const names = new Set(namesIn(SYNTAX.parse(text).ast).free.keys());
+    names.delete("now");
+    names.delete("event");
+    return names;
+  } catch {
+    return undefined;
+  }
 }
 
 /** An expression that is ready to run, or what is wrong with it and where. */
 export function parseExpression(
   text: string,
   path: string,
-  { environment, results, refused }: ExpressionRules,
+  { environment, types, results, refused }: ExpressionRules,
 ): Expression | DefinitionProblem {
   let parsed: ParseResult;
   try {
@@ -65,6 +85,8 @@ export function parseExpression(
   for (const [name, node] of names.free) {
     const why = refused(name);
     if (why !== undefined) return problem("invalid_definition", path, text, why, positionOf(node));
+    const type = types.get(name);
+    if (type !== undefined && !environment.hasVariable(name)) environment.registerVariable(name, type);
   }
   const { valid, type, error } = parsed.check();
   if (!valid || type === undefined) return celProblem(path, text, error);
@@ -78,6 +100,7 @@ export function parseExpression(
   return {
     text,
     node: parsed.ast,
+    environment,
     type,
     reads,
     lists: names.lists,
