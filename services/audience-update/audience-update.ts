@@ -83,6 +83,7 @@ export async function startAudienceUpdate(options: AudienceUpdateOptions): Promi
     createDefinitionCatalog({
       store: options.definitionStore,
       members: options.memberStore,
+      compiledBefore: consumer.definitions.readable,
       now: Date.now,
       onError: logRepeated(log, "warn", "members of a version that is over could not be dropped"),
     }),

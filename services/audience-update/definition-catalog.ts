@@ -52,6 +52,8 @@ const DROP_AFTER_MS = 2 * TAKEN_UP_WITHIN_MS;
 export function createDefinitionCatalog(options: {
   store: DefinitionStore;
   members: MemberStore;
+  /** A tenant's definitions as they were compiled last, of whatever version, so that what is the same need not be. */
+  compiledBefore(tenant: string): CompiledDefinitions | undefined;
   /** Milliseconds since the epoch. */
   now(): number;
   /** Members of a version that nobody asks for any more could not be dropped. */
@@ -77,7 +79,10 @@ export function createDefinitionCatalog(options: {
     async change(tenant, edit, { dryRun = false } = {}) {
       for (let tries = 0; tries < MAX_TRIES; tries += 1) {
         const before = await read(tenant);
-        const changed = changedFrom(before, edit(definitionSetOf(before)), now());
+        const changed = changedFrom(before, edit(definitionSetOf(before)), {
+          nowMs: now(),
+          known: options.compiledBefore(tenant),
+        });
         if (isProblem(changed) || !isDifferent(changed.diff)) return changed;
         if (dryRun) return { ...changed, version: before.version };
         const { version, document } = changed;
@@ -93,14 +98,18 @@ export function createDefinitionCatalog(options: {
   };
 }
 
-function changedFrom(before: TenantDefinitions, input: unknown, nowMs: number): Changed | DefinitionProblem {
+function changedFrom(
+  before: TenantDefinitions,
+  input: unknown,
+  { nowMs, known }: { nowMs: number; known: CompiledDefinitions | undefined },
+): Changed | DefinitionProblem {
   const replaced = replaceDefinitions(before, input, nowMs);
   if (isProblem(replaced)) return replaced;
   const diff = diffOf(before, replaced);
   const document = isDifferent(diff) ? replaced : before;
   const inUse = stillRead(before, document);
   if (inUse) return inUse;
-  const compiled = compileDefinitions(document);
+  const compiled = compileDefinitions(document, { before: known });
   return isProblem(compiled) ? compiled : { version: document.version, document, compiled, diff };
 }
 

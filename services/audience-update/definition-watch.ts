@@ -37,6 +37,8 @@ export type DefinitionWatch = {
    * @throws KeylineError `definitions_not_loaded`, retryable; `definitions_unreadable`: another build wrote them
    */
   of(tenant: string): CompiledDefinitions;
+  /** The same; undefined where `of` throws. */
+  readable(tenant: string): CompiledDefinitions | undefined;
   /** As it is kept; nothing until `isLoaded`. */
   document(tenant: string): TenantDefinitions;
   /** By tenant. */
@@ -143,6 +145,10 @@ export function startDefinitionWatch(options: {
       const compiled = known.get(tenant)?.compiled ?? NO_DEFINITIONS;
       if (compiled instanceof KeylineError) throw compiled;
       return compiled;
+    },
+    readable(tenant) {
+      const compiled = known.get(tenant)?.compiled ?? NO_DEFINITIONS;
+      return compiled instanceof KeylineError || !isLoaded() ? undefined : compiled;
     },
     document: (tenant) => known.get(tenant)?.document ?? NO_TENANT_DEFINITIONS,
     versions,

@@ -130,7 +130,7 @@ test("definitions that are compiled with those before do what they do compiled f
         const replaced = replaceDefinitions(document, next, START_MS);
         if (isProblem(replaced)) continue;
         const fresh = compileDefinitions(replaced);
-        const again = compileDefinitions(replaced, before ? { before } : {});
+        const again = compileDefinitions(replaced, { before });
         if (isProblem(fresh) || isProblem(again)) {
           expect(again).toEqual(fresh);
           continue;

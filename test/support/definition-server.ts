@@ -57,6 +57,7 @@ export async function startDefinitionServer({
   const catalog = createDefinitionCatalog({
     store: definitionStore,
     members: memberStore,
+    compiledBefore: watch.readable,
     now: Date.now,
     onError() {},
     dropAfterMs: 1,

@@ -90,7 +90,7 @@ export const MAX_STATE_LENGTH = 500_000;
  */
 export function compileDefinitions(
   document: TenantDefinitions,
-  options: { clockMs?: () => number; before?: CompiledDefinitions } = {},
+  options: { clockMs?: () => number; before?: CompiledDefinitions | undefined } = {},
 ): CompiledDefinitions | DefinitionProblem {
   const enabled = <D extends { enabled?: boolean }>(all: Record<string, Stored<D>>) =>
     Object.entries(all).filter(([, { definition }]) => isEnabled(definition));
@@ -144,7 +144,7 @@ function assemble(
     ruled: Map<string, Rule>;
     types: Map<string, CelType>;
     clockMs?: () => number;
-    before?: CompiledDefinitions;
+    before?: CompiledDefinitions | undefined;
   },
 ): CompiledDefinitions {
   const { rules, derived, ruled, types, before } = parts;
