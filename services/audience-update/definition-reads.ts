@@ -1,4 +1,4 @@
-import type { Attribute, Audience } from "../../shared/domain/definitions/definition.ts";
+import { type Attribute, type Audience, expressionOf } from "../../shared/domain/definitions/definition.ts";
 import { namesRead } from "../../shared/domain/definitions/expression.ts";
 import type { TenantDefinitions } from "../../shared/domain/definitions/tenant-definitions.ts";
 
@@ -12,8 +12,7 @@ const NOTHING: ReadonlySet<string> = new Set();
  * parsed, none.
  */
 export function readsOf(definition: Attribute | Audience): ReadonlySet<string> {
-  const text =
-    "rule" in definition ? definition.rule : "derive" in definition ? definition.derive : undefined;
+  const text = expressionOf(definition);
   return (text === undefined ? undefined : namesRead(text)) ?? NOTHING;
 }
 

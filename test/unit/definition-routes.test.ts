@@ -57,6 +57,20 @@ test("a problem says where it is", async () => {
   expect([cycle.status, cycle.body.error.code]).toEqual([400, "definition_cycle"]);
 });
 
+test("all expressions of a tenant together have a length", async () => {
+  const rule = `plan == '${"x".repeat(4_000)}'`;
+  const audiences = Object.fromEntries(Array.from({ length: 250 }, (_, i) => [`a${i}`, { rule }]));
+  const { status, body } = await shop.call("PUT", `${base}/definitions`, { audiences });
+  expect(status).toBe(400);
+  expect(body.error).toMatchObject({
+    code: "definitions_too_large",
+    value: String(250 * rule.length),
+    message: expect.stringContaining("at most 1000000 characters"),
+  });
+  const { a0: _, ...fewer } = audiences;
+  expect((await shop.call("PUT", `${base}/definitions`, { audiences: fewer })).status).toBe(200);
+});
+
 test("what is read can neither be deleted nor disabled, and its readers are named", async () => {
   await shop.call("PUT", `${base}/attributes/orders`, orders);
   await shop.call("PUT", `${base}/audiences/some`, { rule: "orders > 0" });

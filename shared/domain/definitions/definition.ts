@@ -90,6 +90,15 @@ export type DefinitionSet = {
 export const MAX_ATTRIBUTES = 200;
 export const MAX_AUDIENCES = 2_000;
 
+/** Of all expressions of a tenant together, in characters: all of them are compiled in one step. */
+export const MAX_EXPRESSIONS_LENGTH = 1_000_000;
+
+/** What a definition has in CEL, if anything. */
+export function expressionOf(definition: Attribute | Audience): string | undefined {
+  if ("rule" in definition) return definition.rule;
+  return "derive" in definition ? definition.derive : definition.where;
+}
+
 export function isDerived(attribute: Attribute): attribute is DerivedAttribute {
   return "derive" in attribute;
 }
