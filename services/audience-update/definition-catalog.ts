@@ -17,6 +17,7 @@ import type { AudienceVersion, MemberStore } from "../../shared/ports/member-sto
 import { KeylineError, toError } from "../../shared/runtime/errors.ts";
 import { type DefinitionDiff, diffOf, isDifferent } from "./definition-diff.ts";
 import { readsOf } from "./definition-reads.ts";
+import { tooMuchState } from "./state-bound.ts";
 
 /** A tenant's definitions after a change, saved or not. */
 export type Changed = {
@@ -54,6 +55,8 @@ export function createDefinitionCatalog(options: {
   members: MemberStore;
   /** A tenant's definitions as they were compiled last, of whatever version, so that what is the same need not be. */
   compiledBefore(tenant: string): CompiledDefinitions | undefined;
+  /** What a user's profile may hold for the states of attributes, in characters. */
+  maxStateLength: number;
   /** Milliseconds since the epoch. */
   now(): number;
   /** Members of a version that nobody asks for any more could not be dropped. */
@@ -82,6 +85,7 @@ export function createDefinitionCatalog(options: {
         const changed = changedFrom(before, edit(definitionSetOf(before)), {
           nowMs: now(),
           known: options.compiledBefore(tenant),
+          maxStateLength: options.maxStateLength,
         });
         if (isProblem(changed) || !isDifferent(changed.diff)) return changed;
         if (dryRun) return { ...changed, version: before.version };
@@ -101,16 +105,18 @@ export function createDefinitionCatalog(options: {
 function changedFrom(
   before: TenantDefinitions,
   input: unknown,
-  { nowMs, known }: { nowMs: number; known: CompiledDefinitions | undefined },
+  options: { nowMs: number; known: CompiledDefinitions | undefined; maxStateLength: number },
 ): Changed | DefinitionProblem {
-  const replaced = replaceDefinitions(before, input, nowMs);
+  const replaced = replaceDefinitions(before, input, options.nowMs);
   if (isProblem(replaced)) return replaced;
   const diff = diffOf(before, replaced);
   const document = isDifferent(diff) ? replaced : before;
   const inUse = stillRead(before, document);
   if (inUse) return inUse;
-  const compiled = compileDefinitions(document, { before: known });
-  return isProblem(compiled) ? compiled : { version: document.version, document, compiled, diff };
+  const compiled = compileDefinitions(document, { before: options.known });
+  if (isProblem(compiled)) return compiled;
+  const refused = tooMuchState(before, compiled, options.maxStateLength);
+  return refused ?? { version: document.version, document, compiled, diff };
 }
 
 /** The first that is there no more, or disabled now, while something that is enabled reads it. */

@@ -58,7 +58,7 @@ export function startDefinitionWatch(options: {
   /** Names this process in its reports. */
   consumer: string;
   /** A tenant's definitions are taken up, or can't be. */
-  onChange(tenant: string, version: number, error: KeylineError | undefined): void;
+  onChange(tenant: string, version: number, compiled: CompiledDefinitions | KeylineError): void;
   onError(error: unknown): void;
 }): DefinitionWatch {
   const { store, consumer } = options;
@@ -92,8 +92,7 @@ export function startDefinitionWatch(options: {
     if (before?.text === document && before.document.version === version) return false;
     const next = { ...compiledFrom(tenant, version, document, before), text: document };
     known.set(tenant, next);
-    const { compiled } = next;
-    options.onChange(tenant, version, compiled instanceof KeylineError ? compiled : undefined);
+    options.onChange(tenant, version, next.compiled);
     return true;
   }
 

@@ -71,6 +71,29 @@ test("all expressions of a tenant together have a length", async () => {
   expect((await shop.call("PUT", `${base}/definitions`, { audiences: fewer })).status).toBe(200);
 });
 
+test("what a profile can't hold is refused, and what was saved with a larger bound is served and may shrink", async () => {
+  const list = (limit: number) => ({ event: "order_completed", aggregate: "list", of: "item", limit });
+  await shop.call("PUT", `${base}/attributes/items`, list(50));
+  const small = await startDefinitionServer({
+    ...{ definitionStore: shop.definitionStore, maxStateLength: 5_000 },
+  });
+  try {
+    await small.watch.refresh();
+    expect(small.watch.of("shop").stateLength).toBeGreaterThan(5_000);
+    const grown = await small.call("PUT", `${base}/attributes/items`, list(51));
+    expect(grown.status).toBe(400);
+    expect(grown.body.error).toMatchObject({
+      code: "definitions_too_large",
+      message: expect.stringContaining("half of MAX_PROFILE_LENGTH"),
+    });
+    expect((await small.call("PUT", `${base}/audiences/some`, { rule: "size(items) > 1" })).status).toBe(201);
+    expect((await small.call("PUT", `${base}/attributes/items`, list(49))).status).toBe(200);
+    expect((await shop.call("PUT", `${base}/attributes/items`, list(51))).status).toBe(200);
+  } finally {
+    await small.close();
+  }
+});
+
 test("what is read can neither be deleted nor disabled, and its readers are named", async () => {
   await shop.call("PUT", `${base}/attributes/orders`, orders);
   await shop.call("PUT", `${base}/audiences/some`, { rule: "orders > 0" });

@@ -41,7 +41,8 @@ function start(inner: DefinitionStore = createMemoryDefinitionStore({ maxEntries
   const watch = startDefinitionWatch({
     store,
     consumer: "c1",
-    onChange: (tenant, version, error) => changes.push([tenant, version, error?.code]),
+    onChange: (tenant, version, compiled) =>
+      changes.push([tenant, version, compiled instanceof KeylineError ? compiled.code : undefined]),
     onError() {},
   });
   watches.push(watch);

@@ -14,7 +14,7 @@ import { type EventRule, eventRule } from "./event-rule.ts";
 import type { CelType, Expression } from "./expression.ts";
 import { conditionParser, knownExpressions } from "./known-expressions.ts";
 import type { NowComparison } from "./now-comparison.ts";
-import { type DefinitionProblem, isProblem, problem } from "./problem.ts";
+import { type DefinitionProblem, isProblem } from "./problem.ts";
 import type { Standing, Stored, TenantDefinitions } from "./tenant-definitions.ts";
 
 /** A tenant's enabled definitions, ready to run. */
@@ -38,6 +38,8 @@ export type CompiledDefinitions = {
   audienceOfSlot: ReadonlyMap<number, number>;
   /** Of all audiences, also those that are disabled, with their names. */
   audienceSlots: ReadonlyMap<number, NamedAudience>;
+  /** The longest that the states of a user's attributes can be, in characters of the profile. */
+  stateLength: number;
   /** A monotonic clock for costs, milliseconds. */
   clockMs: (() => number) | undefined;
 };
@@ -76,11 +78,9 @@ export const NO_DEFINITIONS: CompiledDefinitions = {
   attributeOfSlot: new Map(),
   audienceOfSlot: new Map(),
   audienceSlots: new Map(),
+  stateLength: 0,
   clockMs: undefined,
 };
-
-/** What profiles may hold for a tenant's definitions, in characters: half of the default `MAX_PROFILE_LENGTH`. */
-export const MAX_STATE_LENGTH = 500_000;
 
 /**
  * Checks and compiles what is enabled. The first problem found comes back in its place.
@@ -113,14 +113,6 @@ export function compileDefinitions(
     stateLength += rule.stateLength;
     rules.set(name, { ...rule, event: definition.event });
   }
-  if (stateLength > MAX_STATE_LENGTH)
-    return problem(
-      "definitions_too_large",
-      "attributes",
-      stateLength,
-      `a user's state could be ${stateLength} characters long, more than ${MAX_STATE_LENGTH}: fewer or shorter lists, sets and windows`,
-    );
-
   const derivations = attributes.filter(([, { definition }]) => isDerived(definition));
   const audienceNames = new Set(audiences.map(([name]) => name));
   const types = new Map<string, CelType>([...rules].map(([name, { rule }]) => [name, rule.aggregate.type]));
@@ -133,7 +125,7 @@ export function compileDefinitions(
   const ruled = compileRules(audiences, names, disabled, known);
   if (isProblem(ruled)) return ruled;
 
-  return assemble(document, { rules, derived, ruled, types, ...options });
+  return assemble(document, { rules, derived, ruled, types, stateLength, ...options });
 }
 
 function assemble(
@@ -143,6 +135,7 @@ function assemble(
     derived: Map<string, Expression>;
     ruled: Map<string, Rule>;
     types: Map<string, CelType>;
+    stateLength: number;
     clockMs?: () => number;
     before?: CompiledDefinitions | undefined;
   },
@@ -202,6 +195,7 @@ function assemble(
         { name, generation: standing.generation, version: standing.version },
       ]),
     ),
+    stateLength: parts.stateLength,
     clockMs: parts.clockMs,
   };
 }
