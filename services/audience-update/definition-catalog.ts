@@ -2,6 +2,7 @@
  * A tenant's definitions as those who write them see them: read, changed as a whole, and saved if nobody else was
  * first. Consumers take a change up by their watch.
  */
+import { checkDisabled } from "../../shared/domain/definitions/check-disabled.ts";
 import { type CompiledDefinitions, compileDefinitions } from "../../shared/domain/definitions/compile.ts";
 import { type DefinitionSet, isEnabled } from "../../shared/domain/definitions/definition.ts";
 import { type DefinitionProblem, isProblem, problem } from "../../shared/domain/definitions/problem.ts";
@@ -115,7 +116,8 @@ function changedFrom(
   if (inUse) return inUse;
   const compiled = compileDefinitions(document, { before: options.known });
   if (isProblem(compiled)) return compiled;
-  const refused = tooMuchState(before, compiled, options.maxStateLength);
+  const refused =
+    tooMuchState(before, compiled, options.maxStateLength) ?? checkDisabled(before, document, compiled);
   return refused ?? { version: document.version, document, compiled, diff };
 }
 

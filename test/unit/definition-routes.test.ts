@@ -94,6 +94,42 @@ test("what a profile can't hold is refused, and what was saved with a larger bou
   }
 });
 
+const disabled = <D extends object>(definition: D) => ({ ...definition, enabled: false });
+
+test.each<[string, string, object, string]>([
+  ["no CEL", "audiences/some", { rule: "orders >" }, "audiences.some.rule"],
+  ["a time without a bound", "audiences/some", { rule: "plan.matches('a+')" }, "audiences.some.rule"],
+  ["types that don't go together", "audiences/some", { rule: "orders == 'x'" }, "audiences.some.rule"],
+  ["types of what is disabled too", "audiences/some", { rule: "tier > 1" }, "audiences.some.rule"],
+  ["no bool", "audiences/some", { rule: "orders + 1" }, "audiences.some.rule"],
+  ["now where it stands alone", "audiences/some", { rule: "now == timestamp(x)" }, "audiences.some.rule"],
+  ["a derived list", "attributes/a", { derive: "[1]" }, "attributes.a.derive"],
+  ["an attribute of an audience", "attributes/a", { derive: "off ? 1 : 2" }, "attributes.a.derive"],
+  ["a condition over a name", "attributes/a", { ...orders, where: "plan == 'x'" }, "attributes.a.where"],
+  ["a window of days_since", "attributes/a", { event: "e", aggregate: "days_since", window: "1d" }, ""],
+])("%s is refused where it is disabled too", async (_, path, definition, at) => {
+  await shop.call("PUT", `${base}/definitions`, {
+    attributes: { orders: disabled(orders), tier: disabled({ derive: "orders > 1 ? 'a' : 'b'" }) },
+    audiences: { off: disabled({ rule: "tier == 'a'" }) },
+  });
+  const { status, body } = await shop.call("PUT", `${base}/${path}`, disabled(definition));
+  expect(status).toBe(400);
+  expect(body.error).toMatchObject({ code: "invalid_definition", path: expect.stringContaining(at) });
+});
+
+test("what is disabled may read what is disabled, and is in the way of nothing that is saved later", async () => {
+  await shop.call("PUT", `${base}/attributes/orders`, disabled(orders));
+  const some = await shop.call("PUT", `${base}/audiences/some`, disabled({ rule: "orders > 1 && !other" }));
+  expect(some.status).toBe(201);
+  const other = await shop.call("PUT", `${base}/audiences/other`, { rule: "orders > 1" });
+  expect(other.status).toBe(400);
+  expect(other.body.error.message).toContain("orders is disabled");
+  const list = { event: "order_completed", aggregate: "list", of: "item" };
+  expect((await shop.call("PUT", `${base}/attributes/orders`, list)).status).toBe(200);
+  const enabled = await shop.call("PUT", `${base}/audiences/some`, { rule: "orders > 1 && !other" });
+  expect(enabled.status).toBe(400);
+});
+
 test("what is read can neither be deleted nor disabled, and its readers are named", async () => {
   await shop.call("PUT", `${base}/attributes/orders`, orders);
   await shop.call("PUT", `${base}/audiences/some`, { rule: "orders > 0" });

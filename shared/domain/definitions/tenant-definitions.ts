@@ -126,6 +126,11 @@ function computed<D extends object>(definition: D): object {
   return { ...rest, enabled: isEnabled(definition) };
 }
 
+/** But for whether they are enabled. */
+export function meansTheSame(a: Attribute | Audience, b: Attribute | Audience): boolean {
+  return sameJson({ ...computed(a), enabled: true }, { ...computed(b), enabled: true });
+}
+
 function sameJson(a: object, b: object): boolean {
   const sorted = (value: object) =>
     JSON.stringify(Object.entries(value).sort(([x], [y]) => (x < y ? -1 : 1)));
