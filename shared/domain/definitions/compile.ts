@@ -179,7 +179,7 @@ function assemble(
     version: document.version,
     attributes,
     audiences,
-    byEvent: groupByEvent(rules, attributeAt),
+    byEvent: groupByEvent(rules, attributeAt, before?.byEvent),
     byField: new Map([...fields].map((name) => [name, dependentsOf.all(name)])),
     byTime: attributes.flatMap(({ event }, index) =>
       event && (event.window || !event.aggregate.windowed) ? [index] : [],

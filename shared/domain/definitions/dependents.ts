@@ -1,3 +1,4 @@
+import { type Cost, createCost } from "./costs.ts";
 import type { Expression } from "./expression.ts";
 import { dayThresholds } from "./thresholds.ts";
 
@@ -10,8 +11,8 @@ export type Dependents = { attributes: readonly number[]; audiences: readonly nu
  */
 export type TickNeed = { wanted: boolean; days: readonly number[] | undefined };
 
-/** Attributes over one event that share a condition. */
-export type ConditionGroup = { where: Expression | undefined; attributes: readonly number[] };
+/** Attributes over one event that share a condition, and what that costs and where it fails. */
+export type ConditionGroup = { where: Expression | undefined; cost: Cost; attributes: readonly number[] };
 
 export type DependentsOf = {
   /** What depends on a name, directly and through others, in the order in which it is to be computed. */
@@ -112,14 +113,19 @@ function daysIn(expression: Expression, name: string): readonly number[] | undef
 export function groupByEvent(
   rules: ReadonlyMap<string, { where: Expression | undefined; event: string }>,
   attributeAt: ReadonlyMap<string, number>,
+  before: ReadonlyMap<string, readonly ConditionGroup[]> | undefined,
 ): Map<string, ConditionGroup[]> {
-  const byEvent = new Map<string, { where: Expression | undefined; attributes: number[] }[]>();
+  const byEvent = new Map<string, (ConditionGroup & { attributes: number[] })[]>();
   for (const [name, { where, event }] of rules) {
     const groups = byEvent.get(event) ?? [];
     byEvent.set(event, groups);
-    const group = groups.find((each) => each.where?.text === where?.text);
+    const hasIt = (each: ConditionGroup) => each.where?.text === where?.text;
+    const group = groups.find(hasIt);
     if (group) group.attributes.push(attributeAt.get(name)!);
-    else groups.push({ where, attributes: [attributeAt.get(name)!] });
+    else {
+      const cost = before?.get(event)?.find(hasIt)?.cost ?? createCost();
+      groups.push({ where, cost, attributes: [attributeAt.get(name)!] });
+    }
   }
   return byEvent;
 }

@@ -140,6 +140,13 @@ function mentions(node: ASTNode, name: string): boolean {
   return (node.op === "id" && node.args === name) || childrenOf(node).some((child) => mentions(child, name));
 }
 
+const MISSING = new Set(["no_such_key", "index_out_of_bounds"]);
+
+/** Whether an expression could not be computed because a map or a list has not what it asks for. */
+export function lacksProperty(error: unknown): boolean {
+  return MISSING.has((error as { code?: string }).code ?? "");
+}
+
 /** A part of an expression as one of its own. */
 export function runPart(environment: Environment, node: ASTNode): (context: object) => unknown {
   const parsed = environment.parse(wordsOf(node, environment));
