@@ -25,6 +25,7 @@ import { addWaitingGauge, type WaitingQueue } from "./completion-metrics.ts";
 import { createDefinitionCatalog } from "./definition-catalog.ts";
 import { createProfileLoader } from "./read-your-write.ts";
 import type { audienceUpdateSettings } from "./settings.ts";
+import { maxStateLength } from "./state-bound.ts";
 import { type ConsumerSettings, createUpdateConsumer } from "./update-consumer.ts";
 import type { UpdateFlow } from "./update-flow.ts";
 import { createUpdateMetrics, type UpdateMetrics } from "./update-metrics.ts";
@@ -83,6 +84,8 @@ export async function startAudienceUpdate(options: AudienceUpdateOptions): Promi
     createDefinitionCatalog({
       store: options.definitionStore,
       members: options.memberStore,
+      compiledBefore: consumer.definitions.readable,
+      maxStateLength: maxStateLength(settings),
       now: Date.now,
       onError: logRepeated(log, "warn", "members of a version that is over could not be dropped"),
     }),

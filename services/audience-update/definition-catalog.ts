@@ -2,6 +2,7 @@
  * A tenant's definitions as those who write them see them: read, changed as a whole, and saved if nobody else was
  * first. Consumers take a change up by their watch.
  */
+import { checkDisabled } from "../../shared/domain/definitions/check-disabled.ts";
 import { type CompiledDefinitions, compileDefinitions } from "../../shared/domain/definitions/compile.ts";
 import { type DefinitionSet, isEnabled } from "../../shared/domain/definitions/definition.ts";
 import { type DefinitionProblem, isProblem, problem } from "../../shared/domain/definitions/problem.ts";
@@ -17,6 +18,7 @@ import type { AudienceVersion, MemberStore } from "../../shared/ports/member-sto
 import { KeylineError, toError } from "../../shared/runtime/errors.ts";
 import { type DefinitionDiff, diffOf, isDifferent } from "./definition-diff.ts";
 import { readsOf } from "./definition-reads.ts";
+import { tooMuchState } from "./state-bound.ts";
 
 /** A tenant's definitions after a change, saved or not. */
 export type Changed = {
@@ -52,6 +54,10 @@ const DROP_AFTER_MS = 2 * TAKEN_UP_WITHIN_MS;
 export function createDefinitionCatalog(options: {
   store: DefinitionStore;
   members: MemberStore;
+  /** A tenant's definitions as they were compiled last, of whatever version, so that what is the same need not be. */
+  compiledBefore(tenant: string): CompiledDefinitions | undefined;
+  /** What a user's profile may hold for the states of attributes, in characters. */
+  maxStateLength: number;
   /** Milliseconds since the epoch. */
   now(): number;
   /** Members of a version that nobody asks for any more could not be dropped. */
@@ -77,7 +83,11 @@ export function createDefinitionCatalog(options: {
     async change(tenant, edit, { dryRun = false } = {}) {
       for (let tries = 0; tries < MAX_TRIES; tries += 1) {
         const before = await read(tenant);
-        const changed = changedFrom(before, edit(definitionSetOf(before)), now());
+        const changed = changedFrom(before, edit(definitionSetOf(before)), {
+          nowMs: now(),
+          known: options.compiledBefore(tenant),
+          maxStateLength: options.maxStateLength,
+        });
         if (isProblem(changed) || !isDifferent(changed.diff)) return changed;
         if (dryRun) return { ...changed, version: before.version };
         const { version, document } = changed;
@@ -93,15 +103,22 @@ export function createDefinitionCatalog(options: {
   };
 }
 
-function changedFrom(before: TenantDefinitions, input: unknown, nowMs: number): Changed | DefinitionProblem {
-  const replaced = replaceDefinitions(before, input, nowMs);
+function changedFrom(
+  before: TenantDefinitions,
+  input: unknown,
+  options: { nowMs: number; known: CompiledDefinitions | undefined; maxStateLength: number },
+): Changed | DefinitionProblem {
+  const replaced = replaceDefinitions(before, input, options.nowMs);
   if (isProblem(replaced)) return replaced;
   const diff = diffOf(before, replaced);
   const document = isDifferent(diff) ? replaced : before;
   const inUse = stillRead(before, document);
   if (inUse) return inUse;
-  const compiled = compileDefinitions(document);
-  return isProblem(compiled) ? compiled : { version: document.version, document, compiled, diff };
+  const compiled = compileDefinitions(document, { before: options.known });
+  if (isProblem(compiled)) return compiled;
+  const refused =
+    tooMuchState(before, compiled, options.maxStateLength) ?? checkDisabled(before, document, compiled);
+  return refused ?? { version: document.version, document, compiled, diff };
 }
 
 /** The first that is there no more, or disabled now, while something that is enabled reads it. */

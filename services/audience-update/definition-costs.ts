@@ -40,14 +40,30 @@ export function createCostReport(known: () => Known): { take(nowMs: number): Con
     };
   }
 
+  /** By attribute: each bears a share of the time that its condition takes, and all of its failures. */
+  function conditionCosts({ byEvent, attributes }: CompiledDefinitions, nowMs: number) {
+    const costs = new Map<string, DefinitionCost>();
+    for (const { where, cost, attributes: places } of [...byEvent.values()].flat()) {
+      if (!where || cost.evaluations === 0) continue;
+      const whole = costOf(cost, nowMs);
+      const share = { ...whole, busyMsPerSecond: whole.busyMsPerSecond / places.length };
+      for (const place of places) costs.set(attributes[place]!.name, share);
+    }
+    return costs;
+  }
+
   return {
     take(nowMs) {
       const entries: [tenant: string, name: string, cost: DefinitionCost][] = [];
       for (const [tenant, { compiled }] of known()) {
         if (compiled instanceof Error) continue;
-        for (const { name, cost } of [...compiled.attributes, ...compiled.audiences])
-          if (cost.evaluations + cost.late + cost.skipped > 0)
-            entries.push([tenant, name, costOf(cost, nowMs)]);
+        const conditions = conditionCosts(compiled, nowMs);
+        for (const { name, cost } of [...compiled.attributes, ...compiled.audiences]) {
+          const condition = conditions.get(name);
+          if (!condition && cost.evaluations + cost.late + cost.skipped === 0) continue;
+          const own = costOf(cost, nowMs);
+          entries.push([tenant, name, condition ? sumOf(condition, own) : own]);
+        }
       }
       entries.sort(([, , a], [, , b]) => b.failures - a.failures || b.busyMsPerSecond - a.busyMsPerSecond);
       const costs = new Map<string, Map<string, DefinitionCost>>();
@@ -58,5 +74,16 @@ export function createCostReport(known: () => Known): { take(nowMs: number): Con
       // A tenant may be called `constructor`.
       return Object.fromEntries([...costs].map(([tenant, own]) => [tenant, Object.fromEntries(own)]));
     },
+  };
+}
+
+function sumOf(condition: DefinitionCost, own: DefinitionCost): DefinitionCost {
+  return {
+    ...condition,
+    ...own,
+    evaluationsPerSecond: condition.evaluationsPerSecond + own.evaluationsPerSecond,
+    busyMsPerSecond: condition.busyMsPerSecond + own.busyMsPerSecond,
+    evaluations: condition.evaluations + own.evaluations,
+    failures: condition.failures + own.failures,
   };
 }

@@ -1,13 +1,10 @@
-import type { Attribute, Audience } from "../../shared/domain/definitions/definition.ts";
-import { definitionEnvironment, parseExpression } from "../../shared/domain/definitions/expression.ts";
-import { isProblem } from "../../shared/domain/definitions/problem.ts";
+import { type Attribute, type Audience, expressionOf } from "../../shared/domain/definitions/definition.ts";
+import { namesRead } from "../../shared/domain/definitions/expression.ts";
 import type { TenantDefinitions } from "../../shared/domain/definitions/tenant-definitions.ts";
 
 /** What a definition reads, by what it is. */
 export type Reads = { calculated: string[]; audiences: string[]; profile: string[] };
 
-const UNTYPED = definitionEnvironment(new Map());
-const ANY_RESULT = ["int", "double", "bool", "string", "dyn", "list", "map", "null"];
 const NOTHING: ReadonlySet<string> = new Set();
 
 /**
@@ -15,12 +12,8 @@ const NOTHING: ReadonlySet<string> = new Set();
  * parsed, none.
  */
 export function readsOf(definition: Attribute | Audience): ReadonlySet<string> {
-  const text =
-    "rule" in definition ? definition.rule : "derive" in definition ? definition.derive : undefined;
-  if (text === undefined) return NOTHING;
-  const rules = { environment: UNTYPED, results: ANY_RESULT, refused: () => undefined };
-  const parsed = parseExpression(text, "", rules);
-  return isProblem(parsed) ? NOTHING : parsed.reads;
+  const text = expressionOf(definition);
+  return (text === undefined ? undefined : namesRead(text)) ?? NOTHING;
 }
 
 /** Each name is a definition of the document, or else the profile's own. */

@@ -37,6 +37,8 @@ export type DefinitionWatch = {
    * @throws KeylineError `definitions_not_loaded`, retryable; `definitions_unreadable`: another build wrote them
    */
   of(tenant: string): CompiledDefinitions;
+  /** The same; undefined where `of` throws. */
+  readable(tenant: string): CompiledDefinitions | undefined;
   /** As it is kept; nothing until `isLoaded`. */
   document(tenant: string): TenantDefinitions;
   /** By tenant. */
@@ -56,7 +58,7 @@ export function startDefinitionWatch(options: {
   /** Names this process in its reports. */
   consumer: string;
   /** A tenant's definitions are taken up, or can't be. */
-  onChange(tenant: string, version: number, error: KeylineError | undefined): void;
+  onChange(tenant: string, version: number, compiled: CompiledDefinitions | KeylineError): void;
   onError(error: unknown): void;
 }): DefinitionWatch {
   const { store, consumer } = options;
@@ -90,8 +92,7 @@ export function startDefinitionWatch(options: {
     if (before?.text === document && before.document.version === version) return false;
     const next = { ...compiledFrom(tenant, version, document, before), text: document };
     known.set(tenant, next);
-    const { compiled } = next;
-    options.onChange(tenant, version, compiled instanceof KeylineError ? compiled : undefined);
+    options.onChange(tenant, version, next.compiled);
     return true;
   }
 
@@ -143,6 +144,10 @@ export function startDefinitionWatch(options: {
       const compiled = known.get(tenant)?.compiled ?? NO_DEFINITIONS;
       if (compiled instanceof KeylineError) throw compiled;
       return compiled;
+    },
+    readable(tenant) {
+      const compiled = known.get(tenant)?.compiled ?? NO_DEFINITIONS;
+      return compiled instanceof KeylineError || !isLoaded() ? undefined : compiled;
     },
     document: (tenant) => known.get(tenant)?.document ?? NO_TENANT_DEFINITIONS,
     versions,

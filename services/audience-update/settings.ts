@@ -178,7 +178,7 @@ export const consumerSettings = {
     min: 1_000,
     longerThan: { MAX_UPDATE_BYTES: 1 },
     meaning:
-      "longest encoded profile; an update that would pass it is parked; longer than `MAX_UPDATE_BYTES`, and better some times as long, since each member of a set carries its order",
+      "longest encoded profile; an update that would pass it is parked; longer than `MAX_UPDATE_BYTES`, and better some times as long, since each member of a set carries its order; half of it may be the states of calculated attributes: definitions that need more are refused",
   }),
   maxClockSkewMs: integer({
     env: "MAX_CLOCK_SKEW_MS",

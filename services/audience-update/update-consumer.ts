@@ -14,6 +14,7 @@ import { openPublisher } from "../../shared/publish/open-publisher.ts";
 import { readyToSend } from "../../shared/publish/ready-to-send.ts";
 import { createVoterName, type Routing, startRouting } from "../../shared/routing/start-routing.ts";
 import type { connectionSettings } from "../../shared/runtime/connection-settings.ts";
+import { KeylineError } from "../../shared/runtime/errors.ts";
 import { createLifecycle } from "../../shared/runtime/lifecycle.ts";
 import { type Log, logRepeated } from "../../shared/runtime/log.ts";
 import type { Values } from "../../shared/runtime/settings.ts";
@@ -25,6 +26,7 @@ import { createLedgerKeeper } from "./ledger-keeper.ts";
 import { openCompletion } from "./queue-completion.ts";
 import { restMs } from "./rest.ts";
 import type { audienceUpdateSettings } from "./settings.ts";
+import { warnOfState } from "./state-bound.ts";
 import { openSweeper } from "./sweeper.ts";
 import { createEffectRunner } from "./turn-effects.ts";
 import { createUpdateFlow, type UpdateFlow } from "./update-flow.ts";
@@ -154,7 +156,10 @@ export function createUpdateConsumer(options: UpdateConsumerOptions): UpdateCons
     onKept: metrics.kept,
     onError: logRepeated(log, "error", "could not keep a copy for the ledger, it is tried again"),
   });
-  const definitions = lifecycle.own("definitions", watchDefinitions(options.definitionStore, voter, log));
+  const definitions = lifecycle.own(
+    "definitions",
+    watchDefinitions(options.definitionStore, voter, settings, log),
+  );
   const parts = { primary, routing, settings, metrics, log };
   const completions = [
     openCompletion(lifecycle, { ...parts, name: "ledger", queue: ledgerQueue, topic: topics.updates }),
@@ -203,13 +208,22 @@ export function createUpdateConsumer(options: UpdateConsumerOptions): UpdateCons
   };
 }
 
-function watchDefinitions(store: DefinitionStore, consumer: string, log: Log): DefinitionWatch {
+function watchDefinitions(
+  store: DefinitionStore,
+  consumer: string,
+  settings: ConsumerSettings,
+  log: Log,
+): DefinitionWatch {
   return startDefinitionWatch({
     store,
     consumer,
-    onChange(tenant, version, error) {
-      if (error) log.error({ tenant, version, code: error.code }, error.message);
-      else log.info({ tenant, version }, `definitions of ${tenant}: version ${version}`);
+    onChange(tenant, version, compiled) {
+      if (compiled instanceof KeylineError) {
+        log.error({ tenant, version, code: compiled.code }, compiled.message);
+        return;
+      }
+      log.info({ tenant, version }, `definitions of ${tenant}: version ${version}`);
+      warnOfState(tenant, compiled, settings, log);
     },
     onError: logRepeated(log, "error", "could not look for definitions, it is tried again"),
   });

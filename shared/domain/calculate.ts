@@ -4,8 +4,9 @@ import type { State } from "./definitions/aggregate.ts";
 import { MAX_VALUE_LENGTH } from "./definitions/aggregate-values.ts";
 import { celValue } from "./definitions/cel-value.ts";
 import type { CompiledAttribute, CompiledDefinitions } from "./definitions/compile.ts";
-import { begin, end, failed } from "./definitions/costs.ts";
+import { begin, type ClockMs, type Cost, end, failed } from "./definitions/costs.ts";
 import type { EventRule } from "./definitions/event-rule.ts";
+import { lacksProperty } from "./definitions/expression.ts";
 import { nextDueMs } from "./definitions/next-due.ts";
 import { bucketOf, firstBucket } from "./definitions/window.ts";
 import { MAX_AMOUNT, MIN_AMOUNT, type Update, updateId } from "./envelope.ts";
@@ -85,8 +86,8 @@ class Turn implements Calculation {
     const groups = this.#definitions.byEvent.get(name);
     if (!groups) return;
     const t = Math.min(update.at, stampTimeMs(update.stamp));
-    for (const { where, attributes } of groups) {
-      if (where && !holds(where.run, properties)) continue;
+    for (const { where, cost, attributes } of groups) {
+      if (where && !holds(where.run, properties, cost, this.#definitions.clockMs)) continue;
       for (const place of attributes) this.#add(place, t, update.stamp, properties);
     }
   }
@@ -281,11 +282,20 @@ class Turn implements Calculation {
   }
 }
 
-function holds(run: (context: object) => unknown, properties: Record<string, unknown>): boolean {
+function holds(
+  run: (context: object) => unknown,
+  properties: Record<string, unknown>,
+  cost: Cost,
+  clockMs: ClockMs | undefined,
+): boolean {
+  const begunMs = begin(cost, clockMs);
   try {
     return run({ event: celValue(properties) }) === true;
-  } catch {
+  } catch (error) {
+    if (!lacksProperty(error)) failed(cost, error);
     return false;
+  } finally {
+    end(cost, clockMs, begunMs);
   }
 }
 

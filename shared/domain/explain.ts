@@ -81,14 +81,13 @@ export function explain(
   const places = (at: ReadonlyMap<string, number>) =>
     names.flatMap(({ name }) => at.get(name) ?? []).sort((a, b) => a - b);
   const read = { attributes: places(definitions.attributeAt), audiences: places(definitions.audienceAt) };
-  const { environment } = definitions;
   const [context, why] = [scope.contextOf(rule), whyNot(names)];
   return {
     ...common,
     member: entersAt(user.numbers[place] ?? 0),
     enabled: true,
     gives: givenByRule(rule, context, why),
-    conditions: conditionsOf(rule.node, { environment, reads: rule.reads, context, why }),
+    conditions: conditionsOf(rule.node, { environment: rule.environment, reads: rule.reads, context, why }),
     names,
     byTimeAlone: changeByTimeAlone(profile, definitions, { place, ...read }, nowMs),
   };

@@ -359,6 +359,7 @@ describe("definitions that the document does not allow", () => {
     ["the name `now`", attribute({ now: count })],
     ["the name `event`", attribute({ event: count })],
     ["a word of CEL as a name", attribute({ in: count })],
+    ["a type of CEL as a name", attribute({ int: count })],
     ["an attribute and an audience of one name", { ...rule("true"), attributes: { some: count } }],
     ["an unknown aggregate", attribute({ a: { event: "buy", aggregate: "median", of: "amount" } })],
     ["a sum of nothing", attribute({ a: { event: "buy", aggregate: "sum" } })],

@@ -40,9 +40,11 @@ export type Answer = { status: number; body: any };
 
 export async function startDefinitionServer({
   log = createLog("test", "fatal"),
+  maxStateLength = 500_000,
   definitionStore = createMemoryDefinitionStore({ maxEntries: MAX_ENTRIES }),
 }: {
   log?: Log;
+  maxStateLength?: number;
   definitionStore?: DefinitionStore;
 } = {}): Promise<DefinitionServer> {
   const memberStore = createMemoryMemberStore({ maxEntries: MAX_ENTRIES });
@@ -57,6 +59,8 @@ export async function startDefinitionServer({
   const catalog = createDefinitionCatalog({
     store: definitionStore,
     members: memberStore,
+    compiledBefore: watch.readable,
+    maxStateLength,
     now: Date.now,
     onError() {},
     dropAfterMs: 1,

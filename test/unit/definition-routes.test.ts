@@ -57,6 +57,79 @@ test("a problem says where it is", async () => {
   expect([cycle.status, cycle.body.error.code]).toEqual([400, "definition_cycle"]);
 });
 
+test("all expressions of a tenant together have a length", async () => {
+  const rule = `plan == '${"x".repeat(4_000)}'`;
+  const audiences = Object.fromEntries(Array.from({ length: 250 }, (_, i) => [`a${i}`, { rule }]));
+  const { status, body } = await shop.call("PUT", `${base}/definitions`, { audiences });
+  expect(status).toBe(400);
+  expect(body.error).toMatchObject({
+    code: "definitions_too_large",
+    value: String(250 * rule.length),
+    message: expect.stringContaining("at most 1000000 characters"),
+  });
+  const { a0: _, ...fewer } = audiences;
+  expect((await shop.call("PUT", `${base}/definitions`, { audiences: fewer })).status).toBe(200);
+});
+
+test("what a profile can't hold is refused, and what was saved with a larger bound is served and may shrink", async () => {
+  const list = (limit: number) => ({ event: "order_completed", aggregate: "list", of: "item", limit });
+  await shop.call("PUT", `${base}/attributes/items`, list(50));
+  const small = await startDefinitionServer({
+    ...{ definitionStore: shop.definitionStore, maxStateLength: 5_000 },
+  });
+  try {
+    await small.watch.refresh();
+    expect(small.watch.of("shop").stateLength).toBeGreaterThan(5_000);
+    const grown = await small.call("PUT", `${base}/attributes/items`, list(51));
+    expect(grown.status).toBe(400);
+    expect(grown.body.error).toMatchObject({
+      code: "definitions_too_large",
+      message: expect.stringContaining("half of MAX_PROFILE_LENGTH"),
+    });
+    expect((await small.call("PUT", `${base}/audiences/some`, { rule: "size(items) > 1" })).status).toBe(201);
+    expect((await small.call("PUT", `${base}/attributes/items`, list(49))).status).toBe(200);
+    expect((await shop.call("PUT", `${base}/attributes/items`, list(51))).status).toBe(200);
+  } finally {
+    await small.close();
+  }
+});
+
+const disabled = <D extends object>(definition: D) => ({ ...definition, enabled: false });
+
+test.each<[string, string, object, string]>([
+  ["no CEL", "audiences/some", { rule: "orders >" }, "audiences.some.rule"],
+  ["a time without a bound", "audiences/some", { rule: "plan.matches('a+')" }, "audiences.some.rule"],
+  ["types that don't go together", "audiences/some", { rule: "orders == 'x'" }, "audiences.some.rule"],
+  ["types of what is disabled too", "audiences/some", { rule: "tier > 1" }, "audiences.some.rule"],
+  ["no bool", "audiences/some", { rule: "orders + 1" }, "audiences.some.rule"],
+  ["now where it stands alone", "audiences/some", { rule: "now == timestamp(x)" }, "audiences.some.rule"],
+  ["a derived list", "attributes/a", { derive: "[1]" }, "attributes.a.derive"],
+  ["an attribute of an audience", "attributes/a", { derive: "off ? 1 : 2" }, "attributes.a.derive"],
+  ["a condition over a name", "attributes/a", { ...orders, where: "plan == 'x'" }, "attributes.a.where"],
+  ["a window of days_since", "attributes/a", { event: "e", aggregate: "days_since", window: "1d" }, ""],
+])("%s is refused where it is disabled too", async (_, path, definition, at) => {
+  await shop.call("PUT", `${base}/definitions`, {
+    attributes: { orders: disabled(orders), tier: disabled({ derive: "orders > 1 ? 'a' : 'b'" }) },
+    audiences: { off: disabled({ rule: "tier == 'a'" }) },
+  });
+  const { status, body } = await shop.call("PUT", `${base}/${path}`, disabled(definition));
+  expect(status).toBe(400);
+  expect(body.error).toMatchObject({ code: "invalid_definition", path: expect.stringContaining(at) });
+});
+
+test("what is disabled may read what is disabled, and is in the way of nothing that is saved later", async () => {
+  await shop.call("PUT", `${base}/attributes/orders`, disabled(orders));
+  const some = await shop.call("PUT", `${base}/audiences/some`, disabled({ rule: "orders > 1 && !other" }));
+  expect(some.status).toBe(201);
+  const other = await shop.call("PUT", `${base}/audiences/other`, { rule: "orders > 1" });
+  expect(other.status).toBe(400);
+  expect(other.body.error.message).toContain("orders is disabled");
+  const list = { event: "order_completed", aggregate: "list", of: "item" };
+  expect((await shop.call("PUT", `${base}/attributes/orders`, list)).status).toBe(200);
+  const enabled = await shop.call("PUT", `${base}/audiences/some`, { rule: "orders > 1 && !other" });
+  expect(enabled.status).toBe(400);
+});
+
 test("what is read can neither be deleted nor disabled, and its readers are named", async () => {
   await shop.call("PUT", `${base}/attributes/orders`, orders);
   await shop.call("PUT", `${base}/audiences/some`, { rule: "orders > 0" });

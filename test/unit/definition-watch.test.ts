@@ -4,6 +4,7 @@ import {
   startDefinitionWatch,
 } from "../../services/audience-update/definition-watch.ts";
 import { createMemoryDefinitionStore } from "../../shared/adapters/memory/memory-definition-store.ts";
+import { apply } from "../../shared/domain/apply.ts";
 import { isProblem } from "../../shared/domain/definitions/problem.ts";
 import {
   NO_TENANT_DEFINITIONS,
@@ -11,9 +12,16 @@ import {
   TAKEN_UP_WITHIN_MS,
   type TenantDefinitions,
 } from "../../shared/domain/definitions/tenant-definitions.ts";
+import type { Update } from "../../shared/domain/envelope.ts";
+import { EMPTY_PROFILE } from "../../shared/domain/profile.ts";
+import { stampAt } from "../../shared/domain/stamp.ts";
 import type { DefinitionDocument, DefinitionStore } from "../../shared/ports/definition-store.ts";
 import { KeylineError } from "../../shared/runtime/errors.ts";
+import { START_MS } from "../support/arbitrary-updates.ts";
 import { until } from "../support/until.ts";
+
+const DAY_MS = 86_400_000;
+const limits = { horizonMs: 36_500 * DAY_MS, maxSources: 128, maxIds: 32, idMemoryMs: DAY_MS };
 
 const watches: DefinitionWatch[] = [];
 afterEach(async () => {
@@ -41,7 +49,8 @@ function start(inner: DefinitionStore = createMemoryDefinitionStore({ maxEntries
   const watch = startDefinitionWatch({
     store,
     consumer: "c1",
-    onChange: (tenant, version, error) => changes.push([tenant, version, error?.code]),
+    onChange: (tenant, version, compiled) =>
+      changes.push([tenant, version, compiled instanceof KeylineError ? compiled.code : undefined]),
     onError() {},
   });
   watches.push(watch);
@@ -166,4 +175,25 @@ test("a consumer reports the versions it has, and what definitions cost it", asy
     versions: { shop: 1 },
     costs: { shop: { orders: { evaluations: 640, failures: 2, lastError: "division by zero" } } },
   });
+});
+
+test("what a condition costs, and its failures, are reported of the attributes that have it", async () => {
+  const { watch, store } = start();
+  const where = "event.amount > 10";
+  const big = { event: "order_completed", aggregate: "count", where };
+  await store.replace("shop", 0, documentOf({ attributes: { big, sums: { ...big, aggregate: "exists" } } }));
+  await until("it is taken up", () => watch.of("shop").version > 0);
+  const definitions = watch.of("shop");
+  const event = (seq: number, properties: object): Update => ({
+    ...{ v: 1, tenant: "shop", userId: "42", src: "s", seq, stamp: stampAt(START_MS + seq), at: START_MS },
+    ops: [{ kind: "event", body: { name: "order_completed", properties: { ...properties } } }],
+  });
+  const missing = Array.from({ length: 63 }, (_, i) => event(i + 1, {}));
+  apply(EMPTY_PROFILE, [...missing, event(64, { amount: "much" })], limits, START_MS, definitions);
+  await until("it is reported", async () => (await store.reports())[0]?.report.includes("failures") === true);
+  const [told] = await store.reports();
+  const cost = { evaluations: 64, failures: 1, lastError: expect.stringContaining("no such overload") };
+  expect(JSON.parse(told!.report).costs.shop).toMatchObject({ big: cost, sums: cost });
+  const [group] = definitions.byEvent.get("order_completed")!;
+  expect(group!.cost).toMatchObject({ timed: 1 });
 });

@@ -17,7 +17,7 @@ import type { Operators } from "./operators.ts";
 export type DefinitionRouteOptions = {
   catalog: DefinitionCatalog;
   definitionStore: Pick<DefinitionStore, "reports">;
-  watch: Pick<DefinitionWatch, "document" | "of" | "refresh">;
+  watch: Pick<DefinitionWatch, "document" | "readable" | "refresh">;
   /** Who may write. */
   operators: Operators;
   /** Who may read beside them; undefined lets everyone. */
@@ -34,17 +34,10 @@ export type DefinitionReader = ReturnType<typeof createDefinitionReader>;
 /** What a tenant has defined, as it was saved last: another process may have saved it a moment ago. */
 export function createDefinitionReader({ catalog, definitionStore, watch }: DefinitionRouteOptions) {
   /** What this build can't compile can be looked at all the same. */
-  function compiledByWatch(tenant: string): CompiledDefinitions | undefined {
-    try {
-      return watch.of(tenant);
-    } catch {
-      return undefined;
-    }
-  }
-
   function compiledOf(tenant: string, document: TenantDefinitions): CompiledDefinitions | undefined {
-    if (watch.document(tenant).version === document.version) return compiledByWatch(tenant);
-    const compiled = compileDefinitions(document);
+    const before = watch.readable(tenant);
+    if (watch.document(tenant).version === document.version) return before;
+    const compiled = compileDefinitions(document, { before });
     return isProblem(compiled) ? undefined : compiled;
   }
 

@@ -1,7 +1,7 @@
-import type { Environment } from "@marcbachmann/cel-js";
+import { compileDerived } from "./compile-derived.ts";
+import { compileRules, type Rule } from "./compile-rules.ts";
 import { type Cost, createCost } from "./costs.ts";
 import { type DerivedAttribute, isDerived, isEnabled } from "./definition.ts";
-import { inOrder } from "./dependency-order.ts";
 import {
   type ConditionGroup,
   type Dependents,
@@ -11,15 +11,10 @@ import {
   tickNeed,
 } from "./dependents.ts";
 import { type EventRule, eventRule } from "./event-rule.ts";
-import {
-  type CelType,
-  conditionEnvironment,
-  definitionEnvironment,
-  type Expression,
-  parseExpression,
-} from "./expression.ts";
-import { type NowComparison, nowComparisons } from "./now-comparison.ts";
-import { type DefinitionProblem, isProblem, problem } from "./problem.ts";
+import type { CelType, Expression } from "./expression.ts";
+import { conditionParser, knownExpressions } from "./known-expressions.ts";
+import type { NowComparison } from "./now-comparison.ts";
+import { type DefinitionProblem, isProblem } from "./problem.ts";
 import type { Standing, Stored, TenantDefinitions } from "./tenant-definitions.ts";
 
 /** A tenant's enabled definitions, ready to run. */
@@ -43,7 +38,8 @@ export type CompiledDefinitions = {
   audienceOfSlot: ReadonlyMap<number, number>;
   /** Of all audiences, also those that are disabled, with their names. */
   audienceSlots: ReadonlyMap<number, NamedAudience>;
-  environment: Environment;
+  /** The longest that the states of a user's attributes can be, in characters of the profile. */
+  stateLength: number;
   /** A monotonic clock for costs, milliseconds. */
   clockMs: (() => number) | undefined;
 };
@@ -82,21 +78,19 @@ export const NO_DEFINITIONS: CompiledDefinitions = {
   attributeOfSlot: new Map(),
   audienceOfSlot: new Map(),
   audienceSlots: new Map(),
-  environment: definitionEnvironment(new Map()),
+  stateLength: 0,
   clockMs: undefined,
 };
 
-/** What profiles may hold for a tenant's definitions, in characters: half of the default `MAX_PROFILE_LENGTH`. */
-export const MAX_STATE_LENGTH = 500_000;
-const DERIVED_TYPES = ["int", "double", "bool", "string", "dyn"];
-
 /**
- * Checks and compiles what is enabled. The first problem found comes back in its place. Costs are kept from
- * `before` where a definition is the same.
+ * Checks and compiles what is enabled. The first problem found comes back in its place.
+ *
+ * @param options.before the tenant's definitions of any other version: expressions that are the same are not compiled
+ * again, and costs go on where a definition is the same.
  */
 export function compileDefinitions(
   document: TenantDefinitions,
-  options: { clockMs?: () => number; before?: CompiledDefinitions } = {},
+  options: { clockMs?: () => number; before?: CompiledDefinitions | undefined } = {},
 ): CompiledDefinitions | DefinitionProblem {
   const enabled = <D extends { enabled?: boolean }>(all: Record<string, Stored<D>>) =>
     Object.entries(all).filter(([, { definition }]) => isEnabled(definition));
@@ -109,103 +103,29 @@ export function compileDefinitions(
   );
 
   const rules = new Map<string, { rule: EventRule; where: Expression | undefined; event: string }>();
-  const conditions = conditionEnvironment();
+  const known = knownExpressions(options.before);
+  const condition = conditionParser(known.conditions);
   let stateLength = 0;
   for (const [name, { definition }] of attributes) {
     if (isDerived(definition)) continue;
-    const rule = eventRule(name, definition, conditions);
+    const rule = eventRule(name, definition, condition);
     if (isProblem(rule)) return rule;
     stateLength += rule.stateLength;
     rules.set(name, { ...rule, event: definition.event });
   }
-  if (stateLength > MAX_STATE_LENGTH)
-    return problem(
-      "definitions_too_large",
-      "attributes",
-      stateLength,
-      `a user's state could be ${stateLength} characters long, more than ${MAX_STATE_LENGTH}: fewer or shorter lists, sets and windows`,
-    );
-
   const derivations = attributes.filter(([, { definition }]) => isDerived(definition));
+  const audienceNames = new Set(audiences.map(([name]) => name));
   const types = new Map<string, CelType>([...rules].map(([name, { rule }]) => [name, rule.aggregate.type]));
-  const derived = compileDerived(
-    derivations as [string, Stored<DerivedAttribute>][],
-    types,
-    audiences,
-    disabled,
-  );
+  const derived = compileDerived(derivations as [string, Stored<DerivedAttribute>][], {
+    ...{ types, disabled, known, isAudience: (name) => audienceNames.has(name) },
+  });
   if (isProblem(derived)) return derived;
   const names = new Map<string, CelType>(types);
-  for (const [name] of audiences) names.set(name, "bool");
-  const environment = definitionEnvironment(names);
-  const ruled = compileRules(audiences, environment, disabled);
+  for (const name of audienceNames) names.set(name, "bool");
+  const ruled = compileRules(audiences, names, disabled, known);
   if (isProblem(ruled)) return ruled;
 
-  return assemble(document, { rules, derived, ruled, types, environment, ...options });
-}
-
-type Ruled = Map<string, { rule: Expression; comparisons: NowComparison[] }>;
-
-/** In the order of their needs. Types are found on the way and added to `types`. */
-function compileDerived(
-  derivations: readonly [string, Stored<DerivedAttribute>][],
-  types: Map<string, CelType>,
-  audiences: readonly [string, unknown][],
-  disabled: ReadonlySet<string>,
-): Map<string, Expression> | DefinitionProblem {
-  const audienceNames = new Set(audiences.map(([name]) => name));
-  const refused = (used: string): string | undefined => {
-    if (used === "now" || used === "event") return `${used} can't be used in a derived attribute,`;
-    if (audienceNames.has(used)) return `${used} is an audience: a derived attribute sees attributes only,`;
-    return disabled.has(used) ? `${used} is disabled,` : undefined;
-  };
-  // Which names they read has to be known before their types can be.
-  const untyped = definitionEnvironment(new Map());
-  const texts = new Map(derivations.map(([name, { definition }]) => [name, definition.derive]));
-  const parse = (name: string, environment: Environment, results: readonly string[]) =>
-    parseExpression(texts.get(name)!, `attributes.${name}.derive`, { environment, results, refused });
-  const needs = new Map<string, ReadonlySet<string>>();
-  for (const name of texts.keys()) {
-    const parsed = parse(name, untyped, [...DERIVED_TYPES, "list", "map", "null"]);
-    // A type error without types may be none with them.
-    if (isProblem(parsed) && parsed.position === undefined) return parsed;
-    needs.set(name, isProblem(parsed) ? new Set() : parsed.reads);
-  }
-  const order = inOrder(needs, (name) => `attributes.${name}.derive`);
-  if (isProblem(order)) return order;
-  const compiled = new Map<string, Expression>();
-  for (const name of order) {
-    const expression = parse(name, definitionEnvironment(types), DERIVED_TYPES);
-    if (isProblem(expression)) return expression;
-    compiled.set(name, expression);
-    types.set(name, expression.type as CelType);
-  }
-  return compiled;
-}
-
-/** In the order of their needs. */
-function compileRules(
-  audiences: readonly [string, Stored<{ rule: string }>][],
-  environment: Environment,
-  disabled: ReadonlySet<string>,
-): Ruled | DefinitionProblem {
-  const refused = (used: string): string | undefined => {
-    if (used === "event") return "event can't be used in a rule,";
-    return disabled.has(used) ? `${used} is disabled,` : undefined;
-  };
-  const found: Ruled = new Map();
-  for (const [name, { definition }] of audiences) {
-    const path = `audiences.${name}.rule`;
-    const rule = parseExpression(definition.rule, path, { environment, results: ["bool", "dyn"], refused });
-    if (isProblem(rule)) return rule;
-    const comparisons = rule.usesNow ? nowComparisons(rule.node, path, rule.text, environment) : [];
-    if (isProblem(comparisons)) return comparisons;
-    found.set(name, { rule, comparisons });
-  }
-  const needs = new Map([...found].map(([name, { rule }]) => [name, rule.reads]));
-  const order = inOrder(needs, (name) => `audiences.${name}.rule`);
-  if (isProblem(order)) return order;
-  return new Map(order.map((name) => [name, found.get(name)!]));
+  return assemble(document, { rules, derived, ruled, types, stateLength, ...options });
 }
 
 function assemble(
@@ -213,11 +133,11 @@ function assemble(
   parts: {
     rules: Map<string, { rule: EventRule; where: Expression | undefined; event: string }>;
     derived: Map<string, Expression>;
-    ruled: Ruled;
+    ruled: Map<string, Rule>;
     types: Map<string, CelType>;
-    environment: Environment;
+    stateLength: number;
     clockMs?: () => number;
-    before?: CompiledDefinitions;
+    before?: CompiledDefinitions | undefined;
   },
 ): CompiledDefinitions {
   const { rules, derived, ruled, types, before } = parts;
@@ -225,7 +145,9 @@ function assemble(
   const audienceNames = [...ruled.keys()];
   const attributeAt = new Map(attributeNames.map((name, index) => [name, index]));
   const audienceAt = new Map(audienceNames.map((name, index) => [name, index]));
-  const dependentsOf = findDependents(derived, ruled, attributeAt, audienceAt);
+  const expressions = new Map(derived);
+  for (const [name, { rule }] of ruled) expressions.set(name, rule);
+  const dependentsOf = findDependents(attributeNames, audienceNames, expressions);
   const costOf = (name: string, { version }: Standing): Cost => {
     const [index, audienceIndex] = [before?.attributeAt.get(name), before?.audienceAt.get(name)];
     const old = index === undefined ? before?.audiences[audienceIndex ?? -1] : before?.attributes[index];
@@ -233,33 +155,32 @@ function assemble(
   };
   const attributes = attributeNames.map((name): CompiledAttribute => {
     const { standing } = document.attributes[name]!;
-    const dependents = dependentsOf(name);
+    const event = rules.get(name)?.rule;
     const common = {
       name,
-      ticks: tickNeed(name, dependents, derived, ruled),
+      ticks: tickNeed(name, event?.aggregate.windowed === false, dependentsOf),
       standing,
       type: types.get(name)!,
-      dependents,
+      dependents: dependentsOf.all(name),
       cost: costOf(name, standing),
     };
-    const event = rules.get(name)?.rule;
     return event ? { ...common, event } : { ...common, derive: derived.get(name)! };
   });
   const audiences = audienceNames.map((name): CompiledAudience => {
     const { standing } = document.audiences[name]!;
-    const { rule, comparisons } = ruled.get(name)!;
-    const { audiences: dependents } = dependentsOf(name);
-    return { name, standing, rule, nowComparisons: comparisons, dependents, cost: costOf(name, standing) };
+    const { audiences: dependents } = dependentsOf.all(name);
+    const { rule, nowComparisons } = ruled.get(name)!;
+    return { name, standing, rule, nowComparisons, dependents, cost: costOf(name, standing) };
   });
   const fields = new Set<string>();
-  for (const { reads } of [...derived.values(), ...[...ruled.values()].map(({ rule }) => rule)])
+  for (const { reads } of expressions.values())
     for (const name of reads) if (!attributeAt.has(name) && !audienceAt.has(name)) fields.add(name);
   return {
     version: document.version,
     attributes,
     audiences,
-    byEvent: groupByEvent(rules, attributeAt),
-    byField: new Map([...fields].map((name) => [name, dependentsOf(name)])),
+    byEvent: groupByEvent(rules, attributeAt, before?.byEvent),
+    byField: new Map([...fields].map((name) => [name, dependentsOf.all(name)])),
     byTime: attributes.flatMap(({ event }, index) =>
       event && (event.window || !event.aggregate.windowed) ? [index] : [],
     ),
@@ -274,7 +195,7 @@ function assemble(
         { name, generation: standing.generation, version: standing.version },
       ]),
     ),
-    environment: parts.environment,
+    stateLength: parts.stateLength,
     clockMs: parts.clockMs,
   };
 }

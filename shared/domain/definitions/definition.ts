@@ -2,12 +2,12 @@ import Type from "typebox";
 
 /** What a tenant defines, as users write it; docs/definitions.md says what it means. */
 
-/** Words of CEL, and the two names that expressions have beside attributes and audiences. */
+/** Words of CEL, its types, and the two names that expressions have beside attributes and audiences. */
 const RESERVED =
-  "as|break|cel|const|continue|else|event|false|for|function|if|import|in|let|loop|math|namespace|now|null|optional|package|return|true|type|var|void|while";
+  "as|bool|break|bytes|cel|const|continue|double|else|event|false|for|function|if|import|in|int|let|list|loop|map|math|namespace|now|null|null_type|optional|package|return|string|true|type|uint|var|void|while";
 
 export const NAME_FORM =
-  "a lower-case letter, then up to 63 lower-case letters, digits and _; no word of CEL, not event or now";
+  "a lower-case letter, then up to 63 lower-case letters, digits and _; no word or type of CEL, not event or now";
 
 export const DefinitionName = Type.String({
   pattern: `^(?!(?:${RESERVED})$)[a-z][a-z0-9_]{0,63}$`,
@@ -89,6 +89,15 @@ export type DefinitionSet = {
 
 export const MAX_ATTRIBUTES = 200;
 export const MAX_AUDIENCES = 2_000;
+
+/** Of all expressions of a tenant together, in characters: all of them are compiled in one step. */
+export const MAX_EXPRESSIONS_LENGTH = 1_000_000;
+
+/** What a definition has in CEL, if anything. */
+export function expressionOf(definition: Attribute | Audience): string | undefined {
+  if ("rule" in definition) return definition.rule;
+  return "derive" in definition ? definition.derive : definition.where;
+}
 
 export function isDerived(attribute: Attribute): attribute is DerivedAttribute {
   return "derive" in attribute;

@@ -8,26 +8,28 @@ export function inOrder(
   needs: ReadonlyMap<string, ReadonlySet<string>>,
   pathOf: (name: string) => string,
 ): string[] | DefinitionProblem {
-  const order: string[] = [];
   const done = new Set<string>();
-  const visit = (name: string, way: readonly string[]): DefinitionProblem | undefined => {
+  /** From the first name asked for to the one that is looked at. */
+  const way = new Set<string>();
+  const visit = (name: string): DefinitionProblem | undefined => {
     if (done.has(name)) return undefined;
-    const begins = way.indexOf(name);
-    if (begins >= 0) {
-      const cycle = [...way.slice(begins), name].join(" → ");
+    if (way.has(name)) {
+      const names = [...way];
+      const cycle = [...names.slice(names.indexOf(name)), name].join(" → ");
       return problem("definition_cycle", pathOf(name), name, `needs itself: ${cycle}`);
     }
+    way.add(name);
     for (const need of needs.get(name)!) {
-      const cycle = needs.has(need) ? visit(need, [...way, name]) : undefined;
+      const cycle = needs.has(need) ? visit(need) : undefined;
       if (cycle) return cycle;
     }
+    way.delete(name);
     done.add(name);
-    order.push(name);
     return undefined;
   };
   for (const name of needs.keys()) {
-    const cycle = visit(name, []);
+    const cycle = visit(name);
     if (cycle) return cycle;
   }
-  return order;
+  return [...done];
 }

@@ -1,3 +1,4 @@
+import { type Cost, createCost } from "./costs.ts";
 import type { Expression } from "./expression.ts";
 import { dayThresholds } from "./thresholds.ts";
 
@@ -10,73 +11,121 @@ export type Dependents = { attributes: readonly number[]; audiences: readonly nu
  */
 export type TickNeed = { wanted: boolean; days: readonly number[] | undefined };
 
-/** Attributes over one event that share a condition. */
-export type ConditionGroup = { where: Expression | undefined; attributes: readonly number[] };
+/** Attributes over one event that share a condition, and what that costs and where it fails. */
+export type ConditionGroup = { where: Expression | undefined; cost: Cost; attributes: readonly number[] };
 
-type Rules = ReadonlyMap<string, { rule: Expression }>;
+export type DependentsOf = {
+  /** What depends on a name, directly and through others, in the order in which it is to be computed. */
+  all(name: string): Dependents;
+  /** The expressions that read it themselves. */
+  readers(name: string): readonly Expression[];
+};
 
-export function tickNeed(
-  name: string,
-  { audiences }: Dependents,
-  derived: ReadonlyMap<string, Expression>,
-  ruled: Rules,
-): TickNeed {
-  if (audiences.length === 0) return { wanted: false, days: [] };
-  const readers = [...derived.values(), ...[...ruled.values()].map(({ rule }) => rule)].filter(({ reads }) =>
-    reads.has(name),
-  );
-  const days = new Set<number>();
-  for (const { node } of readers) {
-    const thresholds = dayThresholds(node, name);
-    if (!thresholds) return { wanted: true, days: undefined };
-    for (const each of thresholds) days.add(each);
-  }
-  return { wanted: true, days: [...days].sort((a, b) => a - b) };
-}
-
-/** What depends on a name, directly and through others, in the order in which it is to be computed. */
+/**
+ * The transitive closure, from the last name to the first: what depends on a name are its readers and what depends on
+ * these. Names with the same readers share what is found, since a tenant may have very many of the profile's own.
+ *
+ * @param attributes and audiences: each after those that it reads.
+ */
 export function findDependents(
-  derived: ReadonlyMap<string, Expression>,
-  ruled: Rules,
-  attributeAt: ReadonlyMap<string, number>,
-  audienceAt: ReadonlyMap<string, number>,
-): (name: string) => Dependents {
-  const readers = new Map<string, string[]>();
-  const note = (reader: string, { reads }: Expression) => {
-    for (const name of reads) {
+  attributes: readonly string[],
+  audiences: readonly string[],
+  expressions: ReadonlyMap<string, Expression>,
+): DependentsOf {
+  /** The place of a name is that of its bit. */
+  const names = [...attributes, ...audiences];
+  const readers = new Map<string, number[]>();
+  names.forEach((reader, place) => {
+    for (const name of expressions.get(reader)?.reads ?? []) {
       const known = readers.get(name);
-      if (known) known.push(reader);
-      else readers.set(name, [reader]);
+      if (known) known.push(place);
+      else readers.set(name, [place]);
+    }
+  });
+  const words = Math.ceil(names.length / 32);
+  const bits = new Uint32Array(names.length * words);
+  const addReaders = (name: string, into: Uint32Array) => {
+    for (const reader of readers.get(name) ?? []) {
+      into[reader >>> 5]! |= 1 << (reader & 31);
+      if (!readers.has(names[reader]!)) continue;
+      for (let word = 0; word < words; word += 1) into[word]! |= bits[reader * words + word]!;
     }
   };
-  for (const [reader, expression] of derived) note(reader, expression);
-  for (const [reader, { rule }] of ruled) note(reader, rule);
-  return (name) => {
-    const found = new Set<string>();
-    const waiting = [name];
-    for (let each = waiting.pop(); each !== undefined; each = waiting.pop())
-      for (const reader of readers.get(each) ?? [])
-        if (!found.has(reader)) {
-          found.add(reader);
-          waiting.push(reader);
-        }
-    const placesIn = (at: ReadonlyMap<string, number>) =>
-      [...found].flatMap((each) => at.get(each) ?? []).sort((a, b) => a - b);
-    return { attributes: placesIn(attributeAt), audiences: placesIn(audienceAt) };
+  for (let place = names.length - 1; place >= 0; place -= 1)
+    addReaders(names[place]!, bits.subarray(place * words, (place + 1) * words));
+
+  const found = new Map<string, Dependents>();
+  const all = (name: string): Dependents => {
+    const key = (readers.get(name) ?? []).join();
+    const known = found.get(key);
+    if (known) return known;
+    const own = new Uint32Array(words);
+    addReaders(name, own);
+    const places = placesIn(own);
+    const first = places.findIndex((place) => place >= attributes.length);
+    const end = first < 0 ? places.length : first;
+    const dependents = {
+      attributes: places.slice(0, end),
+      audiences: places.slice(end).map((place) => place - attributes.length),
+    };
+    found.set(key, dependents);
+    return dependents;
   };
+  return {
+    all,
+    readers: (name) => (readers.get(name) ?? []).map((place) => expressions.get(names[place]!)!),
+  };
+}
+
+/** Of the bits that are set, rising. */
+function placesIn(bits: Uint32Array): number[] {
+  const places: number[] = [];
+  bits.forEach((word, index) => {
+    for (let rest = word; rest !== 0; rest &= rest - 1)
+      places.push(index * 32 + 31 - Math.clz32(rest & -rest));
+  });
+  return places;
+}
+
+/** What an attribute needs of ticks. Only one of `days` changes with each whole day. */
+export function tickNeed(name: string, changesDaily: boolean, { all, readers }: DependentsOf): TickNeed {
+  const wanted = all(name).audiences.length > 0;
+  if (!wanted || !changesDaily) return { wanted, days: [] };
+  const days = new Set<number>();
+  for (const expression of readers(name)) {
+    const thresholds = daysIn(expression, name);
+    if (!thresholds) return { wanted, days: undefined };
+    for (const each of thresholds) days.add(each);
+  }
+  return { wanted, days: [...days].sort((a, b) => a - b) };
+}
+
+/** An expression is looked through once for a name, whichever definitions it is compiled with. */
+const DAYS = new WeakMap<Expression, Map<string, readonly number[] | undefined>>();
+
+function daysIn(expression: Expression, name: string): readonly number[] | undefined {
+  const known = DAYS.get(expression) ?? new Map<string, readonly number[] | undefined>();
+  DAYS.set(expression, known);
+  if (!known.has(name)) known.set(name, dayThresholds(expression.node, name));
+  return known.get(name);
 }
 
 export function groupByEvent(
   rules: ReadonlyMap<string, { where: Expression | undefined; event: string }>,
   attributeAt: ReadonlyMap<string, number>,
+  before: ReadonlyMap<string, readonly ConditionGroup[]> | undefined,
 ): Map<string, ConditionGroup[]> {
-  const byEvent = new Map<string, { where: Expression | undefined; attributes: number[] }[]>();
+  const byEvent = new Map<string, (ConditionGroup & { attributes: number[] })[]>();
   for (const [name, { where, event }] of rules) {
     const groups = byEvent.get(event) ?? [];
     byEvent.set(event, groups);
-    const group = groups.find((each) => each.where?.text === where?.text);
+    const hasIt = (each: ConditionGroup) => each.where?.text === where?.text;
+    const group = groups.find(hasIt);
     if (group) group.attributes.push(attributeAt.get(name)!);
-    else groups.push({ where, attributes: [attributeAt.get(name)!] });
+    else {
+      const cost = before?.get(event)?.find(hasIt)?.cost ?? createCost();
+      groups.push({ where, cost, attributes: [attributeAt.get(name)!] });
+    }
   }
   return byEvent;
 }

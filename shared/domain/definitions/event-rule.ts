@@ -1,8 +1,8 @@
-import type { Environment } from "@marcbachmann/cel-js";
 import { type Aggregate, aggregates } from "./aggregate.ts";
 import { DEFAULT_LIMIT, type EventAttribute } from "./definition.ts";
 import { distinctLimit } from "./distinct.ts";
-import { type Expression, parseExpression } from "./expression.ts";
+import type { Expression } from "./expression.ts";
+import type { ParseCondition } from "./known-expressions.ts";
 import { type DefinitionProblem, isProblem, problem } from "./problem.ts";
 import { FEW_BUCKETS, MAX_BUCKETS, parseWindow, type Window } from "./window.ts";
 
@@ -17,7 +17,7 @@ export type EventRule = {
 export function eventRule(
   name: string,
   definition: EventAttribute,
-  conditions: Environment,
+  condition: ParseCondition,
 ): { rule: EventRule; where: Expression | undefined; stateLength: number } | DefinitionProblem {
   const path = `attributes.${name}`;
   const { aggregate: kind, of: property, window: text, limit } = definition;
@@ -36,11 +36,7 @@ export function eventRule(
   if (text !== undefined && window === undefined) return refused("window", text, "is longer than 10 years");
   let where: Expression | undefined;
   if (definition.where !== undefined) {
-    const parsed = parseExpression(definition.where, `${path}.where`, {
-      environment: conditions,
-      results: ["bool", "dyn"],
-      refused: (used) => (used === "event" ? undefined : `${used} is not known: a condition sees only event`),
-    });
+    const parsed = condition(definition.where, `${path}.where`);
     if (isProblem(parsed)) return parsed;
     where = parsed;
   }

@@ -13,6 +13,8 @@ export type Names = ReadonlyMap<string, CelType>;
 export type Expression = {
   text: string;
   node: ASTNode;
+  /** Where it was checked, for parts of it. */
+  environment: Environment;
   /** The type that CEL finds, such as `bool` or `double`. */
   type: string;
   /** Free names, without `now` and `event`. */
@@ -26,7 +28,12 @@ export type Expression = {
 
 /** What can stand where an expression is asked for. */
 export type ExpressionRules = {
+  /**
+   * It is told a name's type with the first expression that reads the name: an expression that is kept for long keeps
+   * its environment too, which then holds little.
+   */
   environment: Environment;
+  types: Names;
   /** Types that its result may have. */
   results: readonly string[];
   /** Names that it must not use, with why. */
@@ -41,17 +48,30 @@ export function conditionEnvironment(): Environment {
   return new Environment({ limits: LIMITS }).registerVariable("event", "map");
 }
 
-export function definitionEnvironment(names: Names): Environment {
+export function definitionEnvironment(): Environment {
   const environment = new Environment({ limits: LIMITS, unlistedVariablesAreDyn: true });
-  for (const [name, type] of names) environment.registerVariable(name, type);
   return environment.registerVariable("now", TIMESTAMP);
+}
+
+const SYNTAX = definitionEnvironment();
+
+/** The free names of an expression, without `now` and `event`; undefined where it is no CEL. */
+export function namesRead(text: string): ReadonlySet<string> | undefined {
+  try {
+    const names = new Set(namesIn(SYNTAX.parse(text).ast).free.keys());
+    names.delete("now");
+    names.delete("event");
+    return names;
+  } catch {
+    return undefined;
+  }
 }
 
 /** An expression that is ready to run, or what is wrong with it and where. */
 export function parseExpression(
   text: string,
   path: string,
-  { environment, results, refused }: ExpressionRules,
+  { environment, types, results, refused }: ExpressionRules,
 ): Expression | DefinitionProblem {
   let parsed: ParseResult;
   try {
@@ -65,6 +85,8 @@ export function parseExpression(
   for (const [name, node] of names.free) {
     const why = refused(name);
     if (why !== undefined) return problem("invalid_definition", path, text, why, positionOf(node));
+    const type = types.get(name);
+    if (type !== undefined && !environment.hasVariable(name)) environment.registerVariable(name, type);
   }
   const { valid, type, error } = parsed.check();
   if (!valid || type === undefined) return celProblem(path, text, error);
@@ -78,6 +100,7 @@ export function parseExpression(
   return {
     text,
     node: parsed.ast,
+    environment,
     type,
     reads,
     lists: names.lists,
@@ -117,6 +140,13 @@ function mentions(node: ASTNode, name: string): boolean {
   return (node.op === "id" && node.args === name) || childrenOf(node).some((child) => mentions(child, name));
 }
 
+const MISSING = new Set(["no_such_key", "index_out_of_bounds"]);
+
+/** Whether an expression could not be computed because a map or a list has not what it asks for. */
+export function lacksProperty(error: unknown): boolean {
+  return MISSING.has((error as { code?: string }).code ?? "");
+}
+
 /** A part of an expression as one of its own. */
 export function runPart(environment: Environment, node: ASTNode): (context: object) => unknown {
   const parsed = environment.parse(wordsOf(node, environment));
@@ -153,12 +183,13 @@ function isCelLike(text: string, wanted: string, environment: Environment): bool
 /** The nodes right below one. */
 export function childrenOf(node: ASTNode): ASTNode[] {
   const found: ASTNode[] = [];
-  const collect = (value: unknown) => {
-    if (Array.isArray(value)) value.forEach(collect);
-    else if (typeof value === "object" && value !== null && "op" in value) found.push(value as ASTNode);
-  };
-  collect(node.args);
+  collectNodes(node.args, found);
   return found;
+}
+
+function collectNodes(value: unknown, into: ASTNode[]): void {
+  if (Array.isArray(value)) for (const each of value) collectNodes(each, into);
+  else if (typeof value === "object" && value !== null && "op" in value) into.push(value as ASTNode);
 }
 
 /** Free names with the first node of each, and those on the right of `in`. */

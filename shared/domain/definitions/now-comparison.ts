@@ -1,5 +1,5 @@
 import type { ASTNode, Environment } from "@marcbachmann/cel-js";
-import { childrenOf, positionOf, runPart } from "./expression.ts";
+import { childrenOf, type Expression, positionOf, runPart } from "./expression.ts";
 import { type DefinitionProblem, problem } from "./problem.ts";
 
 /**
@@ -17,10 +17,8 @@ const AFTER = { left: new Set([">", "<="]), right: new Set(["<", ">="]) };
 
 /** All comparisons of `now`, or where it stands in no such one. */
 export function nowComparisons(
-  root: ASTNode,
+  { node: root, text, environment }: Expression,
   path: string,
-  text: string,
-  environment: Environment,
 ): NowComparison[] | DefinitionProblem {
   const found: NowComparison[] = [];
   const visit = (node: ASTNode): DefinitionProblem | undefined => {

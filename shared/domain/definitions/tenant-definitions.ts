@@ -12,10 +12,12 @@ import {
   type DefinitionSet,
   DerivedAttribute,
   EventAttribute,
+  expressionOf,
   isDerived,
   isEnabled,
   MAX_ATTRIBUTES,
   MAX_AUDIENCES,
+  MAX_EXPRESSIONS_LENGTH,
   NAME_FORM,
 } from "./definition.ts";
 import { type DefinitionProblem, isProblem, problem } from "./problem.ts";
@@ -124,6 +126,11 @@ function computed<D extends object>(definition: D): object {
   return { ...rest, enabled: isEnabled(definition) };
 }
 
+/** But for whether they are enabled. */
+export function meansTheSame(a: Attribute | Audience, b: Attribute | Audience): boolean {
+  return sameJson({ ...computed(a), enabled: true }, { ...computed(b), enabled: true });
+}
+
 function sameJson(a: object, b: object): boolean {
   const sorted = (value: object) =>
     JSON.stringify(Object.entries(value).sort(([x], [y]) => (x < y ? -1 : 1)));
@@ -162,7 +169,16 @@ function checkedSet(input: unknown): DefinitionSet | DefinitionProblem {
         return problem("invalid_definition", path, name, "is the name of an attribute already");
     }
   }
-  return { attributes, audiences } as DefinitionSet;
+  return withinLength({ attributes, audiences } as DefinitionSet);
+}
+
+function withinLength(set: DefinitionSet): DefinitionSet | DefinitionProblem {
+  let length = 0;
+  for (const definition of [...Object.values(set.attributes), ...Object.values(set.audiences)])
+    length += expressionOf(definition)?.length ?? 0;
+  if (length <= MAX_EXPRESSIONS_LENGTH) return set;
+  const message = `all expressions of a tenant together are at most ${MAX_EXPRESSIONS_LENGTH} characters long`;
+  return problem("definitions_too_large", "definitions", length, message);
 }
 
 function attributeValidator(value: unknown): Validator {
