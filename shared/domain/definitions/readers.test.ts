@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
 import { apply } from "../apply.ts";
+import { calculatedView } from "../calculated-view.ts";
 import type { Update } from "../envelope.ts";
 import { EMPTY_PROFILE } from "../profile.ts";
 import { stampAt } from "../stamp.ts";
@@ -74,6 +75,37 @@ test("of a thousand audiences those are evaluated whose threshold an update cros
   const evaluations = definitions.audiences.reduce((sum, { cost }) => sum + cost.evaluations, 0);
   // The two between which the count goes, also of a new user.
   expect(evaluations).toBe(100 * 2);
+});
+
+test("a comparison that is false decides, whatever the rest says", () => {
+  const definitions = compiled({ orders }, { some: "orders >= 2 && -1 < orders && orders != 3 && plan > 7" });
+  const member = (count: number) => {
+    const updates = Array.from({ length: count }, (_, n) => orderOf(n + 1));
+    const { profile } = apply(EMPTY_PROFILE, updates, LIMITS, START_MS, definitions);
+    return profile.calculated!.numbers.length > 0;
+  };
+  // `plan` is missing, which is no failure: the rule can't be computed, and without it is false.
+  expect([1, 2, 3, 4].map(member)).toEqual([false, false, false, false]);
+  const { failures } = definitions.audiences[0]!.cost;
+  expect(failures).toBe(0);
+});
+
+test("comparisons of every kind decide as the library does", () => {
+  for (const op of ["<", "<=", ">", ">=", "==", "!="])
+    for (const threshold of op === "==" || op === "!=" ? ["2", "-2"] : ["2", "2.0", "-2", "2.5"]) {
+      // The second one has no comparison at its top that could decide alone.
+      const rules = { guarded: `orders ${op} ${threshold}`, plain: `(orders ${op} ${threshold}) == true` };
+      const definitions = compiled({ orders }, { ...rules, turned: `${threshold} ${op} orders` });
+      const turned = compiled({ orders }, { turned: `(${threshold} ${op} orders) == true` });
+      for (const count of [1, 2, 3]) {
+        const updates = Array.from({ length: count }, (_, n) => orderOf(n + 1));
+        const view = (of: CompiledDefinitions) =>
+          calculatedView(apply(EMPTY_PROFILE, updates, LIMITS, START_MS, of).profile, of).audiences;
+        const members = view(definitions);
+        expect(members.includes("guarded")).toBe(members.includes("plain"));
+        expect(members.includes("turned")).toBe(view(turned).includes("turned"));
+      }
+    }
 });
 
 test("the first threshold from a value on", () => {

@@ -10,6 +10,7 @@ import { celValue, jsonValue } from "./cel-value.ts";
 import type { CompiledDefinitions } from "./compile.ts";
 import { begin, createCost, end, failed } from "./costs.ts";
 import type { Expression } from "./expression.ts";
+import { type Comparison, guardsOf, isTrue } from "./thresholds.ts";
 
 /** One user's part of the definitions, in their order. */
 export type UserState = {
@@ -40,6 +41,9 @@ const NOT_COMPUTED = Symbol("not computed");
 const MISSING_NUMBER = Number.NaN;
 const MISSING = null;
 const NO_MEMBERS: readonly unknown[] = [];
+
+/** A comparison of a calculated number. */
+type Guard = Omit<Comparison, "name"> & { place: number };
 
 type Read = () => unknown;
 
@@ -153,10 +157,29 @@ export function createScope(definitions: CompiledDefinitions): Scope {
     }
   }
 
+  const guards = audiences.map(({ rule }) => guardsOf(rule.node).flatMap(toGuard));
+
+  function toGuard({ name, op, threshold }: Comparison): Guard | [] {
+    const place = attributeAt.get(name);
+    if (place === undefined) return [];
+    const { type } = attributes[place]!;
+    return type === "int" || type === "double" ? { place, op, threshold } : [];
+  }
+
+  /** Without the library: of the rules that are evaluated most turn out false by a plain comparison. */
+  function isRuledOut(place: number): boolean {
+    for (const { place: of, op, threshold } of guards[place]!) {
+      const value = attribute(of);
+      if (typeof value === "number" && !isTrue(op, value, threshold)) return true;
+    }
+    return false;
+  }
+
   function isMember(place: number): boolean | undefined {
     const { rule, cost } = audiences[place]!;
     const begunMs = begin(cost, clockMs);
     try {
+      if (isRuledOut(place)) return false;
       return rule.run(contextOf(rule)) === true;
     } catch (error) {
       if (lacksSomething(rule)) return false;

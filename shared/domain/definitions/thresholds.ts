@@ -1,7 +1,19 @@
 import type { ASTNode } from "@marcbachmann/cel-js";
 import { childrenOf } from "./expression.ts";
 
-const COMPARISONS = new Set(["<", "<=", ">", ">=", "==", "!="]);
+/** A comparison of a name with a fixed number, the name on the left. */
+export type Comparison = { name: string; op: Operator; threshold: number };
+
+type Operator = "<" | "<=" | ">" | ">=" | "==" | "!=";
+
+const MIRRORED: Record<string, Operator> = {
+  "<": ">",
+  "<=": ">=",
+  ">": "<",
+  ">=": "<=",
+  "==": "==",
+  "!=": "!=",
+};
 
 /**
  * The numbers that an expression compares an attribute with: while the attribute is on the same side of all of them
@@ -10,15 +22,11 @@ const COMPARISONS = new Set(["<", "<=", ">", ">=", "==", "!="]);
 export function thresholdsOf(root: ASTNode, name: string): number[] | undefined {
   const found: number[] = [];
   const visit = (node: ASTNode): boolean => {
-    if (isNamed(node, name)) return false;
-    if (COMPARISONS.has(node.op)) {
-      const [left, right] = node.args as [ASTNode, ASTNode];
-      const other = isNamed(left, name) ? right : isNamed(right, name) ? left : undefined;
-      const threshold = other && numberOf(other);
-      if (threshold !== undefined) {
-        found.push(threshold);
-        return true;
-      }
+    if (node.op === "id") return node.args !== name;
+    const comparison = comparisonOf(node);
+    if (comparison) {
+      if (comparison.name === name) found.push(comparison.threshold);
+      return true;
     }
     return childrenOf(node).every(visit);
   };
@@ -30,8 +38,40 @@ export function dayThresholds(root: ASTNode, name: string): number[] | undefined
   return thresholdsOf(root, name)?.flatMap((days) => [Math.ceil(days), Math.floor(days) + 1]);
 }
 
-function isNamed(node: ASTNode, name: string): boolean {
-  return node.op === "id" && node.args === name;
+/** Comparisons of which each that is false makes the expression false, whatever the rest of it says. */
+export function guardsOf(root: ASTNode): Comparison[] {
+  if (root.op === "&&") return (root.args as ASTNode[]).flatMap(guardsOf);
+  const comparison = comparisonOf(root);
+  return comparison ? [comparison] : [];
+}
+
+export function isTrue(op: Operator, value: number, threshold: number): boolean {
+  switch (op) {
+    case "<":
+      return value < threshold;
+    case "<=":
+      return value <= threshold;
+    case ">":
+      return value > threshold;
+    case ">=":
+      return value >= threshold;
+    case "==":
+      return value === threshold;
+    case "!=":
+      return value !== threshold;
+  }
+}
+
+function comparisonOf(node: ASTNode): Comparison | undefined {
+  const mirrored = MIRRORED[node.op];
+  if (mirrored === undefined) return undefined;
+  const [left, right] = node.args as [ASTNode, ASTNode];
+  if (left.op === "id") {
+    const threshold = numberOf(right);
+    return threshold === undefined ? undefined : { name: left.args, op: node.op as Operator, threshold };
+  }
+  const threshold = right.op === "id" ? numberOf(left) : undefined;
+  return threshold === undefined ? undefined : { name: right.args as string, op: mirrored, threshold };
 }
 
 function numberOf(node: ASTNode): number | undefined {
