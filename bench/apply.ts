@@ -4,23 +4,21 @@
  */
 import { Command } from "commander";
 import { apply } from "../shared/domain/apply.ts";
-import {
-  type CompiledDefinitions,
-  compileDefinitions,
-  NO_DEFINITIONS,
-} from "../shared/domain/definitions/compile.ts";
-import { isProblem } from "../shared/domain/definitions/problem.ts";
-import {
-  NO_TENANT_DEFINITIONS,
-  replaceDefinitions,
-} from "../shared/domain/definitions/tenant-definitions.ts";
-import type { Update } from "../shared/domain/envelope.ts";
-import { EMPTY_PROFILE, type Profile } from "../shared/domain/profile.ts";
+import { type CompiledDefinitions, NO_DEFINITIONS } from "../shared/domain/definitions/compile.ts";
 import { decodeProfile, encodeProfile } from "../shared/domain/profile-record.ts";
-import { stampAt } from "../shared/domain/stamp.ts";
 import { numberArgument } from "../test/support/number-argument.ts";
 import { attributesForBench, audiencesForBench } from "./definitions.ts";
 import { createFigures } from "./figures.ts";
+import {
+  announced,
+  compiled,
+  HISTORY,
+  historyOf,
+  lastUpdate,
+  limits,
+  START_MS,
+  updateOf,
+} from "./shop-history.ts";
 
 const count = numberArgument(1, 100_000_000);
 const options = new Command("npm run bench:apply --")
@@ -31,12 +29,7 @@ const options = new Command("npm run bench:apply --")
   .parse()
   .opts<{ json?: string; users: number; updates: number }>();
 
-const START_MS = Date.UTC(2026, 5, 1);
-const HISTORY = 20;
 const REPEATS = 20;
-const limits = { horizonMs: 30 * 86_400_000, maxSources: 128, maxIds: 32, idMemoryMs: 86_400_000 };
-const lastUpdate = { id: "x", at: START_MS, path: "pulsar", appliedAtMs: START_MS, lagMs: 5 };
-const EVENTS = ["order_completed", "product_viewed", "page_viewed", "cart_updated"] as const;
 
 const figures = createFigures();
 const none = measure(NO_DEFINITIONS);
@@ -65,20 +58,11 @@ function concerned(those: number, others: number): Record<string, { rule: string
   ]);
 }
 
-function compiled(
-  attributes: Record<string, object>,
-  audiences: Record<string, object>,
-): CompiledDefinitions {
-  const document = replaceDefinitions(NO_TENANT_DEFINITIONS, { attributes, audiences }, START_MS);
-  if (isProblem(document)) throw new Error(`${document.path}: ${document.message}`);
-  const definitions = compileDefinitions(document, { clockMs: () => performance.now() });
-  if (isProblem(definitions)) throw new Error(`${definitions.path}: ${definitions.message}`);
-  return definitions;
-}
-
 /** The fastest of many short repeats, as other work on the machine only ever slows it. */
 function measure(definitions: CompiledDefinitions) {
-  const records = Array.from({ length: options.users }, (_, user) => history(user, definitions));
+  const records = Array.from({ length: options.users }, (_, user) =>
+    encodeProfile(historyOf(user, definitions), lastUpdate),
+  );
   const updates = Array.from({ length: options.updates }, (_, n) => [
     updateOf(n % options.users, HISTORY + 1 + Math.floor(n / options.users)),
   ]);
@@ -121,33 +105,4 @@ function timed(work: (n: number) => void): number {
   for (let n = 0; n < options.updates; n += 1) work(n);
   const { user, system } = process.cpuUsage(before);
   return (user + system) / 1_000;
-}
-
-/** As the service's cache has it. */
-function announced(profile: Profile): Profile {
-  const { calculated } = profile;
-  return calculated && calculated.pending.length > 0
-    ? { ...profile, calculated: { ...calculated, pending: [] } }
-    : profile;
-}
-
-function history(user: number, definitions: CompiledDefinitions): string {
-  let profile = EMPTY_PROFILE;
-  for (let seq = 1; seq <= HISTORY; seq += 1)
-    profile = announced(apply(profile, [updateOf(user, seq)], limits, START_MS, definitions).profile);
-  return encodeProfile(profile, lastUpdate);
-}
-
-/** One event each, of the four in turn; half an hour apart. */
-function updateOf(user: number, seq: number): Update {
-  const atMs = START_MS + seq * 1_800_000;
-  const properties = {
-    amount: ((user + seq) % 90) + 0.5,
-    product: `product-${(user * 7 + seq) % 40}`,
-    channel: `channel-${seq % 5}`,
-  };
-  return {
-    ...{ v: 1, tenant: "bench", userId: `user-${user}`, src: "bench", seq, stamp: stampAt(atMs), at: atMs },
-    ops: [{ kind: "event", body: { name: EVENTS[(user + seq) % EVENTS.length]!, properties } }],
-  };
 }

@@ -16,6 +16,7 @@ import { createFigures, type Figures } from "./figures.ts";
 import { holdSubscription } from "./held-subscription.ts";
 import { measureLatency, openProbes } from "./latency.ts";
 import { prefill } from "./prefill.ts";
+import { redisBytesPerUser } from "./redis-bytes.ts";
 import { measureTicks } from "./ticks.ts";
 import { openUpdatesTopic, untilConnected } from "./updates-topic.ts";
 
@@ -99,6 +100,7 @@ async function measureThroughput(
   into.add("defined.appliedPerSecond", defined.appliedPerSecond, "updates/s");
   into.add("defined.cpuMicros", defined.cpuMicros, "us/update");
   into.add("defined.ratio", defined.appliedPerSecond / appliedPerSecond, "defined/applied");
+  into.add("defined.redisBytesPerUser", await redisBytesPerUser(on.environment.REDIS_URL!), "bytes");
   into.add("catchUp.appliedPerSecond", catchUp.appliedPerSecond, "updates/s");
   return { publishedPerSecond, appliedPerSecond };
 }
