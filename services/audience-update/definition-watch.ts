@@ -3,6 +3,7 @@
  * for as long as a change may take to be taken up everywhere, nothing is folded until it could.
  */
 import { setImmediate, setTimeout as sleep } from "node:timers/promises";
+import { workspaceOf } from "../../shared/domain/calculation-workspace.ts";
 import {
   type CompiledDefinitions,
   compileDefinitions,
@@ -79,7 +80,10 @@ export function startDefinitionWatch(options: {
       // A store that lost its last second has gone back: then all that it has is looked at.
       const { revision: read, documents } = await store.changedAfter(current < revision ? -1 : revision);
       for (const [tenant, document] of documents) {
-        if (take(tenant, document)) await setImmediate();
+        if (!take(tenant, document)) continue;
+        await setImmediate();
+        prepare(tenant);
+        await setImmediate();
       }
       revision = read;
     }
@@ -94,6 +98,12 @@ export function startDefinitionWatch(options: {
     known.set(tenant, next);
     options.onChange(tenant, version, next.compiled);
     return true;
+  }
+
+  /** Else the first fold would do it. */
+  function prepare(tenant: string): void {
+    const compiled = known.get(tenant)?.compiled;
+    if (compiled && !(compiled instanceof KeylineError)) workspaceOf(compiled);
   }
 
   /** A look that is under way may have read before there was what the caller asks for: it is not the caller's. */

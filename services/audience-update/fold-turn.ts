@@ -1,5 +1,5 @@
 import { type Applied, apply, type Outcome } from "../../shared/domain/apply.ts";
-import type { FieldChanges } from "../../shared/domain/calculate.ts";
+import type { FieldChanges } from "../../shared/domain/calculated-fields.ts";
 import { type CompiledDefinitions, NO_DEFINITIONS } from "../../shared/domain/definitions/compile.ts";
 import { type Update, updateId } from "../../shared/domain/envelope.ts";
 import type { Profile } from "../../shared/domain/profile.ts";

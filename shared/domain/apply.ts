@@ -1,5 +1,6 @@
-import { beginCalculation, type Calculation, type FieldChanges } from "./calculate.ts";
+import { beginCalculation, type Calculation } from "./calculate.ts";
 import type { Calculated } from "./calculated.ts";
+import type { FieldChanges } from "./calculated-fields.ts";
 import { addDecimal } from "./decimal.ts";
 import { type CompiledDefinitions, NO_DEFINITIONS } from "./definitions/compile.ts";
 import type { Operation, Update } from "./envelope.ts";

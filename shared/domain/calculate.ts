@@ -1,4 +1,5 @@
 import { AUDIENCES_FIELD, type Calculated, NOTHING_CALCULATED } from "./calculated.ts";
+import { changedFields, type FieldChanges } from "./calculated-fields.ts";
 import { type Workspace, workspaceOf } from "./calculation-workspace.ts";
 import type { State } from "./definitions/aggregate.ts";
 import { MAX_VALUE_LENGTH } from "./definitions/aggregate-values.ts";
@@ -15,9 +16,6 @@ import { judge } from "./memberships.ts";
 import { ownSlots } from "./own-slots.ts";
 import type { Profile } from "./profile.ts";
 import { stampTimeMs } from "./stamp.ts";
-
-/** The plain fields that changed, by name: JSON, or undefined where there is no value any more. */
-export type FieldChanges = Map<string, string | undefined>;
 
 /** One turn's part of `apply` for a tenant that has definitions. */
 export type Calculation = {
@@ -99,6 +97,8 @@ class Turn implements Calculation {
     if (property !== undefined && (value === undefined || value === null)) return;
     const { takes } = aggregate;
     const json = takes === "value" || takes === "any" ? JSON.stringify(value) : "";
+    // 1e400 is nothing that JSON can write.
+    if (json === "null") return;
     if ((takes === "number" && !isAmount(value)) || (takes === "value" && json.length > MAX_VALUE_LENGTH)) {
       cost.skipped += 1;
       return;
@@ -151,7 +151,7 @@ class Turn implements Calculation {
     this.#passTime();
     const asOfMs = this.#asOfMs;
     scope.look({ profile, asOfMs, states, numbers });
-    const fields = this.#fields();
+    const fields = changedFields(this.#workspace, definitions, base);
     const judged = judge(this.#workspace, definitions, base, {
       atMs: asOfMs,
       stamp: profile.lastStamp,
@@ -184,7 +184,7 @@ class Turn implements Calculation {
         failed(cost, error);
       }
     }
-    for (const place of byNow) dirty.audience(place);
+    if (this.#mayFlip()) for (const place of byNow) dirty.audience(place);
   }
 
   #passTimeOf(place: number): void {
@@ -198,72 +198,28 @@ class Turn implements Calculation {
       dirty.attribute(place);
   }
 
-  /** The attributes that have another value now, with what becomes dirty by that on the way. */
-  #fields(): FieldChanges {
-    const { attributes } = this.#definitions;
-    const { dirty } = this.#workspace;
-    const fields: FieldChanges = new Map();
-    const places = dirty.attributes();
-    for (let at = 0; at < places.length; at += 1) {
-      const place = places[at]!;
-      const { name, event } = attributes[place]!;
-      if (this.#adopts || !event || this.#isNews(place, event)) fields.set(name, this.#json(place));
-    }
-    return fields;
-  }
-
-  /** Whether an attribute over events has another value than before; if so, what reads it becomes dirty. */
-  #isNews(place: number, { aggregate }: EventRule): boolean {
-    const { scope, dirty, states, positions } = this.#workspace;
-    const position = positions[place]!;
-    const before = position > 0 ? (this.#base.states[position] as State) : undefined;
-    const state = states[place];
-    if (aggregate.json) {
-      if (before && state && aggregate.json(before) === aggregate.json(state)) return false;
-      dirty.readers(place);
-      return true;
-    }
-    const valueBefore = this.#valueBefore(place, before);
-    const value = scope.attribute(place);
-    if (value === valueBefore && (before === undefined) === (state === undefined)) return false;
-    dirty.crossed(place, valueBefore, value);
-    return true;
-  }
-
-  #valueBefore(place: number, state: State | undefined): unknown {
-    const { event, cost } = this.#definitions.attributes[place]!;
-    try {
-      return event?.aggregate.value(state, this.#base.asOfMs);
-    } catch (error) {
-      failed(cost, error);
-      return undefined;
-    }
-  }
-
-  /** Of attributes over events, where there is something to remember: most users had no such event ever. */
-  #json(place: number): string | undefined {
-    const { event } = this.#definitions.attributes[place]!;
-    const { scope, states } = this.#workspace;
-    const state = states[place];
-    if (event && state === undefined) return undefined;
-    if (event?.aggregate.json) return event.aggregate.json(state!);
-    const value = scope.attribute(place);
-    return typeof value === "number" ? String(value) : JSON.stringify(value);
-  }
-
   /**
    * An alarm that is set goes off first: a tick that comes too early changes nothing and sets the next one. So no
    * entry of the due store ever has to be moved, and what did not change needs no look while none is overdue.
    */
   #alarmMs(): number {
-    const { scope, states, changed } = this.#workspace;
+    const { changed, dirty } = this.#workspace;
     const definitions = this.#definitions;
     const { alarmMs } = this.#base;
-    const isSet = alarmMs > this.#asOfMs;
-    const places = !this.#adopts && (isSet || alarmMs === 0) ? changed : definitions.byTime;
-    const dueMs = nextDueMs(definitions, places, scope, states, this.#asOfMs);
-    if (isSet && alarmMs <= dueMs) return alarmMs;
+    const asOfMs = this.#asOfMs;
+    const [attributes, audiences] = this.#mayFlip()
+      ? [definitions.byTime, definitions.byNow]
+      : [changed, dirty.audiences()];
+    const dueMs = nextDueMs(definitions, attributes, audiences, this.#workspace, asOfMs);
+    if (alarmMs > asOfMs && alarmMs <= dueMs) return alarmMs;
     return dueMs === Number.POSITIVE_INFINITY ? 0 : dueMs;
+  }
+
+  /** Whether time alone may change a membership in this turn: not before the alarm. */
+  #mayFlip(): boolean {
+    const { alarmMs, asOfMs } = this.#base;
+    const isNewUser = asOfMs === 0;
+    return this.#adopts || isNewUser || (alarmMs > 0 && alarmMs <= this.#asOfMs);
   }
 
   #keptStates(): Calculated["states"] {

@@ -27,6 +27,8 @@ export function judge(
 ): Judged {
   const { audiences } = definitions;
   const { scope, dirty, numbers } = workspace;
+  /** Another version than the profile was folded with, or than what the store has lost since. */
+  const isUnlisted = (version: number) => version > base.version || base.version > definitions.version;
   const entered: number[] = [];
   const changes: PendingChange[] = [];
   const known: PendingChange[] = [];
@@ -38,7 +40,7 @@ export function judge(
       numbers[place] = number + 1;
       if (number === 0) entered.push(slot);
       changes.push({ slot, number: number + 1, version });
-    } else if (adopts && number > 0 && version > base.version) known.push({ slot, number, version });
+    } else if (adopts && number > 0 && isUnlisted(version)) known.push({ slot, number, version });
   }
   if (!adopts && changes.length === 0) return { numbers: base.numbers, pending: base.pending };
   const news: PendingChanges[] = [];

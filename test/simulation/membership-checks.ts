@@ -268,7 +268,13 @@ function checkAlarm(
 ): void {
   const { alarmMs, asOfMs } = profile.calculated!;
   const { scope, user } = scopeOn(profile, compiled);
-  const dueMs = nextDueMs(compiled, compiled.byTime, scope, user.states, user.asOfMs);
+  const dueMs = nextDueMs(
+    compiled,
+    compiled.byTime,
+    compiled.byNow,
+    { scope, states: user.states },
+    user.asOfMs,
+  );
   const early = alarmMs > asOfMs && alarmMs <= dueMs;
   if (dueMs !== Number.POSITIVE_INFINITY && !early)
     world.violate("ticks", `${userId} is due at ${dueMs}, and its alarm is at ${alarmMs}`);

@@ -209,8 +209,8 @@ export const mutants: readonly Mutant[] = [
   {
     name: "keeps an alarm that is later than the next moment",
     file: "shared/domain/calculate.ts",
-    from: "if (isSet && alarmMs <= dueMs) return alarmMs;",
-    to: "if (isSet) return alarmMs;",
+    from: "if (alarmMs > asOfMs && alarmMs <= dueMs) return alarmMs;",
+    to: "if (alarmMs > asOfMs) return alarmMs;",
   },
   {
     name: "takes a tick of a user it does not know for nobody's",

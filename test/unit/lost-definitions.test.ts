@@ -11,6 +11,7 @@ import {
 } from "../../shared/domain/definitions/tenant-definitions.ts";
 import { explain } from "../../shared/domain/explain.ts";
 import { lastChangeIn } from "../../shared/domain/last-change.ts";
+import type { Profile } from "../../shared/domain/profile.ts";
 import { order, profileAfter } from "../support/stored-profile.ts";
 
 const SAVED_MS = 1_767_225_600_000;
@@ -90,3 +91,28 @@ test("versions go on from the dense ones of earlier builds, and grow where the c
   expect(dense.document.version).toBe(SAVED_MS);
   expect(saved(dense.document, kept, SAVED_MS - 60_000).document.version).toBe(SAVED_MS + 1);
 });
+
+test("a change that a lost version made is told to the list of the version that is there again", () => {
+  const buyersOnce = (rule: string) => ({ ...kept, audiences: { buyers: { rule } } });
+  const once = saved(NO_TENANT_DEFINITIONS, buyersOnce("orders == 1"), SAVED_MS);
+  const lostOnce = saved(once.document, buyersOnce("orders == 1 && true"), SAVED_MS + 1_000);
+  const afterOrder = (seq: number, { compiled }: Version, profile?: Profile) => {
+    const said = [{ at: SAVED_MS + seq * 1_000, ops: [order()] }];
+    return announced(profileAfter(said, compiled, { ...(profile && { profile }), firstSeq: seq }));
+  };
+  const entered = afterOrder(1, once);
+  const left = afterOrder(2, lostOnce, entered);
+  const again = profileAfter([{ at: SAVED_MS + 3_000, ops: [order()] }], once.compiled, {
+    profile: left,
+    firstSeq: 3,
+  });
+  const user = { tenant: "shop", userId: "u" };
+  const { members, changes } = effectsOf(user, left, again, [], once.compiled)!;
+  const { version } = once.document.audiences.buyers!.standing;
+  expect(members).toEqual([{ ...user, audience: "buyers", version, number: 2 }]);
+  expect(changes).toEqual([]);
+});
+
+function announced(profile: Profile): Profile {
+  return { ...profile, calculated: { ...profile.calculated!, pending: [] } };
+}

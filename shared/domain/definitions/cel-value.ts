@@ -1,21 +1,26 @@
 /**
  * A JSON value as cel-js takes it for what it is. It tells what an object is by its `constructor`, so one that has a
- * key of that name is passed as a Map; all others stay as they are.
+ * key of that name is passed as a Map. Numbers that JSON can say and not write again (`-0`, `1e400`) are what they are
+ * once they were written. All others stay as they are.
  */
 export function celValue(value: unknown): unknown {
-  return typeof value === "object" && value !== null && hidesItsType(value) ? asMaps(value) : value;
+  return isAsItIs(value) ? value : asMaps(value);
 }
 
-function hidesItsType(value: object): boolean {
-  if (Object.hasOwn(value, "constructor")) return true;
-  for (const key in value) {
-    const member = (value as Record<string, unknown>)[key];
-    if (typeof member === "object" && member !== null && hidesItsType(member)) return true;
-  }
-  return false;
+function isAsItIs(value: unknown): boolean {
+  if (typeof value === "number") return isWritten(value);
+  if (typeof value !== "object" || value === null) return true;
+  if (Object.hasOwn(value, "constructor")) return false;
+  for (const key in value) if (!isAsItIs((value as Record<string, unknown>)[key])) return false;
+  return true;
+}
+
+function isWritten(value: number): boolean {
+  return Number.isFinite(value) && !Object.is(value, -0);
 }
 
 function asMaps(value: unknown): unknown {
+  if (typeof value === "number") return Number.isFinite(value) ? value + 0 : null;
   if (Array.isArray(value)) return value.map(asMaps);
   if (typeof value !== "object" || value === null) return value;
   return new Map(Object.entries(value).map(([key, member]) => [key, asMaps(member)]));

@@ -4,7 +4,7 @@ import Type from "typebox";
 
 /** Words of CEL, its types, and the two names that expressions have beside attributes and audiences. */
 const RESERVED =
-  "as|bool|break|bytes|cel|const|continue|double|else|event|false|for|function|if|import|in|int|let|list|loop|map|math|namespace|now|null|null_type|optional|package|return|string|true|type|uint|var|void|while";
+  "as|bool|break|bytes|cel|const|continue|double|else|event|false|for|function|google|if|import|in|int|let|list|loop|map|math|namespace|now|null|null_type|optional|package|return|string|true|type|uint|var|void|while";
 
 export const NAME_FORM =
   "a lower-case letter, then up to 63 lower-case letters, digits and _; no word or type of CEL, not event or now";

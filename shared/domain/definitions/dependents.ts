@@ -93,21 +93,11 @@ export function tickNeed(name: string, changesDaily: boolean, { all, readers }: 
   if (!wanted || !changesDaily) return { wanted, days: [] };
   const days = new Set<number>();
   for (const expression of readers(name)) {
-    const thresholds = daysIn(expression, name);
+    const thresholds = dayThresholds(expression.node, name);
     if (!thresholds) return { wanted, days: undefined };
     for (const each of thresholds) days.add(each);
   }
   return { wanted, days: [...days].sort((a, b) => a - b) };
-}
-
-/** An expression is looked through once for a name, whichever definitions it is compiled with. */
-const DAYS = new WeakMap<Expression, Map<string, readonly number[] | undefined>>();
-
-function daysIn(expression: Expression, name: string): readonly number[] | undefined {
-  const known = DAYS.get(expression) ?? new Map<string, readonly number[] | undefined>();
-  DAYS.set(expression, known);
-  if (!known.has(name)) known.set(name, dayThresholds(expression.node, name));
-  return known.get(name);
 }
 
 export function groupByEvent(

@@ -1,12 +1,14 @@
 import type { CompiledDefinitions } from "./compile.ts";
 import { firstFrom, type Readers, readersOf } from "./readers.ts";
 
+const NO_READERS: Readers = { always: [], thresholds: new Float64Array(), audiences: new Int32Array() };
+
 /** What one turn has to compute again, each once. Serves one turn after another. */
 export class DirtyPlaces {
   readonly #definitions: CompiledDefinitions;
   readonly #attributeMarks: Uint32Array;
   readonly #audienceMarks: Uint32Array;
-  /** Of each attribute. */
+  /** Of each attribute over events. */
   readonly #readers: readonly Readers[];
   #turn = 0;
   #attributes: number[] = [];
@@ -16,7 +18,9 @@ export class DirtyPlaces {
     this.#definitions = definitions;
     this.#attributeMarks = new Uint32Array(definitions.attributes.length);
     this.#audienceMarks = new Uint32Array(definitions.audiences.length);
-    this.#readers = definitions.attributes.map((attribute) => readersOf(attribute, definitions));
+    this.#readers = definitions.attributes.map((attribute) =>
+      attribute.event ? readersOf(attribute, definitions) : NO_READERS,
+    );
   }
 
   /** Nothing is dirty. */

@@ -4,16 +4,19 @@ import { failed } from "./costs.ts";
 import type { Scope } from "./scope.ts";
 import { DAY_MS, leavesAtMs } from "./window.ts";
 
-/** The next moment at which time alone may change a membership by some attributes, or by `now`; infinite for never. */
+/**
+ * The next moment at which time alone may change a membership, by the values of some attributes or by `now` in the
+ * rules of some audiences; infinite for never.
+ */
 export function nextDueMs(
-  { attributes, audiences, byNow }: CompiledDefinitions,
-  places: readonly number[],
-  scope: Scope,
-  states: readonly (State | undefined)[],
+  { attributes, audiences }: CompiledDefinitions,
+  attributePlaces: readonly number[],
+  audiencePlaces: readonly number[],
+  { scope, states }: { scope: Scope; states: readonly (State | undefined)[] },
   asOfMs: number,
 ): number {
   let dueMs = Number.POSITIVE_INFINITY;
-  for (const place of places) {
+  for (const place of attributePlaces) {
     const state = states[place];
     const attribute = attributes[place]!;
     if (state === undefined || !attribute.ticks.wanted) continue;
@@ -23,7 +26,7 @@ export function nextDueMs(
       failed(attribute.cost, error);
     }
   }
-  for (const place of byNow) dueMs = Math.min(dueMs, flipMs(audiences[place]!, scope, asOfMs));
+  for (const place of audiencePlaces) dueMs = Math.min(dueMs, flipMs(audiences[place]!, scope, asOfMs));
   return dueMs;
 }
 

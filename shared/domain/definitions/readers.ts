@@ -20,13 +20,15 @@ export function readersOf(attribute: CompiledAttribute, definitions: CompiledDef
   const isNumber = type === "int" || type === "double";
   const between = new Set([
     ...dependents.attributes.map((place) => attributes[place]!.name),
-    ...dependents.audiences.map((place) => audiences[place]!.name),
+    ...dependents.audiences
+      .filter((place) => audiences[place]!.dependents.length > 0)
+      .map((place) => audiences[place]!.name),
   ]);
   const always: number[] = [];
   const pairs: [threshold: number, audience: number][] = [];
   for (const place of dependents.audiences) {
     const { rule } = audiences[place]!;
-    const isDirect = between.isDisjointFrom(rule.reads);
+    const isDirect = between.size === 0 || between.isDisjointFrom(rule.reads);
     const found = isNumber && isDirect ? thresholdsOf(rule.node, name) : undefined;
     if (found) for (const threshold of found) pairs.push([threshold, place]);
     else always.push(place);

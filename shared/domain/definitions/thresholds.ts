@@ -19,22 +19,37 @@ const MIRRORED: Record<string, Operator> = {
  * The numbers that an expression compares an attribute with: while the attribute is on the same side of all of them
  * the expression gives the same. Undefined where it does something else with it.
  */
-export function thresholdsOf(root: ASTNode, name: string): number[] | undefined {
-  const found: number[] = [];
-  const visit = (node: ASTNode): boolean => {
-    if (node.op === "id") return node.args !== name;
-    const comparison = comparisonOf(node);
-    if (comparison) {
-      if (comparison.name === name) found.push(comparison.threshold);
-      return true;
+export function thresholdsOf(root: ASTNode, name: string): readonly number[] | undefined {
+  const all = FOUND.get(root) ?? thresholdsIn(root);
+  FOUND.set(root, all);
+  return all.has(name) ? all.get(name) : [];
+}
+
+/** An expression is looked through once, for all its names, whichever definitions it is compiled with. */
+const FOUND = new WeakMap<ASTNode, ReadonlyMap<string, readonly number[] | undefined>>();
+
+function thresholdsIn(root: ASTNode): Map<string, number[] | undefined> {
+  const found = new Map<string, number[] | undefined>();
+  const visit = (node: ASTNode): void => {
+    if (node.op === "id") {
+      found.set(node.args, undefined);
+      return;
     }
-    return childrenOf(node).every(visit);
+    const comparison = comparisonOf(node);
+    if (!comparison) {
+      for (const child of childrenOf(node)) visit(child);
+      return;
+    }
+    const { name, threshold } = comparison;
+    if (found.has(name)) found.get(name)?.push(threshold);
+    else found.set(name, [threshold]);
   };
-  return visit(root) ? found : undefined;
+  visit(root);
+  return found;
 }
 
 /** The same for `days_since`: the whole numbers of days at which an expression may give another value. */
-export function dayThresholds(root: ASTNode, name: string): number[] | undefined {
+export function dayThresholds(root: ASTNode, name: string): readonly number[] | undefined {
   return thresholdsOf(root, name)?.flatMap((days) => [Math.ceil(days), Math.floor(days) + 1]);
 }
 

@@ -1,13 +1,16 @@
 import { expect, test } from "vitest";
-import { apply } from "../apply.ts";
-import { calculatedView } from "../calculated-view.ts";
-import type { Update } from "../envelope.ts";
-import { EMPTY_PROFILE } from "../profile.ts";
-import { stampAt } from "../stamp.ts";
-import { type CompiledDefinitions, compileDefinitions } from "./compile.ts";
-import { isProblem } from "./problem.ts";
-import { firstFrom, readersOf } from "./readers.ts";
-import { NO_TENANT_DEFINITIONS, replaceDefinitions } from "./tenant-definitions.ts";
+import { apply } from "../../shared/domain/apply.ts";
+import { calculatedView } from "../../shared/domain/calculated-view.ts";
+import { type CompiledDefinitions, compileDefinitions } from "../../shared/domain/definitions/compile.ts";
+import { isProblem } from "../../shared/domain/definitions/problem.ts";
+import { firstFrom, readersOf } from "../../shared/domain/definitions/readers.ts";
+import {
+  NO_TENANT_DEFINITIONS,
+  replaceDefinitions,
+} from "../../shared/domain/definitions/tenant-definitions.ts";
+import type { Update } from "../../shared/domain/envelope.ts";
+import { EMPTY_PROFILE } from "../../shared/domain/profile.ts";
+import { stampAt } from "../../shared/domain/stamp.ts";
 
 const START_MS = Date.UTC(2026, 5, 1);
 const orders = { event: "order", aggregate: "count" };
@@ -75,6 +78,23 @@ test("of a thousand audiences those are evaluated whose threshold an update cros
   const evaluations = definitions.audiences.reduce((sum, { cost }) => sum + cost.evaluations, 0);
   // The two between which the count goes, also of a new user.
   expect(evaluations).toBe(100 * 2);
+});
+
+test("a rule with `now` is evaluated when its moment comes, not with every update", () => {
+  const trials = Array.from({ length: 100 }, (_, n) => [
+    `trial_${n}`,
+    `now < timestamp("2026-06-01T00:00:${10 + Math.floor(n / 2)}Z")`,
+  ]);
+  const definitions = compiled({ orders }, Object.fromEntries(trials));
+  let profile = EMPTY_PROFILE;
+  for (let seq = 1; seq <= 9; seq += 1)
+    profile = apply(profile, [orderOf(seq)], LIMITS, START_MS, definitions).profile;
+  const evaluations = () => definitions.audiences.reduce((sum, { cost }) => sum + cost.evaluations, 0);
+  expect(evaluations()).toBe(100);
+  expect(profile.calculated?.alarmMs).toBe(START_MS + 10_000);
+  profile = apply(profile, [orderOf(10)], LIMITS, START_MS, definitions).profile;
+  expect(evaluations()).toBe(200);
+  expect(calculatedView(profile, definitions).audiences).toHaveLength(98);
 });
 
 test("a comparison that is false decides, whatever the rest says", () => {
