@@ -43,6 +43,9 @@ const many = measure(compiled(attributesForBench(20), concerned(5, 995)));
 figures.add("apply.5of5audiences", few.foldPerSecond, "updates/s");
 figures.add("apply.5of1000audiences", many.foldPerSecond, "updates/s");
 figures.add("apply.1000to5", few.foldPerSecond / many.foldPerSecond, "times the cost");
+const fewNow = measure(compiled(attributesForBench(20), withNow(5)));
+const manyNow = measure(compiled(attributesForBench(20), withNow(1_000)));
+figures.add("apply.now1000to5", fewNow.foldPerSecond / manyNow.foldPerSecond, "times the cost");
 console.log();
 figures.print();
 if (options.json !== undefined) figures.writeJson(options.json);
@@ -56,6 +59,16 @@ function concerned(those: number, others: number): Record<string, { rule: string
     ...of("concerned", those, (n) => `attribute_0 % 7 == ${n}`),
     ...of("other", others, (n) => `plan == 'plan-${n}' && city != 'x'`),
   ]);
+}
+
+/** Audiences that time alone changes, later than the updates. */
+function withNow(count: number): Record<string, { rule: string }> {
+  return Object.fromEntries(
+    Array.from({ length: count }, (_, n) => [
+      `until_${n}`,
+      { rule: `now - timestamp("2027-01-01T00:00:00Z") > duration("${n}h")` },
+    ]),
+  );
 }
 
 /** The fastest of many short repeats, as other work on the machine only ever slows it. */
