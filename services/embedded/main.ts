@@ -50,7 +50,8 @@ async function run(): Promise<void> {
   });
   const { demo } = embedded;
   terminal.print(`Keyline runs: ${embedded.url}`);
-  if (given === "") terminal.print(`The token that may force the route: ${randomToken}`);
+  if (given === "")
+    terminal.print(`The token that may force the route and define audiences: ADMIN_TOKEN=${randomToken}`);
 
   const quit = Promise.withResolvers<string>();
   let quits = 0;

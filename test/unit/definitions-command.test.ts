@@ -55,6 +55,11 @@ test("the example is applied, and then there is no difference", async () => {
   );
 });
 
+test("the definitions for what `npm start` replays are definitions", async () => {
+  const dry = await run("apply", "--dry-run", "data/cdnow-definitions.yaml");
+  expect(dry).toMatchObject({ code: 0, out: expect.arrayContaining(["+ audiences.top_spenders"]) });
+});
+
 test("what the service refuses is said with file and line, and nothing is changed", async () => {
   const wrong = file("wrong.yaml", "audiences:", "  odd:", "    rule: 1 + true");
   const refused = await run("apply", wrong);

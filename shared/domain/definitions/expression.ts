@@ -223,8 +223,12 @@ function namesIn(root: ASTNode): { free: Map<string, ASTNode>; lists: Set<string
 
 function celProblem(path: string, text: string, error: unknown): DefinitionProblem {
   const { summary, message, range } = error as { summary?: string; message: string; range?: Position };
-  return problem("invalid_definition", path, text, summary ?? message.split("\n")[0]!, range);
+  const why = summary ?? message.split("\n")[0]!;
+  const hint = /^no such overload: (double \S+ int|int \S+ double)$/.test(why) ? DOUBLES : "";
+  return problem("invalid_definition", path, text, `${why}${hint}`, range);
 }
+
+const DOUBLES = "; a number of JSON is a double: write 2.0 for 2, or double(n) for an int,";
 
 type Position = { start: number; end: number };
 
