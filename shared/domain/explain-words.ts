@@ -1,7 +1,7 @@
 /** An explanation in plain words, a line each. */
 import { isDerived } from "./definitions/definition.ts";
 import type { Explanation, NameExplained } from "./explain.ts";
-import type { Gives } from "./explain-conditions.ts";
+import type { Condition, Gives } from "./explain-conditions.ts";
 import type { EventsBehind } from "./explain-events.ts";
 import type { TimeAlone } from "./explain-time.ts";
 
@@ -14,7 +14,7 @@ export function explainInWords(userId: string, explanation: Explanation): string
     `Its rule is: ${rule}`,
     ...whatItGives(explanation),
     ...whyNotYet(explanation),
-    ...conditions.map((condition) => `- ${condition.text}: ${gave(condition.gives)}`),
+    ...conditions.filter(saysMore).map(({ text, gives }) => `- ${text}: ${gave(gives)}`),
     ...names.map(ofName),
     ...(explanation.foldedWithVersion === explanation.definitionsVersion
       ? []
@@ -44,7 +44,7 @@ function whatItGives({ gives, conditions }: Explanation): string[] {
   );
   // A rule that is one condition says it itself.
   const because = conditions.length > 1 && reasons.length > 0 ? `, because ${listed(reasons)}` : "";
-  return [`Now it gives ${gave(gives)}${because}.`];
+  return [gives.computed ? `Now it gives ${short(gives.value)}${because}.` : `Now it ${gave(gives)}.`];
 }
 
 function listed(parts: readonly string[]): string {
@@ -66,6 +66,11 @@ function whyNotYet({ member, gives, foldedWithVersion, definitionsVersion }: Exp
       ? "The membership follows with the tick that is due."
       : "The membership follows with the user's next update or tick.",
   ];
+}
+
+/** Not a plain `true` that stands in the rule. */
+function saysMore({ text, gives }: Condition): boolean {
+  return !gives.computed || short(gives.value) !== text;
 }
 
 function gave(gives: Gives): string {
@@ -99,13 +104,26 @@ function eventsInWords({ event, count, firstAtMs, lastAtMs, bucketMs, ofThisName
     return ` None counts; of ${ofThisName.count} ${event} in all the last was at ${iso(ofThisName.lastAtMs)}.`;
   }
   const many = count === undefined ? "Its events" : `${count} event${count === 1 ? "" : "s"}`;
-  const exactly = bucketMs === null ? "" : ` (to ${bucketMs / 1_000} s)`;
+  const exactly = bucketMs === null ? "" : ` (give or take ${inUnits(bucketMs)})`;
   const since = firstAtMs === undefined ? "" : ` from ${iso(firstAtMs)}`;
   const until = lastAtMs === undefined ? "" : ` to ${iso(lastAtMs)}`;
   if (since + until !== "") return ` ${many}${since}${until}${exactly}.`;
   if (!ofThisName) return ` ${many}.`;
-  return ` ${many}; the user's ${event} go from ${iso(ofThisName.firstAtMs)} to ${iso(ofThisName.lastAtMs)}.`;
+  return ` ${many}; the first ${event} of the user was at ${iso(ofThisName.firstAtMs)}, the last at ${iso(ofThisName.lastAtMs)}.`;
 }
+
+function inUnits(ms: number): string {
+  for (const [unit, length] of UNITS)
+    if (ms % length === 0) return `${ms / length} ${unit}${ms === length ? "" : "s"}`;
+  return `${ms} ms`;
+}
+
+const UNITS = [
+  ["day", 86_400_000],
+  ["hour", 3_600_000],
+  ["minute", 60_000],
+  ["second", 1_000],
+] as const;
 
 function timeInWords(time: TimeAlone): string {
   if (time.changes === "never") return "It never changes by time alone.";
