@@ -60,7 +60,7 @@ test("a problem says where it is", async () => {
 test("all expressions of a tenant together have a length", async () => {
   const rule = `plan == '${"x".repeat(4_000)}'`;
   const audiences = Object.fromEntries(Array.from({ length: 250 }, (_, i) => [`a${i}`, { rule }]));
-  const { status, body } = await shop.call("PUT", `${base}/definitions`, { audiences });
+  const { status, body } = await shop.call("PUT", `${base}/definitions`, { attributes: {}, audiences });
   expect(status).toBe(400);
   expect(body.error).toMatchObject({
     code: "definitions_too_large",
@@ -68,7 +68,8 @@ test("all expressions of a tenant together have a length", async () => {
     message: expect.stringContaining("at most 1000000 characters"),
   });
   const { a0: _, ...fewer } = audiences;
-  expect((await shop.call("PUT", `${base}/definitions`, { audiences: fewer })).status).toBe(200);
+  const shorter = { attributes: {}, audiences: fewer };
+  expect((await shop.call("PUT", `${base}/definitions`, shorter)).status).toBe(200);
 });
 
 test("what a profile can't hold is refused, and what was saved with a larger bound is served and may shrink", async () => {
@@ -168,6 +169,22 @@ test("a whole set is put in one step, and a dry run says what would change", asy
   });
 });
 
+test.each([
+  ["attributes", { audiences: {} }, "is required"],
+  ["audiences", { attributes: {} }, "is required"],
+  ["definitions", [], "must be object"],
+])("a whole set without %s is refused, and nothing is deleted", async (path, set, message) => {
+  await shop.call("PUT", `${base}/attributes/orders`, orders);
+  const { status, body } = await shop.call("PUT", `${base}/definitions`, set);
+  expect([status, body.error]).toMatchObject([
+    400,
+    { code: "invalid_definition", path, message: `${path}: ${message}` },
+  ]);
+  expect((await shop.call("GET", `${base}/attributes`)).body.attributes).toHaveLength(1);
+  const { removed } = (await shop.call("PUT", `${base}/definitions`, { attributes: {}, audiences: {} })).body;
+  expect(removed).toEqual(["attributes.orders"]);
+});
+
 test("members of a version that is over are dropped", async () => {
   const { version } = (await shop.call("PUT", `${base}/audiences/all`, { rule: "true" })).body;
   const of = { tenant: "shop", audience: "all", version };
@@ -208,7 +225,7 @@ test("each change is one line in the log, with who made it; what changes nothing
   });
   const first = await other.call("PUT", `${base}/attributes/orders`, orders);
   await other.call("PUT", `${base}/attributes/orders`, orders);
-  await other.call("PUT", `${base}/definitions?dryRun=true`, {});
+  await other.call("PUT", `${base}/definitions?dryRun=true`, { attributes: {}, audiences: {} });
   await other.call("PUT", `${base}/attributes/orders`, { ...orders, aggregate: "most" });
   const last = await other.call("DELETE", `${base}/attributes/orders`);
   await other.close();

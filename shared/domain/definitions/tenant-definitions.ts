@@ -137,11 +137,12 @@ function sameJson(a: object, b: object): boolean {
   return sorted(a) === sorted(b);
 }
 
+/** Both have to be there: nothing is deleted because it was forgotten. */
 const definitionSet = Compile(
   Type.Object(
     {
-      attributes: Type.Optional(Type.Record(Type.String(), Type.Unknown())),
-      audiences: Type.Optional(Type.Record(Type.String(), Type.Unknown())),
+      attributes: Type.Record(Type.String(), Type.Unknown()),
+      audiences: Type.Record(Type.String(), Type.Unknown()),
     },
     { additionalProperties: false },
   ),
@@ -149,7 +150,7 @@ const definitionSet = Compile(
 
 function checkedSet(input: unknown): DefinitionSet | DefinitionProblem {
   if (!definitionSet.Check(input)) return explain(definitionSet, input, "");
-  const { attributes = {}, audiences = {} } = input;
+  const { attributes, audiences } = input;
   const checks: [string, Record<string, unknown>, number, (value: unknown) => Validator][] = [
     ["attributes", attributes, MAX_ATTRIBUTES, attributeValidator],
     ["audiences", audiences, MAX_AUDIENCES, () => audience as unknown as Validator],
@@ -195,7 +196,7 @@ function explain(
     | { instancePath: string; params: object; message: string; keyword: string }
     | undefined;
   const { keys, missing, found } = locate(error, value);
-  const path = [prefix, ...keys].filter((part) => part !== "").join(".");
+  const path = [prefix, ...keys].filter((part) => part !== "").join(".") || "definitions";
   let message = error?.message ?? "is not valid";
   if (missing) message = "is required";
   else if (error?.keyword === "boolean") message = "is not allowed here";
