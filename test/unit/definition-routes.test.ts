@@ -2,6 +2,7 @@ import { pino } from "pino";
 import { Check } from "typebox/value";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { AllDefinitions, AudienceView } from "../../services/audience-update/admin/definition-schema.ts";
+import { aggregateNames } from "../../shared/domain/definitions/definition.ts";
 import { ADMIN, type DefinitionServer, READER, startDefinitionServer } from "../support/definition-server.ts";
 import { until } from "../support/until.ts";
 
@@ -55,6 +56,17 @@ test("a problem says where it is", async () => {
   );
   const cycle = await shop.call("PUT", `${base}/attributes/a`, { derive: "a + 1" });
   expect([cycle.status, cycle.body.error.code]).toEqual([400, "definition_cycle"]);
+});
+
+test("an unknown aggregate is answered with those that there are", async () => {
+  const { status, body } = await shop.call("PUT", `${base}/attributes/x`, { ...orders, aggregate: "median" });
+  expect([status, body.error]).toEqual([
+    400,
+    {
+      ...{ code: "invalid_definition", path: "attributes.x.aggregate", value: '"median"' },
+      message: `attributes.x.aggregate: must be one of ${aggregateNames.join(", ")}`,
+    },
+  ]);
 });
 
 test("all expressions of a tenant together have a length", async () => {

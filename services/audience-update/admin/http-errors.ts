@@ -5,7 +5,7 @@ import type { FastifyError, FastifyRequest, FastifySchemaCompiler, RouteOptions 
 import Type from "typebox";
 import type { DefinitionProblem } from "../../../shared/domain/definitions/problem.ts";
 import { quote } from "../../../shared/domain/refusal.ts";
-import { locate } from "../../../shared/domain/schema-error.ts";
+import { locate, messageOf } from "../../../shared/domain/schema-error.ts";
 import { KeylineError } from "../../../shared/runtime/errors.ts";
 
 declare module "fastify" {
@@ -148,16 +148,11 @@ function describeValidation(error: FastifyError, request: FastifyRequest): Error
   const context = error.validationContext ?? "body";
   const { keys, missing, found } = locate(problems[0], request[context as "body" | "params" | "query"]);
   const where = keys.join(".") || context;
-  const allowed = problems.flatMap(({ keyword, params }) =>
-    keyword === "const" ? [String(params.allowedValue)] : [],
-  );
   const message = missing
     ? "is required"
-    : allowed.length > 0
-      ? `must be one of ${allowed.join(", ")}`
-      : problems[0]?.keyword === "boolean"
-        ? "is not known here"
-        : (problems[0]?.message ?? error.message);
+    : problems[0]?.keyword === "boolean"
+      ? "is not known here"
+      : messageOf(problems[0]);
   const body: ErrorBody = { code: "invalid_request", message: `${where}: ${message}`, path: where };
   if (found !== undefined && keys.length > 0) body.value = quote(found);
   return body;

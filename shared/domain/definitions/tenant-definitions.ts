@@ -4,7 +4,7 @@
  */
 import Type from "typebox";
 import { Compile, type Validator } from "typebox/compile";
-import { locate } from "../schema-error.ts";
+import { locate, messageOf } from "../schema-error.ts";
 import {
   type Attribute,
   Audience,
@@ -197,7 +197,7 @@ function explain(
     | undefined;
   const { keys, missing, found } = locate(error, value);
   const path = [prefix, ...keys].filter((part) => part !== "").join(".") || "definitions";
-  let message = error?.message ?? "is not valid";
+  let message = messageOf(error);
   if (missing) message = "is required";
   else if (error?.keyword === "boolean") message = "is not allowed here";
   else if (keys.at(-1) === "window") message = "must be a whole number and m, h, d, w or y, such as 90d";
