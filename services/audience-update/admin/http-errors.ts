@@ -143,16 +143,22 @@ function describeRefusal(error: FastifyError, request: FastifyRequest): ErrorBod
   }
 }
 
+type ValidatedPart = "body" | "params" | "querystring";
+
+function knownNames({ routeOptions }: FastifyRequest, part: ValidatedPart): string {
+  const { properties = {} } = (routeOptions.schema?.[part] ?? {}) as { properties?: object };
+  return `known: ${Object.keys(properties).join(", ") || "none"}`;
+}
+
 function describeValidation(error: FastifyError, request: FastifyRequest): ErrorBody {
-  const problems = error.validation ?? [];
-  const context = error.validationContext ?? "body";
-  const { keys, missing, found } = locate(problems[0], request[context as "body" | "params" | "query"]);
-  const where = keys.join(".") || context;
-  const message = missing
-    ? "is required"
-    : problems[0]?.keyword === "boolean"
-      ? "is not known here"
-      : messageOf(problems[0]);
+  const [problem] = error.validation ?? [];
+  const part = (error.validationContext ?? "body") as ValidatedPart;
+  const { keys, missing, found } = locate(problem, part === "querystring" ? request.query : request[part]);
+  const where = keys.join(".") || part;
+  let message = messageOf(problem);
+  if (missing) message = "is required";
+  else if (problem?.keyword === "boolean") message = `is not known here; ${knownNames(request, part)}`;
+  else if (part === "querystring" && Array.isArray(found)) message = "is given twice";
   const body: ErrorBody = { code: "invalid_request", message: `${where}: ${message}`, path: where };
   if (found !== undefined && keys.length > 0) body.value = quote(found);
   return body;
