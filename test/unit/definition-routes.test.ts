@@ -58,6 +58,24 @@ test("a problem says where it is", async () => {
   expect([cycle.status, cycle.body.error.code]).toEqual([400, "definition_cycle"]);
 });
 
+test("of what is missing there is no value", async () => {
+  const errors = await Promise.all([
+    shop.call("PUT", `${base}/attributes/x`, { event: "order_completed" }),
+    shop.call("PUT", `${base}/attributes/x`),
+    shop.call("PUT", `${base}/definitions`, { attributes: {} }),
+    shop.call("PUT", `${base}/definitions`),
+    shop.call("GET", `${base}/users:batch`),
+    shop.call("GET", `${base}/users/ada/explain`),
+  ]);
+  expect(errors.map(({ status, body }) => [status, body.error.path, "value" in body.error])).toEqual(
+    ["attributes.x.aggregate", "attributes.x", "audiences", "definitions", "ids", "audience"].map((path) => [
+      400,
+      path,
+      false,
+    ]),
+  );
+});
+
 test("an unknown aggregate is answered with those that there are", async () => {
   const { status, body } = await shop.call("PUT", `${base}/attributes/x`, { ...orders, aggregate: "median" });
   expect([status, body.error]).toEqual([

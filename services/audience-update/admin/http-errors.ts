@@ -42,7 +42,9 @@ const ErrorResponse = Type.Object({
     code: Type.String({ description: "stable" }),
     message: Type.String(),
     path: Type.Optional(Type.String({ description: "what is wrong" })),
-    value: Type.Optional(Type.String({ description: "what it was, perhaps cut" })),
+    value: Type.Optional(
+      Type.String({ description: "what it was as JSON, perhaps cut; left out where it is missing" }),
+    ),
     position: Type.Optional(
       Type.Object(
         { start: Type.Integer(), end: Type.Integer() },
@@ -85,7 +87,8 @@ const checkedBySchema: FastifySchemaCompiler<Type.TSchema> = TypeBoxValidatorCom
 
 /** For routes that check their body themselves: its schema is for OpenAPI. */
 export const uncheckedBody: FastifySchemaCompiler<Type.TSchema> = (route) =>
-  route.httpPart === "body" ? (value) => ({ value }) : checkedBySchema(route);
+  // No body comes as null.
+  route.httpPart === "body" ? (value) => ({ value: value ?? undefined }) : checkedBySchema(route);
 
 /** An `onRoute` hook: puts the errors that a route names into its schema. */
 export function documentErrors(route: RouteOptions): void {
@@ -112,10 +115,8 @@ export function describeError(
     const { code, message, path, value } = error;
     const body: ErrorBody = { code, message };
     if (path !== undefined) body.path = path;
-    if (error instanceof DefinitionRefused) {
-      body.value = String(value);
-      if (error.position !== undefined) body.position = error.position;
-    } else if (value !== undefined) body.value = quote(value);
+    if (value !== undefined) body.value = error instanceof DefinitionRefused ? String(value) : quote(value);
+    if (error instanceof DefinitionRefused && error.position !== undefined) body.position = error.position;
     if (error.retryable) body.retryable = true;
     return { status: statusOfCode[code] ?? 500, body };
   }
@@ -130,8 +131,9 @@ function describeRefusal(error: FastifyError, request: FastifyRequest): ErrorBod
   switch (error.code) {
     case "FST_ERR_CTP_INVALID_MEDIA_TYPE": {
       const message = "content-type: must be application/json";
-      const value = quote(request.headers["content-type"] ?? "");
-      return { code: "unsupported_media_type", message, path: "content-type", value };
+      const value = request.headers["content-type"];
+      const given = value === undefined ? {} : { value: quote(value) };
+      return { code: "unsupported_media_type", message, path: "content-type", ...given };
     }
     case "FST_ERR_CTP_BODY_TOO_LARGE": {
       const value = request.headers["content-length"];

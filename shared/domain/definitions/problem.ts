@@ -18,8 +18,8 @@ export type DefinitionProblem = {
   problem: DefinitionProblemCode;
   /** Such as `audiences.regulars.rule`. */
   path: string;
-  /** The offending value as JSON, shortened. */
-  value: string;
+  /** The offending value as JSON, shortened; left out where there is none. */
+  value?: string;
   /** For people; says where in an expression it is. */
   message: string;
   /** In characters of the expression, from 0 on. */
@@ -37,7 +37,7 @@ export function problem(
   return {
     problem: code,
     path,
-    value: quote(value),
+    ...(value === undefined ? {} : { value: quote(value) }),
     message: `${message}${where}`,
     ...(position === undefined ? {} : { position: { start: position.start, end: position.end } }),
   };
