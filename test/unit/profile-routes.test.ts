@@ -76,7 +76,7 @@ test("the audiences of a user, with all those that the user has left and those t
   expect((await get()).audiences).toEqual([]);
   expect((await get("?all=true")).audiences).toMatchObject([
     { name: "others" },
-    { name: "regulars", member: true, number: 1, enabled: false },
+    { name: "regulars", member: false, number: 1, enabled: false },
   ]);
 });
 
