@@ -169,6 +169,7 @@ test("what is read can neither be deleted nor disabled, and its readers are name
   expect(deleted.body.error).toMatchObject({
     code: "definition_in_use",
     message: expect.stringContaining("audiences.some reads it"),
+    usedBy: ["audiences.some"],
   });
   const disabled = await shop.call("PUT", `${base}/attributes/orders`, { ...orders, enabled: false });
   expect(disabled.status).toBe(409);

@@ -24,16 +24,19 @@ type ErrorBody = {
   path?: string;
   value?: string;
   position?: Position;
+  usedBy?: string[];
   retryable?: true;
 };
 
-/** What someone wants to define is refused; says where in an expression it is. */
+/** What someone wants to define is refused; says where in an expression it is, and who needs it. */
 export class DefinitionRefused extends KeylineError {
   readonly position: Position | undefined;
+  readonly usedBy: string[] | undefined;
 
-  constructor({ problem, message, path, value, position }: DefinitionProblem) {
+  constructor({ problem, message, path, value, position, usedBy }: DefinitionProblem) {
     super(problem, `${path}: ${message}`, { path, value });
     this.position = position;
+    this.usedBy = usedBy;
   }
 }
 
@@ -50,6 +53,11 @@ const ErrorResponse = Type.Object({
         { start: Type.Integer(), end: Type.Integer() },
         { description: "where in an expression it is, in characters from 0 on" },
       ),
+    ),
+    usedBy: Type.Optional(
+      Type.Array(Type.String(), {
+        description: "definition_in_use: who reads it, such as `audiences.regulars`",
+      }),
     ),
     retryable: Type.Optional(Type.Literal(true, { description: "the same call may succeed later" })),
   }),
@@ -116,7 +124,10 @@ export function describeError(
     const body: ErrorBody = { code, message };
     if (path !== undefined) body.path = path;
     if (value !== undefined) body.value = error instanceof DefinitionRefused ? String(value) : quote(value);
-    if (error instanceof DefinitionRefused && error.position !== undefined) body.position = error.position;
+    if (error instanceof DefinitionRefused) {
+      if (error.position !== undefined) body.position = error.position;
+      if (error.usedBy !== undefined) body.usedBy = error.usedBy;
+    }
     if (error.retryable) body.retryable = true;
     return { status: statusOfCode[code] ?? 500, body };
   }

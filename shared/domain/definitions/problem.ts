@@ -24,6 +24,8 @@ export type DefinitionProblem = {
   message: string;
   /** In characters of the expression, from 0 on. */
   position?: { start: number; end: number };
+  /** Of `definition_in_use`: the paths of those that need it. */
+  usedBy?: string[];
 };
 
 export function problem(
