@@ -137,7 +137,7 @@ function stillRead(before: TenantDefinitions, after: TenantDefinitions): Definit
   const part = gone.get(name)!;
   const done = Object.hasOwn(after[part], name) ? "disabled" : "deleted";
   const message = `can't be ${done}: ${by.join(", ")} ${by.length === 1 ? "reads" : "read"} it`;
-  return problem("definition_in_use", `${part}.${name}`, name, message);
+  return { ...problem("definition_in_use", `${part}.${name}`, name, message), usedBy: by };
 }
 
 type Part = "attributes" | "audiences";

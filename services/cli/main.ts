@@ -28,6 +28,7 @@ const WRONG_USE = [
   "bad_letter_id",
   "not_confirmed",
   "bad_definition_file",
+  "would_delete_all",
   "no_tenant",
   "tenant_conflict",
 ];

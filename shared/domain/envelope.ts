@@ -103,7 +103,7 @@ export const UpdateId = Type.String({
   pattern: "^[\\u0021-\\u007e]{1,128}$",
   description: "1 to 128 printable ASCII characters without spaces",
 });
-export const Priority = Type.Union([Type.Literal("live"), Type.Literal("bulk")]);
+export const Priority = Type.Enum(["live", "bulk"]);
 export const Trace = Type.String({ maxLength: 128, description: "W3C traceparent" });
 
 export const ENVELOPE_VERSION = 1;

@@ -17,6 +17,12 @@ export function locate(
   return { keys, missing: required !== undefined, found };
 }
 
+/** What the validator says; where only some values are allowed, it names them. */
+export function messageOf(error: { message?: string; params?: object } | undefined): string {
+  const { allowedValues } = (error?.params ?? {}) as { allowedValues?: unknown[] };
+  return allowedValues ? `must be one of ${allowedValues.join(", ")}` : (error?.message ?? "is not valid");
+}
+
 /** RFC 6901, 4. */
 function unescapePointer(part: string): string {
   return part.replaceAll("~1", "/").replaceAll("~0", "~");

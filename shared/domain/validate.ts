@@ -2,7 +2,7 @@ import Type from "typebox";
 import { Compile, type Validator } from "typebox/compile";
 import { Envelope, operationSchemas, RawMessage, UncheckedOperations, type Update } from "./envelope.ts";
 import { type Refusal, refuse } from "./refusal.ts";
-import { locate } from "./schema-error.ts";
+import { locate, messageOf } from "./schema-error.ts";
 
 // In two steps, which takes a third of the time: all but the operations, then each of those by its own kind.
 const envelope = Compile(
@@ -93,7 +93,7 @@ function explainBy(validator: Validator, value: unknown, prefix: string, bodyFor
   const path = keys.reduce(appendPath, prefix);
   const inBody = bodyForm !== undefined && keys[0] === "body";
   const fits = keys.length > 1 ? "does not fit: the body " : "";
-  let message = error?.message ?? "is not valid";
+  let message = messageOf(error);
   if (missing) message = "is required";
   else if (error?.keyword === "boolean") message = "is not allowed here";
   else if (inBody) message = `${fits}${bodyForm}`;

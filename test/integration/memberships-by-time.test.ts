@@ -30,7 +30,7 @@ test("memberships that time alone ends are ended once each, by two consumers of 
   const settings = { SQS_VISIBILITY_TIMEOUT_SECONDS: "5" };
   const leaving = await startRealConsumer(installation, one, { settings });
   const staying = await startRealConsumer(installation, other, { settings });
-  const definitions = { audiences: { trying: { rule: "now < timestamp(trial_ends)" } } };
+  const definitions = { attributes: {}, audiences: { trying: { rule: "now < timestamp(trial_ends)" } } };
   const document = replaceDefinitions(NO_TENANT_DEFINITIONS, definitions, Date.now());
   if (isProblem(document)) throw new Error(document.message);
   const { version } = document;

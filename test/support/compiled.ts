@@ -10,7 +10,8 @@ export function compiled(
   input: { attributes?: object; audiences?: object },
   { version = 1 } = {},
 ): CompiledDefinitions {
-  const document = replaceDefinitions({ ...NO_TENANT_DEFINITIONS, version: version - 1 }, input, 0);
+  const set = { attributes: {}, audiences: {}, ...input };
+  const document = replaceDefinitions({ ...NO_TENANT_DEFINITIONS, version: version - 1 }, set, 0);
   if (isProblem(document)) throw new Error(`${document.path}: ${document.message}`);
   const definitions = compileDefinitions(document);
   if (isProblem(definitions)) throw new Error(`${definitions.path}: ${definitions.message}`);

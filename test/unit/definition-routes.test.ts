@@ -2,6 +2,7 @@ import { pino } from "pino";
 import { Check } from "typebox/value";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { AllDefinitions, AudienceView } from "../../services/audience-update/admin/definition-schema.ts";
+import { aggregateNames } from "../../shared/domain/definitions/definition.ts";
 import { ADMIN, type DefinitionServer, READER, startDefinitionServer } from "../support/definition-server.ts";
 import { until } from "../support/until.ts";
 
@@ -57,10 +58,39 @@ test("a problem says where it is", async () => {
   expect([cycle.status, cycle.body.error.code]).toEqual([400, "definition_cycle"]);
 });
 
+test("of what is missing there is no value", async () => {
+  const errors = await Promise.all([
+    shop.call("PUT", `${base}/attributes/x`, { event: "order_completed" }),
+    shop.call("PUT", `${base}/attributes/x`),
+    shop.call("PUT", `${base}/definitions`, { attributes: {} }),
+    shop.call("PUT", `${base}/definitions`),
+    shop.call("GET", `${base}/users:batch`),
+    shop.call("GET", `${base}/users/ada/explain`),
+  ]);
+  expect(errors.map(({ status, body }) => [status, body.error.path, "value" in body.error])).toEqual(
+    ["attributes.x.aggregate", "attributes.x", "audiences", "definitions", "ids", "audience"].map((path) => [
+      400,
+      path,
+      false,
+    ]),
+  );
+});
+
+test("an unknown aggregate is answered with those that there are", async () => {
+  const { status, body } = await shop.call("PUT", `${base}/attributes/x`, { ...orders, aggregate: "median" });
+  expect([status, body.error]).toEqual([
+    400,
+    {
+      ...{ code: "invalid_definition", path: "attributes.x.aggregate", value: '"median"' },
+      message: `attributes.x.aggregate: must be one of ${aggregateNames.join(", ")}`,
+    },
+  ]);
+});
+
 test("all expressions of a tenant together have a length", async () => {
   const rule = `plan == '${"x".repeat(4_000)}'`;
   const audiences = Object.fromEntries(Array.from({ length: 250 }, (_, i) => [`a${i}`, { rule }]));
-  const { status, body } = await shop.call("PUT", `${base}/definitions`, { audiences });
+  const { status, body } = await shop.call("PUT", `${base}/definitions`, { attributes: {}, audiences });
   expect(status).toBe(400);
   expect(body.error).toMatchObject({
     code: "definitions_too_large",
@@ -68,7 +98,8 @@ test("all expressions of a tenant together have a length", async () => {
     message: expect.stringContaining("at most 1000000 characters"),
   });
   const { a0: _, ...fewer } = audiences;
-  expect((await shop.call("PUT", `${base}/definitions`, { audiences: fewer })).status).toBe(200);
+  const shorter = { attributes: {}, audiences: fewer };
+  expect((await shop.call("PUT", `${base}/definitions`, shorter)).status).toBe(200);
 });
 
 test("what a profile can't hold is refused, and what was saved with a larger bound is served and may shrink", async () => {
@@ -138,6 +169,7 @@ test("what is read can neither be deleted nor disabled, and its readers are name
   expect(deleted.body.error).toMatchObject({
     code: "definition_in_use",
     message: expect.stringContaining("audiences.some reads it"),
+    usedBy: ["audiences.some"],
   });
   const disabled = await shop.call("PUT", `${base}/attributes/orders`, { ...orders, enabled: false });
   expect(disabled.status).toBe(409);
@@ -166,6 +198,22 @@ test("a whole set is put in one step, and a dry run says what would change", asy
     expect(Check(AllDefinitions, body)).toBe(true);
     return body.version === version && body.consumers[0]?.upToDate === true;
   });
+});
+
+test.each([
+  ["attributes", { audiences: {} }, "is required"],
+  ["audiences", { attributes: {} }, "is required"],
+  ["definitions", [], "must be object"],
+])("a whole set without %s is refused, and nothing is deleted", async (path, set, message) => {
+  await shop.call("PUT", `${base}/attributes/orders`, orders);
+  const { status, body } = await shop.call("PUT", `${base}/definitions`, set);
+  expect([status, body.error]).toMatchObject([
+    400,
+    { code: "invalid_definition", path, message: `${path}: ${message}` },
+  ]);
+  expect((await shop.call("GET", `${base}/attributes`)).body.attributes).toHaveLength(1);
+  const { removed } = (await shop.call("PUT", `${base}/definitions`, { attributes: {}, audiences: {} })).body;
+  expect(removed).toEqual(["attributes.orders"]);
 });
 
 test("members of a version that is over are dropped", async () => {
@@ -208,7 +256,7 @@ test("each change is one line in the log, with who made it; what changes nothing
   });
   const first = await other.call("PUT", `${base}/attributes/orders`, orders);
   await other.call("PUT", `${base}/attributes/orders`, orders);
-  await other.call("PUT", `${base}/definitions?dryRun=true`, {});
+  await other.call("PUT", `${base}/definitions?dryRun=true`, { attributes: {}, audiences: {} });
   await other.call("PUT", `${base}/attributes/orders`, { ...orders, aggregate: "most" });
   const last = await other.call("DELETE", `${base}/attributes/orders`);
   await other.close();

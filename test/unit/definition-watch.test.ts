@@ -31,7 +31,7 @@ afterEach(async () => {
 const orders = { attributes: { orders: { event: "order_completed", aggregate: "count" } } };
 
 function documentOf(input: object, before = NO_TENANT_DEFINITIONS): DefinitionDocument {
-  const document = replaceDefinitions(before, input, 0);
+  const document = replaceDefinitions(before, { attributes: {}, audiences: {}, ...input }, 0);
   if (isProblem(document)) throw new Error(document.message);
   return { version: document.version, document: JSON.stringify(document) };
 }

@@ -24,7 +24,7 @@ afterAll(async () => {
   await shop.close();
 });
 beforeEach(async () => {
-  await shop.call("PUT", "/v1/tenants/shop/definitions", {});
+  await shop.call("PUT", "/v1/tenants/shop/definitions", { attributes: {}, audiences: {} });
 });
 
 function file(name: string, ...lines: string[]): string {
@@ -139,8 +139,31 @@ test.each([
   expect(() => readDefinitionFiles([path])).toThrow(`${path}${message}`);
 });
 
-test("a folder gives all of its YAML files, an empty one none", () => {
+test("files that define nothing delete all definitions only where --yes is given", async () => {
+  const nothing = file("nothing.yaml", "audiences:");
+  expect(await run("apply", nothing)).toMatchObject({
+    code: 0,
+    out: [expect.stringMatching("nothing to change")],
+  });
+  await run("apply", EXAMPLE);
+  const refused = await run("apply", nothing);
+  expect([refused.code, refused.out, refused.err]).toEqual([
+    2,
+    [],
+    expect.stringContaining("would_delete_all: "),
+  ]);
+  expect((await run("diff", EXAMPLE)).code).toBe(0);
+  expect((await run("apply", "--dry-run", nothing)).out).toContain("- audiences.lapsed");
+  const applied = await run("apply", "--yes", nothing);
+  expect([applied.code, applied.out]).toEqual([0, expect.arrayContaining(["- audiences.lapsed"])]);
+});
+
+test("a folder gives all of its YAML files, one without any is refused", () => {
   expect(Object.keys(readDefinitionFiles(["data/definitions"]).set.audiences)).toContain("regulars");
+  const none = mkdtempSync(join(folder, "none-"));
+  expect(() => readDefinitionFiles([none])).toThrow(
+    expect.objectContaining({ code: "bad_definition_file", path: none }),
+  );
   expect(readDefinitionFiles([file("empty.yaml", "# nothing yet")]).set).toMatchObject({});
   expect(() => readDefinitionFiles([join(folder, "none.yaml")])).toThrow(/none\.yaml: .*no such file/);
 });

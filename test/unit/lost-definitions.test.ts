@@ -87,7 +87,7 @@ test("changes that are pending in a lost audience are announced of no other", ()
 });
 
 test("versions go on from the dense ones of earlier builds, and grow where the clock stands", () => {
-  const dense = saved({ ...first.document, version: 7 }, {}, SAVED_MS);
+  const dense = saved({ ...first.document, version: 7 }, { attributes: {}, audiences: {} }, SAVED_MS);
   expect(dense.document.version).toBe(SAVED_MS);
   expect(saved(dense.document, kept, SAVED_MS - 60_000).document.version).toBe(SAVED_MS + 1);
 });

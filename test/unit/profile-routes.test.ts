@@ -76,7 +76,7 @@ test("the audiences of a user, with all those that the user has left and those t
   expect((await get()).audiences).toEqual([]);
   expect((await get("?all=true")).audiences).toMatchObject([
     { name: "others" },
-    { name: "regulars", member: true, number: 1, enabled: false },
+    { name: "regulars", member: false, number: 1, enabled: false },
   ]);
 });
 
@@ -154,18 +154,34 @@ test("every read of one user waits for an update; one of many users says that it
 });
 
 test.each([
-  ["GET", `${base}/users/ada?afer=s-3`, "afer"],
-  ["GET", `${base}/audiences/regulars/count?after=s-3`, "after"],
-  ["GET", `${base}/definitions?after=s-3`, "after"],
-  ["PUT", `${base}/audiences/regulars?dryRun=true`, "dryRun"],
-  ["DELETE", `${base}/audiences/regulars?dryRun=true`, "dryRun"],
-] as const)("%s %s: a parameter that is not known is refused", async (method, url, path) => {
+  ["GET", `${base}/users/ada?afer=s-3`, "afer", "s-3", "after, timeoutMs"],
+  ["GET", `${base}/audiences/regulars/count?after=s-3`, "after", "s-3", "none"],
+  ["GET", `${base}/definitions?after=s-3`, "after", "s-3", "none"],
+  ["PUT", `${base}/definitions?dry=true`, "dry", "true", "dryRun"],
+  ["PUT", `${base}/audiences/regulars?dryRun=true`, "dryRun", "true", "none"],
+  ["DELETE", `${base}/audiences/regulars?dryRun=true`, "dryRun", "true", "none"],
+] as const)("%s %s: a parameter that is not known is refused", async (method, url, path, value, known) => {
   const { status, body } = await shop.call(method, url, method === "PUT" ? { rule: "true" } : undefined);
-  expect([status, body.error]).toMatchObject([
+  const message = `${path}: is not known here; known: ${known}`;
+  expect([status, body.error]).toEqual([
     400,
-    { code: "invalid_request", message: `${path}: is not known here`, path },
+    { code: "invalid_request", message, path, value: JSON.stringify(value) },
   ]);
   expect((await shop.definitionStore.read("shop")).version).toBe(version);
+});
+
+test.each([
+  ["audiences/regulars/members?limit=100000", "limit", "100000", "must be <= 1000"],
+  ["audiences/regulars/members?limit=1&limit=2", "limit", '["1","2"]', "is given twice"],
+  ["users/ada?timeoutMs=99999", "timeoutMs", "99999", "must be <= 30000"],
+  ["users/ada?after=a%20b", "after", '"a b"', expect.any(String)],
+  ["users/ada?after=a&after=b", "after", '["a","b"]', "is given twice"],
+  ["users/ada/audiences?all=maybe", "all", '"maybe"', "must be boolean"],
+  ["users:batch?ids=a&ids=b", "ids", '["a","b"]', "is given twice"],
+])("GET %s: a bad parameter is refused with its path and value", async (url, path, value, message) => {
+  const { status, body } = await shop.call("GET", `${base}/${url}`);
+  expect([status, body.error]).toMatchObject([400, { code: "invalid_request", path, value }]);
+  expect(body.error.message.slice(`${path}: `.length)).toEqual(message);
 });
 
 test("an update that does not come in time is a retryable 504", async () => {

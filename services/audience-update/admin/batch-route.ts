@@ -92,13 +92,13 @@ function readOrError(user: UserKey, record: ProfileRecord | undefined): ReadProf
   }
 }
 
-function idsIn({ ids = "", id = [], after }: Type.Static<typeof Query>): string[] {
+function idsIn({ ids, id = [], after }: Type.Static<typeof Query>): string[] {
   if (after !== undefined) {
     const message =
       "after: an update is one user's, so that it can be waited for on a read of that user only";
     throw new KeylineError("invalid_request", message, { path: "after", value: after });
   }
-  const found = [...ids.split(",").filter((each) => each !== ""), ...(Array.isArray(id) ? id : [id])];
+  const found = [...(ids ?? "").split(",").filter((each) => each !== ""), ...(Array.isArray(id) ? id : [id])];
   const refused = (message: string, value: unknown) =>
     new KeylineError("invalid_request", `ids: ${message}`, { path: "ids", value });
   if (found.length === 0) throw refused("is required", ids);

@@ -12,7 +12,7 @@ const MAX_OVERRIDE_SECONDS = 86_400;
 
 const Toggle = Type.Object(
   {
-    route: Type.Union([Type.Literal("pulsar"), Type.Literal("sqs"), Type.Literal("auto")], {
+    route: Type.Enum(["pulsar", "sqs", "auto"], {
       description: "pulsar or sqs forces the fleet there, auto ends the override",
     }),
     reason: Type.String({

@@ -80,11 +80,11 @@ export const AllDefinitions = Type.Object({
   consumers: Type.Array(Consumer, { description: "as they said within the last 6 s" }),
 });
 
-/** All of a tenant's definitions, as they are written. */
+/** All of a tenant's definitions, as they are written; both are there, so that deleting all is written out. */
 export const WholeSet = Type.Object(
   {
-    attributes: Type.Optional(Type.Record(Type.String(), Attribute)),
-    audiences: Type.Optional(Type.Record(Type.String(), Audience)),
+    attributes: Type.Record(Type.String(), Attribute),
+    audiences: Type.Record(Type.String(), Audience),
   },
   { additionalProperties: false },
 );

@@ -5,7 +5,7 @@ import type { FastifyError, FastifyRequest, FastifySchemaCompiler, RouteOptions 
 import Type from "typebox";
 import type { DefinitionProblem } from "../../../shared/domain/definitions/problem.ts";
 import { quote } from "../../../shared/domain/refusal.ts";
-import { locate } from "../../../shared/domain/schema-error.ts";
+import { locate, messageOf } from "../../../shared/domain/schema-error.ts";
 import { KeylineError } from "../../../shared/runtime/errors.ts";
 
 declare module "fastify" {
@@ -24,16 +24,19 @@ type ErrorBody = {
   path?: string;
   value?: string;
   position?: Position;
+  usedBy?: string[];
   retryable?: true;
 };
 
-/** What someone wants to define is refused; says where in an expression it is. */
+/** What someone wants to define is refused; says where in an expression it is, and who needs it. */
 export class DefinitionRefused extends KeylineError {
   readonly position: Position | undefined;
+  readonly usedBy: string[] | undefined;
 
-  constructor({ problem, message, path, value, position }: DefinitionProblem) {
+  constructor({ problem, message, path, value, position, usedBy }: DefinitionProblem) {
     super(problem, `${path}: ${message}`, { path, value });
     this.position = position;
+    this.usedBy = usedBy;
   }
 }
 
@@ -42,12 +45,19 @@ const ErrorResponse = Type.Object({
     code: Type.String({ description: "stable" }),
     message: Type.String(),
     path: Type.Optional(Type.String({ description: "what is wrong" })),
-    value: Type.Optional(Type.String({ description: "what it was, perhaps cut" })),
+    value: Type.Optional(
+      Type.String({ description: "what it was as JSON, perhaps cut; left out where it is missing" }),
+    ),
     position: Type.Optional(
       Type.Object(
         { start: Type.Integer(), end: Type.Integer() },
         { description: "where in an expression it is, in characters from 0 on" },
       ),
+    ),
+    usedBy: Type.Optional(
+      Type.Array(Type.String(), {
+        description: "definition_in_use: who reads it, such as `audiences.regulars`",
+      }),
     ),
     retryable: Type.Optional(Type.Literal(true, { description: "the same call may succeed later" })),
   }),
@@ -85,7 +95,8 @@ const checkedBySchema: FastifySchemaCompiler<Type.TSchema> = TypeBoxValidatorCom
 
 /** For routes that check their body themselves: its schema is for OpenAPI. */
 export const uncheckedBody: FastifySchemaCompiler<Type.TSchema> = (route) =>
-  route.httpPart === "body" ? (value) => ({ value }) : checkedBySchema(route);
+  // No body comes as null.
+  route.httpPart === "body" ? (value) => ({ value: value ?? undefined }) : checkedBySchema(route);
 
 /** An `onRoute` hook: puts the errors that a route names into its schema. */
 export function documentErrors(route: RouteOptions): void {
@@ -112,10 +123,11 @@ export function describeError(
     const { code, message, path, value } = error;
     const body: ErrorBody = { code, message };
     if (path !== undefined) body.path = path;
+    if (value !== undefined) body.value = error instanceof DefinitionRefused ? String(value) : quote(value);
     if (error instanceof DefinitionRefused) {
-      body.value = String(value);
       if (error.position !== undefined) body.position = error.position;
-    } else if (value !== undefined) body.value = quote(value);
+      if (error.usedBy !== undefined) body.usedBy = error.usedBy;
+    }
     if (error.retryable) body.retryable = true;
     return { status: statusOfCode[code] ?? 500, body };
   }
@@ -130,8 +142,9 @@ function describeRefusal(error: FastifyError, request: FastifyRequest): ErrorBod
   switch (error.code) {
     case "FST_ERR_CTP_INVALID_MEDIA_TYPE": {
       const message = "content-type: must be application/json";
-      const value = quote(request.headers["content-type"] ?? "");
-      return { code: "unsupported_media_type", message, path: "content-type", value };
+      const value = request.headers["content-type"];
+      const given = value === undefined ? {} : { value: quote(value) };
+      return { code: "unsupported_media_type", message, path: "content-type", ...given };
     }
     case "FST_ERR_CTP_BODY_TOO_LARGE": {
       const value = request.headers["content-length"];
@@ -143,21 +156,22 @@ function describeRefusal(error: FastifyError, request: FastifyRequest): ErrorBod
   }
 }
 
+type ValidatedPart = "body" | "params" | "querystring";
+
+function knownNames({ routeOptions }: FastifyRequest, part: ValidatedPart): string {
+  const { properties = {} } = (routeOptions.schema?.[part] ?? {}) as { properties?: object };
+  return `known: ${Object.keys(properties).join(", ") || "none"}`;
+}
+
 function describeValidation(error: FastifyError, request: FastifyRequest): ErrorBody {
-  const problems = error.validation ?? [];
-  const context = error.validationContext ?? "body";
-  const { keys, missing, found } = locate(problems[0], request[context as "body" | "params" | "query"]);
-  const where = keys.join(".") || context;
-  const allowed = problems.flatMap(({ keyword, params }) =>
-    keyword === "const" ? [String(params.allowedValue)] : [],
-  );
-  const message = missing
-    ? "is required"
-    : allowed.length > 0
-      ? `must be one of ${allowed.join(", ")}`
-      : problems[0]?.keyword === "boolean"
-        ? "is not known here"
-        : (problems[0]?.message ?? error.message);
+  const [problem] = error.validation ?? [];
+  const part = (error.validationContext ?? "body") as ValidatedPart;
+  const { keys, missing, found } = locate(problem, part === "querystring" ? request.query : request[part]);
+  const where = keys.join(".") || part;
+  let message = messageOf(problem);
+  if (missing) message = "is required";
+  else if (problem?.keyword === "boolean") message = `is not known here; ${knownNames(request, part)}`;
+  else if (part === "querystring" && Array.isArray(found)) message = "is given twice";
   const body: ErrorBody = { code: "invalid_request", message: `${where}: ${message}`, path: where };
   if (found !== undefined && keys.length > 0) body.value = quote(found);
   return body;

@@ -93,7 +93,7 @@ export const MembershipsView = Type.Object({
   audiences: Type.Array(
     Type.Object({
       name: Type.String(),
-      member: Type.Boolean(),
+      member: Type.Boolean({ description: "false for all of a disabled audience" }),
       number: Type.Integer({ description: "of the user's last change in it: odd entered, even left" }),
       ...standingFields,
     }),
@@ -114,7 +114,8 @@ export function membershipsView(
     .flatMap((name) => {
       const { standing, definition } = document.audiences[name]!;
       const number = lastChangeIn(profile, standing)?.number ?? 0;
-      const view = { name, member: entersAt(number), number, ...standingView(standing, definition) };
-      return (view.member && view.enabled) || (all && number > 0) ? [view] : [];
+      const view = standingView(standing, definition);
+      const member = view.enabled && entersAt(number);
+      return member || (all && number > 0) ? [{ name, member, number, ...view }] : [];
     });
 }

@@ -68,15 +68,15 @@ function noteTenant(tenants: Map<string, string>, pair: Pair, source: Source): v
 }
 
 function filesUnder(path: string): string[] {
+  let names: string[];
   try {
     if (!statSync(path).isDirectory()) return [path];
-    return readdirSync(path)
-      .filter((name) => /\.ya?ml$/.test(name))
-      .sort()
-      .map((name) => join(path, name));
+    names = readdirSync(path).filter((name) => /\.ya?ml$/.test(name));
   } catch (error) {
     throw bad(path, toError(error).message);
   }
+  if (names.length === 0) throw bad(path, "the folder has no .yaml or .yml files");
+  return names.sort().map((name) => join(path, name));
 }
 
 function parse(file: string): Source {

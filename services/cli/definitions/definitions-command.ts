@@ -20,6 +20,7 @@ export type DefinitionsOptions = {
 };
 
 export type ServiceOptions = { url?: string; token?: string };
+type ApplyOptions = { dryRun?: boolean; yes?: boolean };
 type TenantOption = ServiceOptions & { tenant?: string };
 
 /** Where no files are named. */
@@ -30,10 +31,15 @@ export function definitionsCommand({ open, output, onDifference }: DefinitionsOp
     "What a tenant defines: calculated attributes and audiences, kept in YAML files.",
   );
 
-  async function apply(paths: string[], options: TenantOption, dryRun: boolean): Promise<DefinitionChange> {
+  async function apply(
+    paths: string[],
+    options: TenantOption,
+    { dryRun = false, yes = false }: ApplyOptions,
+  ): Promise<DefinitionChange> {
     const client = open(options);
     const files = readDefinitionFiles(paths);
     const tenant = tenantOf(options, files);
+    if (!dryRun && !yes) await refuseToDeleteAll(client, tenant, files);
     const change = await put(client, tenant, files, dryRun);
     // What is applied is no longer there to compare with.
     const before = dryRun && change.changed.length > 0 ? await client.list(tenant) : undefined;
@@ -44,9 +50,10 @@ export function definitionsCommand({ open, output, onDifference }: DefinitionsOp
   withFiles(definitions.command("apply"))
     .description("Puts what the files define in the place of all that the tenant has, in one step.")
     .option("--dry-run", "say what it would do, and change nothing")
-    .action(async (paths: string[], options: TenantOption & { dryRun?: boolean }) => {
+    .option("--yes", "needed where the files define nothing, so that it deletes all that the tenant has")
+    .action(async (paths: string[], options: TenantOption & ApplyOptions) => {
       const { dryRun = false } = options;
-      const change = await apply(paths, options, dryRun);
+      const change = await apply(paths, options, options);
       if (isNothing(change)) output.out(`nothing to change: version ${change.version}`);
       else output.out(dryRun ? "nothing was changed" : `applied: version ${change.version}`);
     });
@@ -54,7 +61,7 @@ export function definitionsCommand({ open, output, onDifference }: DefinitionsOp
   withFiles(definitions.command("diff"))
     .description("Says what apply would change. Exits with 0 for nothing, 1 for something, 2 on errors.")
     .action(async (paths: string[], options: TenantOption) => {
-      if (!isNothing(await apply(paths, options, true))) onDifference();
+      if (!isNothing(await apply(paths, options, { dryRun: true }))) onDifference();
     });
 
   withService(definitions.command("list"))
@@ -100,6 +107,20 @@ function tenantOf(options: TenantOption, files: DefinitionFiles): string {
     throw new KeylineError("tenant_conflict", text, { path: "--tenant", value: tenant });
   }
   return tenant;
+}
+
+/** @throws KeylineError `would_delete_all` where the files define nothing and the tenant has definitions */
+async function refuseToDeleteAll(
+  client: DefinitionClient,
+  tenant: string,
+  files: DefinitionFiles,
+): Promise<void> {
+  const { attributes, audiences } = files.set;
+  if (Object.keys(attributes).length + Object.keys(audiences).length > 0) return;
+  const { removed } = await put(client, tenant, files, true);
+  if (removed.length === 0) return;
+  const text = `the files define nothing: all ${removed.length} definitions of ${tenant} would be deleted; --dry-run shows them, --yes deletes them`;
+  throw new KeylineError("would_delete_all", text, { path: "--yes", value: removed.length });
 }
 
 /** What the service refuses is said with the place in the files. */

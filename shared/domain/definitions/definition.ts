@@ -47,7 +47,7 @@ export const EventAttribute = Type.Object(
   {
     event: Type.String({ minLength: 1, maxLength: 128, description: "the event's name, exactly" }),
     where: Type.Optional(Expression("CEL over `event`, the event's properties")),
-    aggregate: Type.Union(aggregateNames.map((name) => Type.Literal(name))),
+    aggregate: Type.Enum([...aggregateNames]),
     of: Type.Optional(Type.String({ minLength: 1, maxLength: 128, description: "the property" })),
     window: Type.Optional(
       Type.String({

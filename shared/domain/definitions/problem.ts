@@ -18,12 +18,14 @@ export type DefinitionProblem = {
   problem: DefinitionProblemCode;
   /** Such as `audiences.regulars.rule`. */
   path: string;
-  /** The offending value as JSON, shortened. */
-  value: string;
+  /** The offending value as JSON, shortened; left out where there is none. */
+  value?: string;
   /** For people; says where in an expression it is. */
   message: string;
   /** In characters of the expression, from 0 on. */
   position?: { start: number; end: number };
+  /** Of `definition_in_use`: the paths of those that need it. */
+  usedBy?: string[];
 };
 
 export function problem(
@@ -37,7 +39,7 @@ export function problem(
   return {
     problem: code,
     path,
-    value: quote(value),
+    ...(value === undefined ? {} : { value: quote(value) }),
     message: `${message}${where}`,
     ...(position === undefined ? {} : { position: { start: position.start, end: position.end } }),
   };

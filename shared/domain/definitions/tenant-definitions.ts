@@ -4,7 +4,7 @@
  */
 import Type from "typebox";
 import { Compile, type Validator } from "typebox/compile";
-import { locate } from "../schema-error.ts";
+import { locate, messageOf } from "../schema-error.ts";
 import {
   type Attribute,
   Audience,
@@ -137,11 +137,12 @@ function sameJson(a: object, b: object): boolean {
   return sorted(a) === sorted(b);
 }
 
+/** Both have to be there: nothing is deleted because it was forgotten. */
 const definitionSet = Compile(
   Type.Object(
     {
-      attributes: Type.Optional(Type.Record(Type.String(), Type.Unknown())),
-      audiences: Type.Optional(Type.Record(Type.String(), Type.Unknown())),
+      attributes: Type.Record(Type.String(), Type.Unknown()),
+      audiences: Type.Record(Type.String(), Type.Unknown()),
     },
     { additionalProperties: false },
   ),
@@ -149,7 +150,7 @@ const definitionSet = Compile(
 
 function checkedSet(input: unknown): DefinitionSet | DefinitionProblem {
   if (!definitionSet.Check(input)) return explain(definitionSet, input, "");
-  const { attributes = {}, audiences = {} } = input;
+  const { attributes, audiences } = input;
   const checks: [string, Record<string, unknown>, number, (value: unknown) => Validator][] = [
     ["attributes", attributes, MAX_ATTRIBUTES, attributeValidator],
     ["audiences", audiences, MAX_AUDIENCES, () => audience as unknown as Validator],
@@ -195,8 +196,8 @@ function explain(
     | { instancePath: string; params: object; message: string; keyword: string }
     | undefined;
   const { keys, missing, found } = locate(error, value);
-  const path = [prefix, ...keys].filter((part) => part !== "").join(".");
-  let message = error?.message ?? "is not valid";
+  const path = [prefix, ...keys].filter((part) => part !== "").join(".") || "definitions";
+  let message = messageOf(error);
   if (missing) message = "is required";
   else if (error?.keyword === "boolean") message = "is not allowed here";
   else if (keys.at(-1) === "window") message = "must be a whole number and m, h, d, w or y, such as 90d";
