@@ -3,14 +3,12 @@ import { changedFields, type FieldChanges } from "./calculated-fields.ts";
 import { type Workspace, workspaceOf } from "./calculation-workspace.ts";
 import type { State } from "./definitions/aggregate.ts";
 import { MAX_VALUE_LENGTH } from "./definitions/aggregate-values.ts";
-import { celValue } from "./definitions/cel-value.ts";
 import type { CompiledAttribute, CompiledDefinitions } from "./definitions/compile.ts";
-import { begin, type ClockMs, type Cost, end, failed } from "./definitions/costs.ts";
-import type { EventRule } from "./definitions/event-rule.ts";
-import { lacksProperty } from "./definitions/expression.ts";
+import { begin, end, failed } from "./definitions/costs.ts";
+import { type EventRule, holds, isAmount, ownValue } from "./definitions/event-rule.ts";
 import { nextDueMs } from "./definitions/next-due.ts";
 import { bucketOf, firstBucket } from "./definitions/window.ts";
-import { MAX_AMOUNT, MIN_AMOUNT, type Update, updateId } from "./envelope.ts";
+import { type Update, updateId } from "./envelope.ts";
 import type { ChangeCause } from "./membership-change.ts";
 import { judge } from "./memberships.ts";
 import { ownSlots } from "./own-slots.ts";
@@ -238,32 +236,5 @@ class Turn implements Calculation {
   }
 }
 
-function holds(
-  run: (context: object) => unknown,
-  properties: Record<string, unknown>,
-  cost: Cost,
-  clockMs: ClockMs | undefined,
-): boolean {
-  const begunMs = begin(cost, clockMs);
-  try {
-    return run({ event: celValue(properties) }) === true;
-  } catch (error) {
-    if (!lacksProperty(error)) failed(cost, error);
-    return false;
-  } finally {
-    end(cost, clockMs, begunMs);
-  }
-}
-
-function ownValue(properties: Record<string, unknown>, name: string): unknown {
-  return Object.hasOwn(properties, name) ? properties[name] : undefined;
-}
-
 /** A sweeper's clock may have been set back between its claim and its stamp; what is further ahead is no tick of ours. */
 const MAX_TICK_LEAD_MS = 600_000;
-
-function isAmount(value: unknown): boolean {
-  if (typeof value !== "number") return false;
-  const size = Math.abs(value);
-  return size === 0 || (size >= MIN_AMOUNT && size <= MAX_AMOUNT);
-}

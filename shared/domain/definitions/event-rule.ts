@@ -1,7 +1,10 @@
+import { MAX_AMOUNT, MIN_AMOUNT } from "../envelope.ts";
 import { type Aggregate, aggregates } from "./aggregate.ts";
+import { celValue } from "./cel-value.ts";
+import { begin, type ClockMs, type Cost, end, failed } from "./costs.ts";
 import { DEFAULT_LIMIT, type EventAttribute } from "./definition.ts";
 import { distinctLimit } from "./distinct.ts";
-import type { Expression } from "./expression.ts";
+import { type Expression, lacksProperty } from "./expression.ts";
 import type { ParseCondition } from "./known-expressions.ts";
 import { type DefinitionProblem, isProblem, problem } from "./problem.ts";
 import { FEW_BUCKETS, MAX_BUCKETS, parseWindow, type Window } from "./window.ts";
@@ -47,4 +50,34 @@ export function eventRule(
     where,
     stateLength: aggregate.maxLength(buckets, keeps),
   };
+}
+
+/** Whether a condition is true of an event; false where it cannot be computed. */
+export function holds(
+  run: (context: object) => unknown,
+  properties: Record<string, unknown>,
+  cost: Cost,
+  clockMs: ClockMs | undefined,
+): boolean {
+  const begunMs = begin(cost, clockMs);
+  try {
+    return run({ event: celValue(properties) }) === true;
+  } catch (error) {
+    if (!lacksProperty(error)) failed(cost, error);
+    return false;
+  } finally {
+    end(cost, clockMs, begunMs);
+  }
+}
+
+/** Of a property; a name that objects have by themselves is none. */
+export function ownValue(properties: Record<string, unknown>, name: string): unknown {
+  return Object.hasOwn(properties, name) ? properties[name] : undefined;
+}
+
+/** What numbers are added up from. */
+export function isAmount(value: unknown): boolean {
+  if (typeof value !== "number") return false;
+  const size = Math.abs(value);
+  return size === 0 || (size >= MIN_AMOUNT && size <= MAX_AMOUNT);
 }
