@@ -5,20 +5,12 @@
 import { Command } from "commander";
 import { apply } from "../shared/domain/apply.ts";
 import { type CompiledDefinitions, NO_DEFINITIONS } from "../shared/domain/definitions/compile.ts";
+import { withoutPending } from "../shared/domain/profile.ts";
 import { decodeProfile, encodeProfile } from "../shared/domain/profile-record.ts";
 import { numberArgument } from "../test/support/number-argument.ts";
 import { attributesForBench, audiencesForBench } from "./definitions.ts";
 import { createFigures } from "./figures.ts";
-import {
-  announced,
-  compiled,
-  HISTORY,
-  historyOf,
-  lastUpdate,
-  limits,
-  START_MS,
-  updateOf,
-} from "./shop-history.ts";
+import { compiled, HISTORY, historyOf, lastUpdate, limits, START_MS, updateOf } from "./shop-history.ts";
 
 const count = numberArgument(1, 100_000_000);
 const options = new Command("npm run bench:apply --")
@@ -88,7 +80,7 @@ function measure(definitions: CompiledDefinitions) {
       foldMs,
       timed((n) => {
         const user = n % options.users;
-        profiles[user] = announced(
+        profiles[user] = withoutPending(
           apply(profiles[user]!, updates[n]!, limits, START_MS, definitions).profile,
         );
       }),
@@ -99,7 +91,7 @@ function measure(definitions: CompiledDefinitions) {
       timed((n) => {
         const user = n % options.users;
         const { profile } = decodeProfile(texts[user]!);
-        const next = announced(apply(profile, updates[n]!, limits, START_MS, definitions).profile);
+        const next = withoutPending(apply(profile, updates[n]!, limits, START_MS, definitions).profile);
         texts[user] = encodeProfile(next, lastUpdate);
       }),
     );

@@ -1,13 +1,9 @@
 import { apply } from "../shared/domain/apply.ts";
-import { type CompiledDefinitions, compileDefinitions } from "../shared/domain/definitions/compile.ts";
-import { isProblem } from "../shared/domain/definitions/problem.ts";
-import {
-  NO_TENANT_DEFINITIONS,
-  replaceDefinitions,
-} from "../shared/domain/definitions/tenant-definitions.ts";
+import type { CompiledDefinitions } from "../shared/domain/definitions/compile.ts";
 import type { Update } from "../shared/domain/envelope.ts";
-import { EMPTY_PROFILE, type Profile } from "../shared/domain/profile.ts";
+import { EMPTY_PROFILE, type Profile, withoutPending } from "../shared/domain/profile.ts";
 import { stampAt } from "../shared/domain/stamp.ts";
+import { compiled as compiledFrom } from "../test/support/compiled.ts";
 
 /** Users of a shop with some history each, in process. */
 
@@ -19,16 +15,9 @@ export const lastUpdate = { id: "x", at: START_MS, path: "pulsar", appliedAtMs: 
 export const HISTORY = 20;
 const EVENTS = ["order_completed", "product_viewed", "page_viewed", "cart_updated"] as const;
 
-/** @throws Error where they are no definitions. */
-export function compiled(
-  attributes: Record<string, object>,
-  audiences: Record<string, object>,
-): CompiledDefinitions {
-  const document = replaceDefinitions(NO_TENANT_DEFINITIONS, { attributes, audiences }, START_MS);
-  if (isProblem(document)) throw new Error(`${document.path}: ${document.message}`);
-  const definitions = compileDefinitions(document, { clockMs: () => performance.now() });
-  if (isProblem(definitions)) throw new Error(`${definitions.path}: ${definitions.message}`);
-  return definitions;
+/** Ready to run, with a version and costs as the service has them. */
+export function compiled(attributes: object, audiences: object): CompiledDefinitions {
+  return compiledFrom({ attributes, audiences }, { version: START_MS, clockMs: () => performance.now() });
 }
 
 /** One event each, of the four in turn; half an hour apart. */
@@ -49,14 +38,6 @@ export function updateOf(user: number, seq: number): Update {
 export function historyOf(user: number, definitions: CompiledDefinitions): Profile {
   let profile = EMPTY_PROFILE;
   for (let seq = 1; seq <= HISTORY; seq += 1)
-    profile = announced(apply(profile, [updateOf(user, seq)], limits, START_MS, definitions).profile);
+    profile = withoutPending(apply(profile, [updateOf(user, seq)], limits, START_MS, definitions).profile);
   return profile;
-}
-
-/** As the service's cache has it. */
-export function announced(profile: Profile): Profile {
-  const { calculated } = profile;
-  return calculated && calculated.pending.length > 0
-    ? { ...profile, calculated: { ...calculated, pending: [] } }
-    : profile;
 }

@@ -2,15 +2,15 @@ import type { CompiledDefinitions } from "../../shared/domain/definitions/compil
 import type { Update } from "../../shared/domain/envelope.ts";
 import { EMPTY_PROFILE } from "../../shared/domain/profile.ts";
 import { decodeProfile } from "../../shared/domain/profile-record.ts";
-import type { ProfileRecord, ProfileStore, ProfileWrite } from "../../shared/ports/profile-store.ts";
+import type { ProfileRecord, ProfileStore } from "../../shared/ports/profile-store.ts";
 import { toError } from "../../shared/runtime/errors.ts";
 import type { DefinitionWatch } from "./definition-watch.ts";
 import { type Arrival, type Base, type Fate, type FoldLimits, foldTurn } from "./fold-turn.ts";
+import { forgetPending } from "./forget-pending.ts";
 import type { Turn } from "./mailboxes.ts";
 import type { ProfileCache } from "./profile-cache.ts";
-import { nextVersion } from "./profile-version.ts";
 import type { EffectRunner, TurnEffects } from "./turn-effects.ts";
-import { type Told, type TurnOutcome, turnOutcome } from "./turn-outcome.ts";
+import { type TurnOutcome, turnOutcome } from "./turn-outcome.ts";
 
 export type RoundOptions<Item> = {
   store: ProfileStore;
@@ -82,9 +82,6 @@ export async function runRound<Item>(
   }
   return round.result;
 }
-
-/** Changes that a profile may carry though they are announced; beyond that they are cleared at once. */
-const MAX_CARRIED_CHANGES = 64;
 
 class Round<Item> {
   readonly result: RoundResult<Item>;
@@ -229,30 +226,10 @@ class Round<Item> {
   /** What is not carried out stays unacknowledged; that is at the end of the process only. */
   async #finish({ turn, fates, write, told }: ReadyTurn<Item>, carriedOut: Promise<boolean>): Promise<void> {
     if (!(await carriedOut)) return;
-    // What another process left pending is not announced by a turn that has nothing to tell.
-    if (write && told) await this.#forgetPending(turn, write, told);
-    else if (write) this.#options.cache.put(turn.key, write);
-    this.#settle(turn, fates);
-  }
-
-  /**
-   * The next write of this process leaves out what was announced, since the cache knows nothing of it. Much of it is
-   * not left to that.
-   */
-  async #forgetPending(
-    { key }: Turn<Item>,
-    { user, version }: ProfileWrite,
-    { machinery, carried }: Told,
-  ): Promise<void> {
     const { cache, store } = this.#options;
-    const record = { version, machinery };
-    if (carried > MAX_CARRIED_CHANGES) {
-      const cleared = { ...record, version: nextVersion(version) };
-      const plain = { setAttributes: [], removeAttributes: [] };
-      const [result] = await store.save([{ user, expectedVersion: version, ...cleared, ...plain }]);
-      if (result?.outcome === "saved") record.version = cleared.version;
-    }
-    cache.put(key, record);
+    // What another process left pending is not announced by a turn that has nothing to tell.
+    if (write) cache.put(turn.key, told ? await forgetPending(write, told, store) : write);
+    this.#settle(turn, fates);
   }
 
   #settle(turn: Turn<Item>, fates: readonly Fate[]): void {

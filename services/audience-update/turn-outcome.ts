@@ -1,4 +1,5 @@
 import type { CompiledDefinitions } from "../../shared/domain/definitions/compile.ts";
+import { withoutPending } from "../../shared/domain/profile.ts";
 import { encodeProfile } from "../../shared/domain/profile-record.ts";
 import type { ProfileWrite, UserKey } from "../../shared/ports/profile-store.ts";
 import type { Base, Fate, FoldedTurn } from "./fold-turn.ts";
@@ -45,7 +46,7 @@ function toldOf({ profile, lastUpdate }: FoldedTurn): Told | undefined {
   const { calculated } = profile;
   if (!calculated || !lastUpdate) return undefined;
   return {
-    machinery: encodeProfile({ ...profile, calculated: { ...calculated, pending: [] } }, lastUpdate),
+    machinery: encodeProfile(withoutPending(profile), lastUpdate),
     carried: calculated.pending.reduce((sum, { changes }) => sum + changes.length, 0),
   };
 }

@@ -153,7 +153,6 @@ class Turn implements Calculation {
     const judged = judge(this.#workspace, definitions, base, {
       atMs: asOfMs,
       stamp: profile.lastStamp,
-      adopts: this.#adopts,
       cause: this.#cause,
     });
     if ("members" in judged) fields.set(AUDIENCES_FIELD, judged.members);

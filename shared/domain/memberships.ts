@@ -2,13 +2,12 @@ import type { Calculated, PendingChange, PendingChanges } from "./calculated.ts"
 import type { Workspace } from "./calculation-workspace.ts";
 import type { CompiledDefinitions } from "./definitions/compile.ts";
 import { type ChangeCause, entersAt } from "./membership-change.ts";
+import { pendingWhere } from "./own-slots.ts";
 
 /** The moment and cause of a turn. */
 export type Moment = {
   atMs: number;
   stamp: number;
-  /** The definitions are others than the profile was folded with. */
-  adopts: boolean;
   /** Undefined where no update and no tick had a part in it. */
   cause: ChangeCause | undefined;
 };
@@ -23,10 +22,11 @@ export function judge(
   workspace: Workspace,
   definitions: CompiledDefinitions,
   base: Calculated,
-  { atMs, stamp, adopts, cause }: Moment,
+  { atMs, stamp, cause }: Moment,
 ): Judged {
   const { audiences } = definitions;
   const { scope, dirty, numbers } = workspace;
+  const adopts = base.version !== definitions.version;
   /** Another version than the profile was folded with, or than what the store has lost since. */
   const isUnlisted = (version: number) => version > base.version || base.version > definitions.version;
   const entered: number[] = [];
@@ -47,7 +47,10 @@ export function judge(
   if (changes.length > 0) news.push({ atMs, stamp, cause: cause ?? { kind: "definition" }, changes });
   if (known.length > 0) news.push({ atMs, stamp, cause: undefined, changes: known });
   const kept = keptNumbers(base, definitions, numbers, entered);
-  const carried = adopts ? ofKnownAudiences(base.pending, definitions) : base.pending;
+  // Nobody waits for the changes of an audience that is deleted.
+  const carried = adopts
+    ? pendingWhere(base.pending, (slot) => definitions.audienceSlots.has(slot))
+    : base.pending;
   return { numbers: kept, pending: [...carried, ...news], members: membersJson(definitions, kept) };
 }
 
@@ -79,15 +82,4 @@ function membersJson(
     if (place !== undefined) names.push(audiences[place]!.name);
   }
   return names.length === 0 ? undefined : JSON.stringify(names.sort());
-}
-
-/** Nobody waits for the changes of an audience that is deleted. */
-function ofKnownAudiences(
-  pending: Calculated["pending"],
-  { audienceSlots }: CompiledDefinitions,
-): Calculated["pending"] {
-  return pending.flatMap((group) => {
-    const changes = group.changes.filter(({ slot }) => audienceSlots.has(slot));
-    return changes.length > 0 ? [{ ...group, changes }] : [];
-  });
 }

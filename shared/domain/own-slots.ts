@@ -31,7 +31,8 @@ function pairsWhere<T>(pairs: readonly T[], isOwn: (slot: T) => boolean): readon
   return kept.length === pairs.length ? pairs : kept;
 }
 
-function pendingWhere(
+/** Without the changes of other slots; the same list where nothing is left out. */
+export function pendingWhere(
   pending: readonly PendingChanges[],
   isOwn: (slot: number) => boolean,
 ): readonly PendingChanges[] {

@@ -31,6 +31,14 @@ export type Profile = {
   readonly calculated: Calculated | undefined;
 };
 
+/** The profile once its pending changes are announced; the same one where there are none. */
+export function withoutPending(profile: Profile): Profile {
+  const { calculated } = profile;
+  return calculated && calculated.pending.length > 0
+    ? { ...profile, calculated: { ...calculated, pending: [] } }
+    : profile;
+}
+
 export type Register = { readonly value: unknown; readonly order: WriteOrder };
 export type SetMember = { readonly present: boolean; readonly order: WriteOrder };
 export type EventCount = { readonly count: number; readonly firstAt: number; readonly lastAt: number };

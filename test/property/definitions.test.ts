@@ -7,7 +7,7 @@ import { calculatedView } from "../../shared/domain/calculated-view.ts";
 import type { CompiledDefinitions } from "../../shared/domain/definitions/compile.ts";
 import { type Update, updateId } from "../../shared/domain/envelope.ts";
 import { entersAt, type MembershipChange } from "../../shared/domain/membership-change.ts";
-import { EMPTY_PROFILE, type Profile } from "../../shared/domain/profile.ts";
+import { EMPTY_PROFILE, type Profile, withoutPending } from "../../shared/domain/profile.ts";
 import { decodeProfile, encodeProfile } from "../../shared/domain/profile-record.ts";
 import { stampAt } from "../../shared/domain/stamp.ts";
 import { arbitraryDefinitions } from "../support/arbitrary-definitions.ts";
@@ -42,9 +42,8 @@ function fold(
 ): { profile: Profile; changes: readonly MembershipChange[] } {
   const { profile: next } = apply(profile, batch, limits, nowMs, compiled);
   const changes = effectsOf(user, profile, next, [], compiled)?.changes ?? [];
-  const { calculated } = next;
   return {
-    profile: calculated?.pending.length ? { ...next, calculated: { ...calculated, pending: [] } } : next,
+    profile: withoutPending(next),
     changes,
   };
 }

@@ -5,7 +5,7 @@ import { compileDefinitions } from "../../shared/domain/definitions/compile.ts";
 import { isProblem } from "../../shared/domain/definitions/problem.ts";
 import type { Operation, Update } from "../../shared/domain/envelope.ts";
 import { announcementOf, entersAt } from "../../shared/domain/membership-change.ts";
-import { EMPTY_PROFILE } from "../../shared/domain/profile.ts";
+import { EMPTY_PROFILE, withoutPending } from "../../shared/domain/profile.ts";
 import { stampAt } from "../../shared/domain/stamp.ts";
 import {
   checkMemberships,
@@ -36,7 +36,7 @@ function history(): MembershipHistory {
   const members = new Map<string, Set<string>>();
   let profile = EMPTY_PROFILE;
   for (const each of [view, tick, last]) {
-    const before = profile.calculated && { ...profile, calculated: { ...profile.calculated, pending: [] } };
+    const before = profile.calculated && withoutPending(profile);
     const { profile: after } = apply(before ?? profile, [each], LIMITS, NOW_MS, definitions);
     const effects = effectsOf(user, before ?? profile, after, [], definitions);
     for (const change of effects?.changes ?? []) {

@@ -1,27 +1,19 @@
 import { expect, test } from "vitest";
 import { apply } from "../../shared/domain/apply.ts";
 import { calculatedView } from "../../shared/domain/calculated-view.ts";
-import { type CompiledDefinitions, compileDefinitions } from "../../shared/domain/definitions/compile.ts";
-import { isProblem } from "../../shared/domain/definitions/problem.ts";
+import type { CompiledDefinitions } from "../../shared/domain/definitions/compile.ts";
 import { firstFrom, readersOf } from "../../shared/domain/definitions/readers.ts";
-import {
-  NO_TENANT_DEFINITIONS,
-  replaceDefinitions,
-} from "../../shared/domain/definitions/tenant-definitions.ts";
 import type { Update } from "../../shared/domain/envelope.ts";
 import { EMPTY_PROFILE } from "../../shared/domain/profile.ts";
 import { stampAt } from "../../shared/domain/stamp.ts";
+import { compiled as compiledFrom } from "../support/compiled.ts";
 
 const START_MS = Date.UTC(2026, 5, 1);
 const orders = { event: "order", aggregate: "count" };
 
 function compiled(attributes: object, rules: Record<string, string>): CompiledDefinitions {
   const audiences = Object.fromEntries(Object.entries(rules).map(([name, rule]) => [name, { rule }]));
-  const document = replaceDefinitions(NO_TENANT_DEFINITIONS, { attributes, audiences }, START_MS);
-  if (isProblem(document)) throw new Error(document.message);
-  const definitions = compileDefinitions(document);
-  if (isProblem(definitions)) throw new Error(definitions.message);
-  return definitions;
+  return compiledFrom({ attributes, audiences });
 }
 
 function readersOfOrders(rules: Record<string, string>, more: object = {}) {

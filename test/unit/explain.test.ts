@@ -9,7 +9,7 @@ import {
 } from "../../shared/domain/definitions/tenant-definitions.ts";
 import { type Explanation, explain } from "../../shared/domain/explain.ts";
 import { explainInWords } from "../../shared/domain/explain-words.ts";
-import type { Profile } from "../../shared/domain/profile.ts";
+import { type Profile, withoutPending } from "../../shared/domain/profile.ts";
 import { startDefinitionServer } from "../support/definition-server.ts";
 import { order, profileAfter, type Said, saveProfile } from "../support/stored-profile.ts";
 
@@ -103,7 +103,7 @@ test("the last change has its number, and its moment and cause while the profile
     ...{ number: 1, atMs: START_MS + DAY_MS },
     cause: { kind: "update", id: "s-2" },
   });
-  const announced = { ...profile, calculated: { ...profile.calculated!, pending: [] } };
+  const announced = withoutPending(profile);
   expect(setUp(twoOrders, START_MS, announced).explained("active").lastChange).toEqual({ number: 1 });
   expect(setUp(twoOrders, START_MS, announced).words("active")[0]).toBe(
     "User u is in active as of 2026-01-02T00:00:00.000Z. The user entered with change number 1.",

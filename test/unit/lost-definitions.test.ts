@@ -11,7 +11,7 @@ import {
 } from "../../shared/domain/definitions/tenant-definitions.ts";
 import { explain } from "../../shared/domain/explain.ts";
 import { lastChangeIn } from "../../shared/domain/last-change.ts";
-import type { Profile } from "../../shared/domain/profile.ts";
+import { type Profile, withoutPending } from "../../shared/domain/profile.ts";
 import { order, profileAfter } from "../support/stored-profile.ts";
 
 const SAVED_MS = 1_767_225_600_000;
@@ -98,7 +98,7 @@ test("a change that a lost version made is told to the list of the version that 
   const lostOnce = saved(once.document, buyersOnce("orders == 1 && true"), SAVED_MS + 1_000);
   const afterOrder = (seq: number, { compiled }: Version, profile?: Profile) => {
     const said = [{ at: SAVED_MS + seq * 1_000, ops: [order()] }];
-    return announced(profileAfter(said, compiled, { ...(profile && { profile }), firstSeq: seq }));
+    return withoutPending(profileAfter(said, compiled, { ...(profile && { profile }), firstSeq: seq }));
   };
   const entered = afterOrder(1, once);
   const left = afterOrder(2, lostOnce, entered);
@@ -112,7 +112,3 @@ test("a change that a lost version made is told to the list of the version that 
   expect(members).toEqual([{ ...user, audience: "buyers", version, number: 2 }]);
   expect(changes).toEqual([]);
 });
-
-function announced(profile: Profile): Profile {
-  return { ...profile, calculated: { ...profile.calculated!, pending: [] } };
-}

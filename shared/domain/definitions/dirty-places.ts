@@ -1,4 +1,5 @@
 import type { CompiledDefinitions } from "./compile.ts";
+import type { Dependents } from "./dependents.ts";
 import { firstFrom, type Readers, readersOf } from "./readers.ts";
 
 const NO_READERS: Readers = { always: [], thresholds: new Float64Array(), audiences: new Int32Array() };
@@ -35,15 +36,16 @@ export class DirtyPlaces {
     this.#audiences = [];
   }
 
+  /** An attribute alone. */
   attribute(place: number): void {
-    this.#markAttribute(place);
+    if (this.#attributeMarks[place] === this.#turn) return;
+    this.#attributeMarks[place] = this.#turn;
+    this.#attributes.push(place);
   }
 
   /** All that depends on an attribute over events. */
   readers(place: number): void {
-    const { attributes, audiences } = this.#definitions.attributes[place]!.dependents;
-    for (const each of attributes) this.#markAttribute(each);
-    for (const each of audiences) this.#markAudience(each);
+    this.#dependents(this.#definitions.attributes[place]!.dependents);
   }
 
   /** To which it matters that an attribute over events has another value now. */
@@ -52,7 +54,7 @@ export class DirtyPlaces {
       this.readers(place);
       return;
     }
-    for (const each of this.#definitions.attributes[place]!.dependents.attributes) this.#markAttribute(each);
+    for (const each of this.#definitions.attributes[place]!.dependents.attributes) this.attribute(each);
     const { always, thresholds, audiences } = this.#readers[place]!;
     for (const each of always) this.#markAudience(each);
     const last = Math.max(before, after);
@@ -63,9 +65,7 @@ export class DirtyPlaces {
   /** What depends on an attribute of the profile's own. */
   field(name: string): void {
     const dependents = this.#definitions.byField.get(name);
-    if (!dependents) return;
-    for (const each of dependents.attributes) this.#markAttribute(each);
-    for (const each of dependents.audiences) this.#markAudience(each);
+    if (dependents) this.#dependents(dependents);
   }
 
   audience(place: number): void {
@@ -74,7 +74,7 @@ export class DirtyPlaces {
   }
 
   all(): void {
-    for (const place of this.#definitions.attributes.keys()) this.#markAttribute(place);
+    for (const place of this.#definitions.attributes.keys()) this.attribute(place);
     for (const place of this.#definitions.audiences.keys()) this.#markAudience(place);
   }
 
@@ -91,10 +91,9 @@ export class DirtyPlaces {
     return places;
   }
 
-  #markAttribute(place: number): void {
-    if (this.#attributeMarks[place] === this.#turn) return;
-    this.#attributeMarks[place] = this.#turn;
-    this.#attributes.push(place);
+  #dependents({ attributes, audiences }: Dependents): void {
+    for (const each of attributes) this.attribute(each);
+    for (const each of audiences) this.#markAudience(each);
   }
 
   #markAudience(place: number): void {
