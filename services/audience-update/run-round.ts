@@ -218,18 +218,23 @@ class Round<Item> {
     }
     if (following.length === 0) return;
     const outcomes = this.#options.effects.carryOut(following.map(({ effects }) => effects));
-    following.forEach((each, index) => {
-      this.result.finishing.set(each.turn, this.#finish(each, outcomes[index]!));
-    });
+    // Most share one, and a promise for each of them would be dear.
+    const together = Map.groupBy(following, (_, index) => outcomes[index]!);
+    for (const [carriedOut, its] of together) {
+      const finished = this.#finish(its, carriedOut);
+      for (const { turn } of its) this.result.finishing.set(turn, finished);
+    }
   }
 
   /** What is not carried out stays unacknowledged; that is at the end of the process only. */
-  async #finish({ turn, fates, write, told }: ReadyTurn<Item>, carriedOut: Promise<boolean>): Promise<void> {
+  async #finish(turns: readonly ReadyTurn<Item>[], carriedOut: Promise<boolean>): Promise<void> {
     if (!(await carriedOut)) return;
     const { cache, store } = this.#options;
-    // What another process left pending is not announced by a turn that has nothing to tell.
-    if (write) cache.put(turn.key, told ? await forgetPending(write, told, store) : write);
-    this.#settle(turn, fates);
+    for (const { turn, fates, write, told } of turns) {
+      // What another process left pending is not announced by a turn that has nothing to tell.
+      if (write) cache.put(turn.key, told ? await forgetPending(write, told, store) : write);
+      this.#settle(turn, fates);
+    }
   }
 
   #settle(turn: Turn<Item>, fates: readonly Fate[]): void {

@@ -25,7 +25,7 @@ export type TurnEffects = {
 export type EffectRunner = {
   /**
    * Tries until all of it is done; a promise for each, in their order, of true, or of false after `close`. The stores
-   * are told of all of them together.
+   * are told of all of them together: those without changes to announce share one promise.
    */
   carryOut(effects: readonly TurnEffects[]): Promise<boolean>[];
   close(): void;
@@ -108,10 +108,9 @@ export function createEffectRunner(options: {
           due.length > 0 ? dueStore.add(due) : undefined,
         ]),
       );
-      return effects.map(async ({ user, changes }) => {
-        if (!(await stored)) return false;
-        return changes.length === 0 || announcer.announce(user, changes);
-      });
+      return effects.map(({ user, changes }) =>
+        changes.length === 0 ? stored : stored.then((done) => done && announcer.announce(user, changes)),
+      );
     },
     close: () => stopping.abort(),
   };

@@ -91,7 +91,7 @@ export function createUpdateFlow(options: FlowOptions): UpdateFlow {
     async runRound(turns) {
       const result = await runRound(turns, round);
       acknowledgeSettled();
-      for (const finished of result.finishing.values()) void finished.then(acknowledgeSettled);
+      for (const finished of new Set(result.finishing.values())) void finished.then(acknowledgeSettled);
       return result;
     },
     keepOwn: (key, items) => open(key, items).map(({ item }) => item),

@@ -4,10 +4,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { TenantDefinitions } from "../../shared/domain/definitions/tenant-definitions.ts";
 import type { Profile } from "../../shared/domain/profile.ts";
+import { drained } from "../support/all-delivered.ts";
 import { getJson } from "../support/get-json.ts";
 import { observed, openProfileReader } from "../support/profile-reader.ts";
 import { type RealStack, startRealStack } from "../support/real-stack.ts";
-import { undelivered } from "../support/undelivered.ts";
 import { until } from "../support/until.ts";
 import { carryOut, stop, type World } from "./faults.ts";
 import { type Fleet, startFleet } from "./fleet.ts";
@@ -28,7 +28,7 @@ export type ChaosOptions = {
 };
 
 const SIZE = { publishers: 3, consumers: 3 };
-const LOAD = { users: 600, perSecondEach: 50 };
+const LOAD = { users: 600, perSecondEach: 40 };
 const PATIENCE = { patienceMs: 180_000, everyMs: 250 };
 const AUDIT_LINES = 1_000;
 
@@ -97,7 +97,7 @@ async function breakAndCheck(
       toMs: toMs - beganMs,
     }));
     await finishPublishers(fleet);
-    await until("both queues are empty", async () => (await undelivered(stack)) === 0, PATIENCE);
+    await drained(stack, PATIENCE);
     const drainedMs = performance.now() - calmMs;
     progress.stop();
     const openingsMs = await openings(fleet);

@@ -12,12 +12,12 @@ import {
   type Update,
 } from "../../shared/publish/connect-publisher.ts";
 import { createLog } from "../../shared/runtime/log.ts";
+import { allDelivered } from "../support/all-delivered.ts";
 import { expectProfiles } from "../support/outcome.ts";
 import { type RealStack, startRealStack } from "../support/real-stack.ts";
 import { seededOperations, seededRandom } from "../support/seeded-updates.ts";
 import { type ServiceProcess, startService } from "../support/service-process.ts";
 import { startTcpProxy, type TcpProxy } from "../support/tcp-proxy.ts";
-import { undelivered } from "../support/undelivered.ts";
 import { until } from "../support/until.ts";
 
 const SEED = Number(process.env.SEED ?? 20261121);
@@ -135,7 +135,7 @@ describe(`while both paths are down, seed ${SEED}`, () => {
     await Promise.all(
       [...failed, later].map(({ error }) => resendUntilTaken((error as PublishError).update)),
     );
-    await until("nothing is left undelivered", async () => (await undelivered(stack)) === 0, patience);
+    await until("nothing is left undelivered", () => allDelivered(stack), patience);
     await expectProfiles({ redisUrl: stack.urls.redis }, taken, patience.patienceMs);
     const recovered = { status: 200, body: { checks: { store: "ok", pulsar: "ok", sqs: "ok" } } };
     await until(

@@ -5,13 +5,13 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createPulsarWebSocket } from "../../shared/adapters/pulsar-websocket/pulsar-websocket.ts";
 import type { Update } from "../../shared/domain/envelope.ts";
 import { topicsOf } from "../../shared/runtime/topics.ts";
+import { allDelivered } from "../support/all-delivered.ts";
 import { getJson } from "../support/get-json.ts";
 import { expectProfiles } from "../support/outcome.ts";
 import { compareLedger, identityOf } from "../support/read-ledger.ts";
 import { type RealStack, startRealStack } from "../support/real-stack.ts";
 import { type ServiceProcess, startService } from "../support/service-process.ts";
 import { type PublisherProcess, startPublisher } from "../support/start-publisher.ts";
-import { undelivered } from "../support/undelivered.ts";
 import { until as untilWithin } from "../support/until.ts";
 
 const SEED = Number(process.env.SEED ?? 20261121);
@@ -81,7 +81,7 @@ describe(`failover with seed ${SEED}`, () => {
     expect(acknowledged).toHaveLength(UPDATES);
 
     // First every copy is delivered, so that one that counts twice is seen.
-    await until("nothing is left undelivered", async () => (await undelivered(stack)) === 0);
+    await until("nothing is left undelivered", () => allDelivered(stack));
     await expectProfiles({ redisUrl: stack.urls.redis }, acknowledged, PATIENCE_MS);
     await expectLedger(acknowledged);
 
