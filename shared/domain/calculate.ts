@@ -7,7 +7,7 @@ import type { CompiledAttribute, CompiledDefinitions } from "./definitions/compi
 import { begin, end, failed } from "./definitions/costs.ts";
 import { type EventRule, holds, isAmount, ownValue } from "./definitions/event-rule.ts";
 import { nextDueMs } from "./definitions/next-due.ts";
-import { bucketOf, firstBucket } from "./definitions/window.ts";
+import { bucketOf, firstBucket, type Window } from "./definitions/window.ts";
 import { type Update, updateId } from "./envelope.ts";
 import type { ChangeCause } from "./membership-change.ts";
 import { judge } from "./memberships.ts";
@@ -60,8 +60,9 @@ class Turn implements Calculation {
   readonly #workspace: Workspace;
   readonly #adopts: boolean;
   #asOfMs: number;
-  #cause: ChangeCause | undefined;
-  #causeStamp = -1;
+  /** The latest of those that count. */
+  #last: Update | undefined;
+  #ticked = false;
 
   constructor(definitions: CompiledDefinitions, workspace: Workspace, base: Calculated) {
     this.#definitions = definitions;
@@ -73,9 +74,13 @@ class Turn implements Calculation {
 
   counted(update: Update): void {
     this.#asOfMs = Math.max(this.#asOfMs, stampTimeMs(update.stamp));
-    if (update.stamp <= this.#causeStamp) return;
-    this.#causeStamp = update.stamp;
-    this.#cause = { kind: "update", id: updateId(update) };
+    if (!this.#last || update.stamp > this.#last.stamp) this.#last = update;
+  }
+
+  /** Of the turn's changes of membership. */
+  #cause(): ChangeCause {
+    if (this.#last) return { kind: "update", id: updateId(this.#last) };
+    return { kind: this.#ticked ? "time" : "definition" };
   }
 
   event(update: Update, name: string, properties: Record<string, unknown> = {}): void {
@@ -138,7 +143,7 @@ class Turn implements Calculation {
     const moment = Math.min(dueMs, stampTimeMs(stamp) + MAX_TICK_LEAD_MS);
     if (moment <= this.#asOfMs) return false;
     this.#asOfMs = moment;
-    this.#cause ??= { kind: "time" };
+    this.#ticked = true;
     return true;
   }
 
@@ -153,7 +158,7 @@ class Turn implements Calculation {
     const judged = judge(this.#workspace, definitions, base, {
       atMs: asOfMs,
       stamp: profile.lastStamp,
-      cause: this.#cause,
+      cause: () => this.#cause(),
     });
     if ("members" in judged) fields.set(AUDIENCES_FIELD, judged.members);
     const calculated = {
@@ -172,27 +177,40 @@ class Turn implements Calculation {
     const { dirty } = this.#workspace;
     if (this.#adopts) dirty.all();
     else if (this.#asOfMs === this.#base.asOfMs) return;
-    const { attributes, byTime, byNow } = this.#definitions;
-    for (const place of byTime) {
-      const { cost } = attributes[place]!;
-      try {
-        this.#passTimeOf(place);
-      } catch (error) {
-        failed(cost, error);
-      }
+    const { windows, timers } = this.#workspace;
+    for (const { window, places } of windows) {
+      const first = firstBucket(window, this.#asOfMs);
+      // What was to leave until then has left.
+      if (!this.#adopts && first === firstBucket(window, this.#base.asOfMs)) continue;
+      for (const place of places) this.#expire(place, window, first);
     }
-    if (this.#mayFlip()) for (const place of byNow) dirty.audience(place);
+    for (const place of timers) this.#passTimeOf(place);
+    if (this.#mayFlip()) for (const place of this.#definitions.byNow) dirty.audience(place);
+  }
+
+  #expire(place: number, window: Window, first: number): void {
+    const state = this.#workspace.states[place];
+    if (state === undefined) return;
+    const { event, cost } = this.#definitions.attributes[place]!;
+    try {
+      this.#setState(place, event!.aggregate.expire(state, first, window));
+    } catch (error) {
+      failed(cost, error);
+    }
   }
 
   #passTimeOf(place: number): void {
     const { states, dirty } = this.#workspace;
     const state = states[place];
-    const { event } = this.#definitions.attributes[place]!;
-    if (state === undefined || !event) return;
-    const { aggregate, window } = event;
-    if (window) this.#setState(place, aggregate.expire(state, firstBucket(window, this.#asOfMs), window));
-    else if (aggregate.value(state, this.#asOfMs) !== aggregate.value(state, this.#base.asOfMs))
-      dirty.attribute(place);
+    if (state === undefined) return;
+    const { event, cost } = this.#definitions.attributes[place]!;
+    const { aggregate } = event!;
+    try {
+      if (aggregate.value(state, this.#asOfMs) !== aggregate.value(state, this.#base.asOfMs))
+        dirty.attribute(place);
+    } catch (error) {
+      failed(cost, error);
+    }
   }
 
   /**

@@ -2,6 +2,7 @@ import { type Calculated, NOTHING_CALCULATED } from "./calculated.ts";
 import type { Occurrence, State } from "./definitions/aggregate.ts";
 import type { CompiledDefinitions } from "./definitions/compile.ts";
 import { DirtyPlaces } from "./definitions/dirty-places.ts";
+import type { Window } from "./definitions/window.ts";
 import { createScope, type Scope, withoutCosts } from "./definitions/scope.ts";
 import { EMPTY_PROFILE } from "./profile.ts";
 
@@ -18,6 +19,10 @@ export class Workspace {
   /** Of the last change in each audience, by place. */
   readonly numbers: Float64Array;
   readonly occurrence: Occurrence = { t: 0, stamp: 0, bucket: 0, value: undefined, json: "" };
+  /** The windows that there are, each with the places of its attributes. */
+  readonly windows: readonly { window: Window; places: readonly number[] }[];
+  /** Attributes without a window whose value time alone changes. */
+  readonly timers: readonly number[];
   readonly #definitions: CompiledDefinitions;
   readonly #ofNobody: OfNobody;
 
@@ -29,6 +34,11 @@ export class Workspace {
     this.positions = new Int32Array(definitions.attributes.length);
     this.numbers = new Float64Array(definitions.audiences.length);
     this.#ofNobody = ofNobody(definitions);
+    const windowOf = (place: number) => definitions.attributes[place]!.event?.window;
+    const windowed = definitions.byTime.filter((place) => windowOf(place));
+    const alike = Map.groupBy(windowed, (place) => `${windowOf(place)!.lengthMs} ${windowOf(place)!.bucketMs}`);
+    this.windows = [...alike.values()].map((places) => ({ window: windowOf(places[0]!)!, places }));
+    this.timers = definitions.byTime.filter((place) => !windowOf(place));
   }
 
   begin(base: Calculated): void {
@@ -77,7 +87,7 @@ export function workspaceOf(definitions: CompiledDefinitions): Workspace {
 /** Puts what is kept of attributes over events into the places of these definitions; what they lack is left out. */
 export function readStates(
   { states }: Calculated,
-  { attributes, attributeOfSlot }: CompiledDefinitions,
+  { slots, attributeOfSlot }: CompiledDefinitions,
   into: (State | undefined)[],
   positions?: Int32Array,
 ): void {
@@ -85,7 +95,7 @@ export function readStates(
   for (let at = 0; at < states.length; at += 2) {
     const slot = states[at] as number;
     // Most often they are in the order of places, without gaps.
-    const place = attributes[next]?.standing.slot === slot ? next : attributeOfSlot.get(slot);
+    const place = slots[next] === slot ? next : attributeOfSlot.get(slot);
     if (place === undefined) continue;
     into[place] = states[at + 1] as State;
     if (positions) positions[place] = at + 1;

@@ -8,8 +8,8 @@ import { pendingWhere } from "./own-slots.ts";
 export type Moment = {
   atMs: number;
   stamp: number;
-  /** Undefined where no update and no tick had a part in it. */
-  cause: ChangeCause | undefined;
+  /** Asked where something changed. */
+  cause(): ChangeCause;
 };
 
 export type Judged = Pick<Calculated, "numbers" | "pending"> & {
@@ -29,10 +29,12 @@ export function judge(
   const adopts = base.version !== definitions.version;
   /** Another version than the profile was folded with, or than what the store has lost since. */
   const isUnlisted = (version: number) => version > base.version || base.version > definitions.version;
+  const places = dirty.audiences();
+  if (!adopts && places.length === 0) return { numbers: base.numbers, pending: base.pending };
   const entered: number[] = [];
   const changes: PendingChange[] = [];
   const known: PendingChange[] = [];
-  for (const place of dirty.audiences()) {
+  for (const place of places) {
     const { slot, version } = audiences[place]!.standing;
     const number = numbers[place]!;
     const member = scope.isMember(place);
@@ -44,7 +46,7 @@ export function judge(
   }
   if (!adopts && changes.length === 0) return { numbers: base.numbers, pending: base.pending };
   const news: PendingChanges[] = [];
-  if (changes.length > 0) news.push({ atMs, stamp, cause: cause ?? { kind: "definition" }, changes });
+  if (changes.length > 0) news.push({ atMs, stamp, cause: cause(), changes });
   if (known.length > 0) news.push({ atMs, stamp, cause: undefined, changes: known });
   const kept = keptNumbers(base, definitions, numbers, entered);
   // Nobody waits for the changes of an audience that is deleted.

@@ -51,8 +51,12 @@ function insert(intervals: readonly number[], seq: number): number[] {
   const joinsPrevious = at > 0 && intervals[at - 1] === seq - 1;
   const joinsNext = intervals[at] === seq + 1;
   if (joinsPrevious && joinsNext) return intervals.toSpliced(at - 1, 2);
-  if (joinsPrevious) return intervals.with(at - 1, seq);
-  if (joinsNext) return intervals.with(at, seq);
+  if (joinsPrevious || joinsNext) {
+    // Faster than `with`.
+    const longer = intervals.slice();
+    longer[joinsPrevious ? at - 1 : at] = seq;
+    return longer;
+  }
   return intervals.toSpliced(at, 0, seq, seq);
 }
 

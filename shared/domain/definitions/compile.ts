@@ -34,6 +34,8 @@ export type CompiledDefinitions = {
   byNow: readonly number[];
   attributeAt: ReadonlyMap<string, number>;
   audienceAt: ReadonlyMap<string, number>;
+  /** Of each attribute. */
+  slots: readonly number[];
   attributeOfSlot: ReadonlyMap<number, number>;
   audienceOfSlot: ReadonlyMap<number, number>;
   /** Of all audiences, also those that are disabled, with their names. */
@@ -75,6 +77,7 @@ export const NO_DEFINITIONS: CompiledDefinitions = {
   byNow: [],
   attributeAt: new Map(),
   audienceAt: new Map(),
+  slots: [],
   attributeOfSlot: new Map(),
   audienceOfSlot: new Map(),
   audienceSlots: new Map(),
@@ -187,6 +190,7 @@ function assemble(
     byNow: audiences.flatMap(({ rule }, index) => (rule.usesNow ? [index] : [])),
     attributeAt,
     audienceAt,
+    slots: attributes.map(({ standing }) => standing.slot),
     attributeOfSlot: new Map(attributes.map(({ standing }, index) => [standing.slot, index])),
     audienceOfSlot: new Map(audiences.map(({ standing }, index) => [standing.slot, index])),
     audienceSlots: new Map(
