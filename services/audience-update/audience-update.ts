@@ -1,5 +1,8 @@
 import type { FastifyInstance } from "fastify";
 import { Counter, collectDefaultMetrics, Gauge, Registry } from "prom-client";
+import { addHealthRoutes } from "../../shared/http/health-routes.ts";
+import { createHttpServer } from "../../shared/http/http-server.ts";
+import { createOperators } from "../../shared/http/operators.ts";
 import type { DefinitionStore } from "../../shared/ports/definition-store.ts";
 import type { DueStore } from "../../shared/ports/due-store.ts";
 import type { MemberStore } from "../../shared/ports/member-store.ts";
@@ -13,13 +16,10 @@ import { KeylineError, toError } from "../../shared/runtime/errors.ts";
 import { createLifecycle } from "../../shared/runtime/lifecycle.ts";
 import { type Log, logRepeated } from "../../shared/runtime/log.ts";
 import type { Values } from "../../shared/runtime/settings.ts";
-import { createAdminServer } from "./admin/admin-server.ts";
 import { addBreakerRoutes } from "./admin/breaker-routes.ts";
 import { addDefinitionRoutes } from "./admin/definition-routes.ts";
 import { addExplainRoutes } from "./admin/explain-routes.ts";
-import { addHealthRoutes } from "./admin/health-routes.ts";
 import { addMemberRoutes } from "./admin/member-routes.ts";
-import { createOperators } from "./admin/operators.ts";
 import { addProfileRoutes } from "./admin/profile-routes.ts";
 import { addWaitingGauge, type WaitingQueue } from "./completion-metrics.ts";
 import { createDefinitionCatalog } from "./definition-catalog.ts";
@@ -75,7 +75,10 @@ export async function startAudienceUpdate(options: AudienceUpdateOptions): Promi
   collectDefaultMetrics({ register: registry });
   const metrics = createUpdateMetrics(registry, () => flow.counts());
   // Opened before the consumer and so closed after it: it answers while the consumer drains.
-  const server = lifecycle.own("admin server", await createAdminServer(log));
+  const server = lifecycle.own(
+    "admin server",
+    await createHttpServer({ log, title: "Keyline audience-update", part: "admin" }),
+  );
   const consumer = lifecycle.own("consumer", createUpdateConsumer({ ...options, metrics, now: Date.now }));
   const { routing, flow } = consumer;
 
@@ -116,10 +119,21 @@ export async function startAudienceUpdate(options: AudienceUpdateOptions): Promi
   addMemberRoutes(server, { ...reads, memberStore: options.memberStore });
   addHealthRoutes(server, {
     registry,
+    readyMeans: "updates can be applied",
     async readiness() {
       const { pulsar, sqs } = consumer.connected();
       const problem = await problemOf(store.ping());
-      return { store: problem, definitions: consumer.definitions.isLoaded(), pulsar, sqs };
+      const definitions = consumer.definitions.isLoaded();
+      return {
+        // One of the two paths is enough; both are told of.
+        ready: problem === undefined && definitions && (pulsar || sqs),
+        checks: {
+          store: problem ?? "ok",
+          definitions: definitions ? "ok" : "not loaded yet",
+          pulsar: pulsar ? "ok" : "not connected",
+          sqs: sqs ? "ok" : "not connected",
+        },
+      };
     },
   });
   options.extendServer?.(server);

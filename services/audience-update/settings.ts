@@ -1,3 +1,4 @@
+import { problemOfTokens } from "../../shared/http/operators.ts";
 import {
   breakerSettings,
   connectionSettings,
@@ -5,7 +6,6 @@ import {
   sharedSettings,
 } from "../../shared/runtime/connection-settings.ts";
 import { integer, text } from "../../shared/runtime/settings.ts";
-import { problemOfTokens } from "./admin/operators.ts";
 import { waitingQueueSettings } from "./waiting-queues.ts";
 
 export const adminSettings = {

@@ -2,8 +2,8 @@ import { type Calculated, NOTHING_CALCULATED } from "./calculated.ts";
 import type { Occurrence, State } from "./definitions/aggregate.ts";
 import type { CompiledDefinitions } from "./definitions/compile.ts";
 import { DirtyPlaces } from "./definitions/dirty-places.ts";
-import type { Window } from "./definitions/window.ts";
 import { createScope, type Scope, withoutCosts } from "./definitions/scope.ts";
+import type { Window } from "./definitions/window.ts";
 import { EMPTY_PROFILE } from "./profile.ts";
 
 /** Room for one turn at a time, so that a turn allocates little; `apply` is never under way twice. */
@@ -36,7 +36,10 @@ export class Workspace {
     this.#ofNobody = ofNobody(definitions);
     const windowOf = (place: number) => definitions.attributes[place]!.event?.window;
     const windowed = definitions.byTime.filter((place) => windowOf(place));
-    const alike = Map.groupBy(windowed, (place) => `${windowOf(place)!.lengthMs} ${windowOf(place)!.bucketMs}`);
+    const alike = Map.groupBy(
+      windowed,
+      (place) => `${windowOf(place)!.lengthMs} ${windowOf(place)!.bucketMs}`,
+    );
     this.windows = [...alike.values()].map((places) => ({ window: windowOf(places[0]!)!, places }));
     this.timers = definitions.byTime.filter((place) => !windowOf(place));
   }

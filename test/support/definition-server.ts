@@ -1,10 +1,8 @@
 /** The routes of definitions, reads and members on stores in memory, with one watch. */
 import type { FastifyInstance } from "fastify";
-import { createAdminServer } from "../../services/audience-update/admin/admin-server.ts";
 import { addDefinitionRoutes } from "../../services/audience-update/admin/definition-routes.ts";
 import { addExplainRoutes } from "../../services/audience-update/admin/explain-routes.ts";
 import { addMemberRoutes } from "../../services/audience-update/admin/member-routes.ts";
-import { createOperators } from "../../services/audience-update/admin/operators.ts";
 import { addProfileRoutes } from "../../services/audience-update/admin/profile-routes.ts";
 import { createDefinitionCatalog } from "../../services/audience-update/definition-catalog.ts";
 import {
@@ -15,6 +13,8 @@ import { createProfileLoader } from "../../services/audience-update/read-your-wr
 import { createMemoryDefinitionStore } from "../../shared/adapters/memory/memory-definition-store.ts";
 import { createMemoryMemberStore } from "../../shared/adapters/memory/memory-member-store.ts";
 import { createMemoryProfileStore } from "../../shared/adapters/memory/memory-profile-store.ts";
+import { createHttpServer } from "../../shared/http/http-server.ts";
+import { createOperators } from "../../shared/http/operators.ts";
 import type { DefinitionStore } from "../../shared/ports/definition-store.ts";
 import type { MemberStore } from "../../shared/ports/member-store.ts";
 import type { ProfileStore } from "../../shared/ports/profile-store.ts";
@@ -49,7 +49,7 @@ export async function startDefinitionServer({
 } = {}): Promise<DefinitionServer> {
   const memberStore = createMemoryMemberStore({ maxEntries: MAX_ENTRIES });
   const store = createMemoryProfileStore({ maxProfiles: MAX_ENTRIES });
-  const server = await createAdminServer(log);
+  const server = await createHttpServer({ log, title: "test", part: "admin" });
   const watch = startDefinitionWatch({
     store: definitionStore,
     consumer: "c1",

@@ -1,11 +1,11 @@
 import { connect } from "node:net";
 import type { FastifyInstance } from "fastify";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { createAdminServer } from "../../services/audience-update/admin/admin-server.ts";
 import { addBreakerRoutes } from "../../services/audience-update/admin/breaker-routes.ts";
-import { createOperators } from "../../services/audience-update/admin/operators.ts";
 import { createMemoryBroker } from "../../shared/adapters/memory/memory-broker.ts";
 import { createMemoryRouteStore } from "../../shared/adapters/memory/memory-route-store.ts";
+import { createHttpServer } from "../../shared/http/http-server.ts";
+import { createOperators } from "../../shared/http/operators.ts";
 import { type Routing, startRouting } from "../../shared/routing/start-routing.ts";
 import { breakerSettings } from "../../shared/runtime/connection-settings.ts";
 import { createLog } from "../../shared/runtime/log.ts";
@@ -27,7 +27,7 @@ beforeEach(async () => {
     log,
     now: Date.now,
   });
-  server = await createAdminServer(log);
+  server = await createHttpServer({ log, title: "test", part: "admin" });
   const operators = createOperators("secret-token");
   addBreakerRoutes(server, { routing, routeStore, operators, counters: () => ({}) });
 });

@@ -1,12 +1,12 @@
 import type { TypeBoxTypeProvider } from "@fastify/type-provider-typebox";
 import type { FastifyInstance } from "fastify";
 import Type from "typebox";
+import type { Operators } from "../../../shared/http/operators.ts";
 import type { RouteStore } from "../../../shared/ports/route-store.ts";
 import type { Routing } from "../../../shared/routing/start-routing.ts";
 import { KeylineError } from "../../../shared/runtime/errors.ts";
 import { BreakerStatus } from "./breaker-schema.ts";
 import { isoTime } from "./iso-time.ts";
-import type { Operators } from "./operators.ts";
 
 const MAX_OVERRIDE_SECONDS = 86_400;
 

@@ -4,6 +4,8 @@ import { type CompiledDefinitions, compileDefinitions } from "../../../shared/do
 import type { Attribute, Audience, DefinitionSet } from "../../../shared/domain/definitions/definition.ts";
 import { isProblem } from "../../../shared/domain/definitions/problem.ts";
 import type { TenantDefinitions } from "../../../shared/domain/definitions/tenant-definitions.ts";
+import { DefinitionRefused } from "../../../shared/http/http-errors.ts";
+import type { Operators } from "../../../shared/http/operators.ts";
 import type { DefinitionStore } from "../../../shared/ports/definition-store.ts";
 import { KeylineError } from "../../../shared/runtime/errors.ts";
 import type { Changed, DefinitionCatalog } from "../definition-catalog.ts";
@@ -11,8 +13,6 @@ import { isDifferent, storedUnder } from "../definition-diff.ts";
 import type { DefinitionWatch } from "../definition-watch.ts";
 import type * as schema from "./definition-schema.ts";
 import { definitionView, type Reported, reportedOf } from "./definition-view.ts";
-import { DefinitionRefused } from "./http-errors.ts";
-import type { Operators } from "./operators.ts";
 
 export type DefinitionRouteOptions = {
   catalog: DefinitionCatalog;

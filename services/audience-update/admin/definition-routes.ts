@@ -2,7 +2,8 @@
 import type { TypeBoxTypeProvider } from "@fastify/type-provider-typebox";
 import type { FastifyInstance } from "fastify";
 import { Audience } from "../../../shared/domain/definitions/definition.ts";
-import { operatorsOnly, readersOnly, readSecurity, WRITE_SECURITY } from "./access.ts";
+import { operatorsOnly, readersOnly, readSecurity, WRITE_SECURITY } from "../../../shared/http/access.ts";
+import { uncheckedBody } from "../../../shared/http/http-errors.ts";
 import {
   createDefinitionReader,
   type DefinitionReader,
@@ -16,7 +17,6 @@ import {
 } from "./definition-reader.ts";
 import * as schema from "./definition-schema.ts";
 import { addWholeSetRoutes } from "./definition-set-routes.ts";
-import { uncheckedBody } from "./http-errors.ts";
 
 const VIEW = { attributes: schema.AttributeView, audiences: schema.AudienceView };
 const BODY = { attributes: schema.Attribute, audiences: Audience };

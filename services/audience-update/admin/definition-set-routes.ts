@@ -1,7 +1,8 @@
 /** All that a tenant defines, at once. */
 import type { TypeBoxTypeProvider } from "@fastify/type-provider-typebox";
 import type { FastifyInstance } from "fastify";
-import { operatorsOnly, readersOnly, readSecurity, WRITE_SECURITY } from "./access.ts";
+import { operatorsOnly, readersOnly, readSecurity, WRITE_SECURITY } from "../../../shared/http/access.ts";
+import { uncheckedBody } from "../../../shared/http/http-errors.ts";
 import {
   type DefinitionReader,
   type DefinitionRouteOptions,
@@ -10,7 +11,6 @@ import {
   WRITE_ERRORS,
 } from "./definition-reader.ts";
 import * as schema from "./definition-schema.ts";
-import { uncheckedBody } from "./http-errors.ts";
 
 /** 2,000 audiences with the longest rules and descriptions, and room. */
 const WHOLE_SET_LIMIT_BYTES = 16_777_216;

@@ -5,14 +5,14 @@ import Type from "typebox";
 import type { Audience } from "../../../shared/domain/definitions/definition.ts";
 import type { Stored } from "../../../shared/domain/definitions/tenant-definitions.ts";
 import { Tenant } from "../../../shared/domain/envelope.ts";
+import { readersOnly, readSecurity } from "../../../shared/http/access.ts";
+import type { Operators } from "../../../shared/http/operators.ts";
 import type { MemberStore } from "../../../shared/ports/member-store.ts";
 import { KeylineError } from "../../../shared/runtime/errors.ts";
 import { storedUnder } from "../definition-diff.ts";
 import type { DefinitionWatch } from "../definition-watch.ts";
-import { readersOnly, readSecurity } from "./access.ts";
 import { NameParams, Nullable, standingFields } from "./definition-schema.ts";
 import { standingView } from "./definition-view.ts";
-import type { Operators } from "./operators.ts";
 
 const MAX_PAGE = 1_000;
 const DEFAULT_PAGE = 100;

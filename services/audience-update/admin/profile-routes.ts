@@ -3,10 +3,10 @@ import type { TypeBoxTypeProvider } from "@fastify/type-provider-typebox";
 import type { FastifyInstance } from "fastify";
 import Type from "typebox";
 import { Tenant, UserId } from "../../../shared/domain/envelope.ts";
+import { readSecurity } from "../../../shared/http/access.ts";
 import type { UserKey } from "../../../shared/ports/profile-store.ts";
 import { KeylineError } from "../../../shared/runtime/errors.ts";
 import { readProfile } from "../read-profile.ts";
-import { readSecurity } from "./access.ts";
 import { addBatchRoute } from "./batch-route.ts";
 import {
   asOfFields,

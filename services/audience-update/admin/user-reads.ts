@@ -4,12 +4,12 @@ import Type from "typebox";
 import type { CompiledDefinitions } from "../../../shared/domain/definitions/compile.ts";
 import { UpdateId } from "../../../shared/domain/envelope.ts";
 import type { Profile } from "../../../shared/domain/profile.ts";
+import { readersOnly } from "../../../shared/http/access.ts";
+import type { Operators } from "../../../shared/http/operators.ts";
 import type { ProfileRecord, UserKey } from "../../../shared/ports/profile-store.ts";
 import { KeylineError } from "../../../shared/runtime/errors.ts";
 import type { DefinitionWatch } from "../definition-watch.ts";
 import type { ProfileLoader } from "../read-your-write.ts";
-import { readersOnly } from "./access.ts";
-import type { Operators } from "./operators.ts";
 import { ofUser } from "./profile-view.ts";
 
 export const UserParams = Type.Object(ofUser);

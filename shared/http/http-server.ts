@@ -1,7 +1,7 @@
 import fastifySwagger from "@fastify/swagger";
 import { TypeBoxValidatorCompiler } from "@fastify/type-provider-typebox";
 import { type FastifyBaseLogger, type FastifyError, type FastifyInstance, fastify } from "fastify";
-import type { Log } from "../../../shared/runtime/log.ts";
+import type { Log } from "../runtime/log.ts";
 import {
   answerBadUrl,
   answerToBrokenRequest,
@@ -14,14 +14,22 @@ import {
 
 const MAX_PARAM_LENGTH = 1_024;
 
+export type HttpServerOptions = {
+  log: Log;
+  /** Of its OpenAPI description. */
+  title: string;
+  /** What its lines in the log are of. */
+  part: string;
+};
+
 /**
- * The HTTP server of the service, without routes. Every error has one shape:
+ * An HTTP server, without routes. Every error has one shape:
  * `{"error":{"code","message","path"?,"value"?}}`.
  */
-export async function createAdminServer(log: Log): Promise<FastifyInstance> {
+export async function createHttpServer({ log, title, part }: HttpServerOptions): Promise<FastifyInstance> {
   const server = fastify({
     loggerInstance: log.child(
-      { part: "admin" },
+      { part },
       { level: log.level === "info" ? "warn" : log.level },
     ) as FastifyBaseLogger,
     forceCloseConnections: true,
@@ -53,7 +61,7 @@ export async function createAdminServer(log: Log): Promise<FastifyInstance> {
   await server.register(fastifySwagger, {
     openapi: {
       openapi: "3.1.0",
-      info: { title: "Keyline audience-update", version: "1" },
+      info: { title, version: "1" },
       components: { securitySchemes: { bearer: { type: "http", scheme: "bearer" } } },
     },
   });

@@ -3,10 +3,10 @@ import type { ServerResponse } from "node:http";
 import { TypeBoxValidatorCompiler } from "@fastify/type-provider-typebox";
 import type { FastifyError, FastifyRequest, FastifySchemaCompiler, RouteOptions } from "fastify";
 import Type from "typebox";
-import type { DefinitionProblem } from "../../../shared/domain/definitions/problem.ts";
-import { quote } from "../../../shared/domain/refusal.ts";
-import { locate, messageOf } from "../../../shared/domain/schema-error.ts";
-import { KeylineError } from "../../../shared/runtime/errors.ts";
+import type { DefinitionProblem } from "../domain/definitions/problem.ts";
+import { quote } from "../domain/refusal.ts";
+import { locate, messageOf } from "../domain/schema-error.ts";
+import { KeylineError } from "../runtime/errors.ts";
 
 declare module "fastify" {
   interface FastifyContextConfig {

@@ -1,5 +1,5 @@
 import type { FastifyReply, FastifyRequest } from "fastify";
-import { KeylineError } from "../../../shared/runtime/errors.ts";
+import { KeylineError } from "../runtime/errors.ts";
 import type { Operators } from "./operators.ts";
 
 type OnRequest = (request: FastifyRequest, reply: FastifyReply) => Promise<void>;
