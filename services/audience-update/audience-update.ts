@@ -3,7 +3,7 @@ import { Counter, collectDefaultMetrics, Gauge, Registry } from "prom-client";
 import { addHealthRoutes } from "../../shared/http/health-routes.ts";
 import { createHttpServer } from "../../shared/http/http-server.ts";
 import { createOperators } from "../../shared/http/operators.ts";
-import type { DefinitionStore } from "../../shared/ports/definition-store.ts";
+import type { DocumentStore } from "../../shared/ports/document-store.ts";
 import type { DueStore } from "../../shared/ports/due-store.ts";
 import type { MemberStore } from "../../shared/ports/member-store.ts";
 import type { PrimaryQueue } from "../../shared/ports/primary-queue.ts";
@@ -42,7 +42,7 @@ export type AudienceUpdateOptions = {
   changesQueue: UpdateQueue;
   store: ProfileStore;
   /** What the tenants have defined. */
-  definitionStore: DefinitionStore;
+  definitionStore: DocumentStore;
   /** The moments at which time alone changes something. */
   dueStore: DueStore;
   /** Who the members of an audience are, for those who list them. */

@@ -13,7 +13,7 @@ import {
   TAKEN_UP_WITHIN_MS,
   type TenantDefinitions,
 } from "../../shared/domain/definitions/tenant-definitions.ts";
-import type { DefinitionStore } from "../../shared/ports/definition-store.ts";
+import type { DocumentStore } from "../../shared/ports/document-store.ts";
 import type { AudienceVersion, MemberStore } from "../../shared/ports/member-store.ts";
 import { KeylineError, toError } from "../../shared/runtime/errors.ts";
 import { type DefinitionDiff, diffOf, isDifferent } from "./definition-diff.ts";
@@ -52,7 +52,7 @@ const MAX_TRIES = 10;
 const DROP_AFTER_MS = 2 * TAKEN_UP_WITHIN_MS;
 
 export function createDefinitionCatalog(options: {
-  store: DefinitionStore;
+  store: DocumentStore;
   members: MemberStore;
   /** A tenant's definitions as they were compiled last, of whatever version, so that what is the same need not be. */
   compiledBefore(tenant: string): CompiledDefinitions | undefined;

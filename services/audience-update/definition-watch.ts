@@ -15,7 +15,7 @@ import {
   TAKEN_UP_WITHIN_MS,
   type TenantDefinitions,
 } from "../../shared/domain/definitions/tenant-definitions.ts";
-import type { DefinitionDocument, DefinitionStore } from "../../shared/ports/definition-store.ts";
+import type { DocumentStore, TenantDocument } from "../../shared/ports/document-store.ts";
 import { KeylineError, toError } from "../../shared/runtime/errors.ts";
 import { type ConsumerCosts, createCostReport } from "./definition-costs.ts";
 
@@ -55,7 +55,7 @@ type Compiled = { document: TenantDefinitions; compiled: CompiledDefinitions | K
 type Known = Compiled & { text: string };
 
 export function startDefinitionWatch(options: {
-  store: DefinitionStore;
+  store: DocumentStore;
   /** Names this process in its reports. */
   consumer: string;
   /** A tenant's definitions are taken up, or can't be. */
@@ -91,7 +91,7 @@ export function startDefinitionWatch(options: {
   }
 
   /** Compiling takes a tenant with thousands of audiences some tens of milliseconds: others get a turn in between. */
-  function take(tenant: string, { version, document }: DefinitionDocument): boolean {
+  function take(tenant: string, { version, document }: TenantDocument): boolean {
     const before = known.get(tenant);
     if (before?.text === document && before.document.version === version) return false;
     const next = { ...compiledFrom(tenant, version, document, before), text: document };

@@ -2,7 +2,7 @@
  * The service without its HTTP server: routing, dead letters, the flow of updates, membership changes and ticks, around
  * ports that are open already. The simulation runs this same code on simulated ones.
  */
-import type { DefinitionStore } from "../../shared/ports/definition-store.ts";
+import type { DocumentStore } from "../../shared/ports/document-store.ts";
 import type { DueStore } from "../../shared/ports/due-store.ts";
 import type { MemberStore } from "../../shared/ports/member-store.ts";
 import type { PrimaryQueue } from "../../shared/ports/primary-queue.ts";
@@ -58,7 +58,7 @@ export type UpdateConsumerOptions = {
   changesQueue: UpdateQueue;
   store: ProfileStore;
   /** What the tenants have defined. */
-  definitionStore: DefinitionStore;
+  definitionStore: DocumentStore;
   /** The moments at which time alone changes something. */
   dueStore: DueStore;
   /** Who the members of an audience are, for those who list them. */
@@ -209,7 +209,7 @@ export function createUpdateConsumer(options: UpdateConsumerOptions): UpdateCons
 }
 
 function watchDefinitions(
-  store: DefinitionStore,
+  store: DocumentStore,
   consumer: string,
   settings: ConsumerSettings,
   log: Log,

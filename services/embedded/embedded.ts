@@ -8,7 +8,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { FastifyInstance } from "fastify";
 import { startEmbeddedSqs } from "../../shared/adapters/memory/embedded-sqs.ts";
 import { createMemoryBroker } from "../../shared/adapters/memory/memory-broker.ts";
-import { createMemoryDefinitionStore } from "../../shared/adapters/memory/memory-definition-store.ts";
+import { createMemoryDocumentStore } from "../../shared/adapters/memory/memory-document-store.ts";
 import { createMemoryDueStore } from "../../shared/adapters/memory/memory-due-store.ts";
 import { createMemoryMemberStore } from "../../shared/adapters/memory/memory-member-store.ts";
 import { createMemoryProfileStore } from "../../shared/adapters/memory/memory-profile-store.ts";
@@ -98,7 +98,7 @@ async function start(options: Parameters<typeof startEmbedded>[0], lifecycle: Li
   const routeStore = lifecycle.own("route store", createMemoryRouteStore());
   const definitionStore = lifecycle.own(
     "definition store",
-    createMemoryDefinitionStore({ maxEntries: MAX_ENTRIES, now: Date.now }),
+    createMemoryDocumentStore({ maxEntries: MAX_ENTRIES, now: Date.now }),
   );
   const dueStore = lifecycle.own("due store", createMemoryDueStore({ maxEntries: MAX_ENTRIES }));
   const memberStore = lifecycle.own("member store", createMemoryMemberStore({ maxEntries: MAX_ENTRIES }));

@@ -1,6 +1,6 @@
 /** The URL picks the adapter. */
 import { setTimeout as sleep } from "node:timers/promises";
-import type { DefinitionStore } from "../ports/definition-store.ts";
+import type { DocumentStore } from "../ports/document-store.ts";
 import type { DueStore } from "../ports/due-store.ts";
 import type { MemberStore } from "../ports/member-store.ts";
 import type { PrimaryQueue } from "../ports/primary-queue.ts";
@@ -19,7 +19,7 @@ import { createSubscriptionReader } from "./pulsar-admin/subscription-stats.ts";
 import { createPulsarNative } from "./pulsar-native/pulsar-native.ts";
 import { createPulsarWebSocket } from "./pulsar-websocket/pulsar-websocket.ts";
 import { openRedis, type RedisConnection } from "./redis/redis-connection.ts";
-import { createRedisDefinitionStore } from "./redis/redis-definition-store.ts";
+import { createRedisDocumentStore } from "./redis/redis-document-store.ts";
 import { createRedisDueStore } from "./redis/redis-due-store.ts";
 import { createRedisMemberStore } from "./redis/redis-member-store.ts";
 import { createRedisProfileStore } from "./redis/redis-profile-store.ts";
@@ -112,22 +112,29 @@ const MAX_PREFETCHED = 1_000;
 export type Stores = {
   store: ProfileStore;
   routeStore: RouteStore;
-  definitionStore: DefinitionStore;
+  definitionStore: DocumentStore;
   dueStore: DueStore;
   memberStore: MemberStore;
+};
+
+/** What a gateway keeps. */
+export type GatewayStores = {
+  /** Each tenant's settings. */
+  tenantStore: DocumentStore;
 };
 
 /** All stores on one connection; close the connection last. */
 export function openStores(
   settings: Pick<Connection, "redisUrl" | "redisKeyPrefix" | "redisCommandTimeoutMs">,
-): Stores & { connection: RedisConnection } {
+): Stores & GatewayStores & { connection: RedisConnection } {
   const options = { keyPrefix: settings.redisKeyPrefix, commandTimeoutMs: settings.redisCommandTimeoutMs };
   const connection = openRedis(settings.redisUrl, { stallTimeoutMs: settings.redisCommandTimeoutMs });
   return {
     connection,
     store: createRedisProfileStore(connection, options),
     routeStore: createRedisRouteStore(connection, options),
-    definitionStore: createRedisDefinitionStore(connection, options),
+    definitionStore: createRedisDocumentStore(connection, "definitions", options),
+    tenantStore: createRedisDocumentStore(connection, "tenants", options),
     dueStore: createRedisDueStore(connection, options),
     memberStore: createRedisMemberStore(connection, options),
   };

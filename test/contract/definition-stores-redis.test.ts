@@ -6,10 +6,10 @@ import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { installRedis, startRedis, withRedis } from "../../deploy/local/redis.ts";
 import { startRedisCluster } from "../../deploy/local/redis-cluster.ts";
 import { openRedis } from "../../shared/adapters/redis/redis-connection.ts";
-import { createRedisDefinitionStore } from "../../shared/adapters/redis/redis-definition-store.ts";
+import { createRedisDocumentStore } from "../../shared/adapters/redis/redis-document-store.ts";
 import { createRedisDueStore } from "../../shared/adapters/redis/redis-due-store.ts";
 import { createRedisMemberStore } from "../../shared/adapters/redis/redis-member-store.ts";
-import { versionOf } from "./definition-store.ts";
+import { versionOf } from "./document-store.ts";
 import { dueAt } from "./due-store.ts";
 import { changeOf } from "./member-store.ts";
 
@@ -37,7 +37,7 @@ function open(url: string) {
   cleanUps.push(() => connection.close());
   const options = { keyPrefix: "kl:", commandTimeoutMs: 300 };
   return {
-    definitions: createRedisDefinitionStore(connection, options),
+    definitions: createRedisDocumentStore(connection, "definitions", options),
     due: createRedisDueStore(connection, options),
     members: createRedisMemberStore(connection, options),
   };

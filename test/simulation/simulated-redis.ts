@@ -1,5 +1,5 @@
 /** Redis as its clients see it: the stores in memory behind a network that fails, with faults of its own. */
-import { createMemoryDefinitionStore } from "../../shared/adapters/memory/memory-definition-store.ts";
+import { createMemoryDocumentStore } from "../../shared/adapters/memory/memory-document-store.ts";
 import { createMemoryDueStore } from "../../shared/adapters/memory/memory-due-store.ts";
 import { createMemoryMemberStore } from "../../shared/adapters/memory/memory-member-store.ts";
 import { createMemoryProfileStore } from "../../shared/adapters/memory/memory-profile-store.ts";
@@ -7,7 +7,7 @@ import { createMemoryRouteStore } from "../../shared/adapters/memory/memory-rout
 import type { Stores } from "../../shared/adapters/open.ts";
 import type { Profile } from "../../shared/domain/profile.ts";
 import { decodeProfile } from "../../shared/domain/profile-record.ts";
-import type { DefinitionStore } from "../../shared/ports/definition-store.ts";
+import type { DocumentStore } from "../../shared/ports/document-store.ts";
 import type { DueEntry, DueStore } from "../../shared/ports/due-store.ts";
 import type { MemberStore } from "../../shared/ports/member-store.ts";
 import type { ProfileStore, UserKey, WriteResult } from "../../shared/ports/profile-store.ts";
@@ -24,7 +24,7 @@ export type SimulatedRedis = {
   /** The route store as an operator's tool reaches it. */
   routes: RouteStore;
   /** What the tenants have defined and who the members are, as it is on the server. */
-  definitions: DefinitionStore;
+  definitions: DocumentStore;
   members: MemberStore;
   /** The moments that are not done, as they are on the server. */
   dueEntries(): readonly AddedEntry[];
@@ -48,7 +48,7 @@ const MAX_ENTRIES = 1_000_000;
 export function createSimulatedRedis(world: World, onDone: (entry: DueEntry) => void): SimulatedRedis {
   const profiles = createMemoryProfileStore({ maxProfiles: MAX_ENTRIES });
   const routes = createMemoryRouteStore({ now: world.time.now });
-  const definitions = createMemoryDefinitionStore({ maxEntries: MAX_ENTRIES, now: world.time.now });
+  const definitions = createMemoryDocumentStore({ maxEntries: MAX_ENTRIES, now: world.time.now });
   const due = createMemoryDueStore({ maxEntries: MAX_ENTRIES });
   const members = createMemoryMemberStore({ maxEntries: MAX_ENTRIES });
   /** Read when it is asked for, once. */
@@ -131,7 +131,7 @@ export function createSimulatedRedis(world: World, onDone: (entry: DueEntry) => 
       audit: (limit) => command(channel, () => routes.audit(limit), false),
       close: async () => {},
     };
-    const definitionStore: DefinitionStore = {
+    const definitionStore: DocumentStore = {
       revision: () => command(channel, () => definitions.revision(), false),
       changedAfter: (revision) => command(channel, () => definitions.changedAfter(revision), false),
       read: (tenant) => command(channel, () => definitions.read(tenant), false),

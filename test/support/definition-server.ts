@@ -10,12 +10,12 @@ import {
   startDefinitionWatch,
 } from "../../services/audience-update/definition-watch.ts";
 import { createProfileLoader } from "../../services/audience-update/read-your-write.ts";
-import { createMemoryDefinitionStore } from "../../shared/adapters/memory/memory-definition-store.ts";
+import { createMemoryDocumentStore } from "../../shared/adapters/memory/memory-document-store.ts";
 import { createMemoryMemberStore } from "../../shared/adapters/memory/memory-member-store.ts";
 import { createMemoryProfileStore } from "../../shared/adapters/memory/memory-profile-store.ts";
 import { createHttpServer } from "../../shared/http/http-server.ts";
 import { createOperators } from "../../shared/http/operators.ts";
-import type { DefinitionStore } from "../../shared/ports/definition-store.ts";
+import type { DocumentStore } from "../../shared/ports/document-store.ts";
 import type { MemberStore } from "../../shared/ports/member-store.ts";
 import type { ProfileStore } from "../../shared/ports/profile-store.ts";
 import { createLog, type Log } from "../../shared/runtime/log.ts";
@@ -27,7 +27,7 @@ const MAX_ENTRIES = 10_000;
 export type DefinitionServer = {
   server: FastifyInstance;
   watch: DefinitionWatch;
-  definitionStore: DefinitionStore;
+  definitionStore: DocumentStore;
   memberStore: MemberStore;
   store: ProfileStore;
   /** As an operator. */
@@ -41,11 +41,11 @@ export type Answer = { status: number; body: any };
 export async function startDefinitionServer({
   log = createLog("test", "fatal"),
   maxStateLength = 500_000,
-  definitionStore = createMemoryDefinitionStore({ maxEntries: MAX_ENTRIES }),
+  definitionStore = createMemoryDocumentStore({ maxEntries: MAX_ENTRIES }),
 }: {
   log?: Log;
   maxStateLength?: number;
-  definitionStore?: DefinitionStore;
+  definitionStore?: DocumentStore;
 } = {}): Promise<DefinitionServer> {
   const memberStore = createMemoryMemberStore({ maxEntries: MAX_ENTRIES });
   const store = createMemoryProfileStore({ maxProfiles: MAX_ENTRIES });

@@ -5,7 +5,7 @@ import { createUpdateConsumer, type UpdateConsumer } from "../../services/audien
 import { createUpdateMetrics, type UpdateMetrics } from "../../services/audience-update/update-metrics.ts";
 import { startEmbeddedSqs } from "../../shared/adapters/memory/embedded-sqs.ts";
 import { createMemoryBroker, type MemoryBroker } from "../../shared/adapters/memory/memory-broker.ts";
-import { createMemoryDefinitionStore } from "../../shared/adapters/memory/memory-definition-store.ts";
+import { createMemoryDocumentStore } from "../../shared/adapters/memory/memory-document-store.ts";
 import { createMemoryDueStore } from "../../shared/adapters/memory/memory-due-store.ts";
 import { createMemoryMemberStore } from "../../shared/adapters/memory/memory-member-store.ts";
 import { createMemoryProfileStore } from "../../shared/adapters/memory/memory-profile-store.ts";
@@ -65,7 +65,7 @@ export async function startEmbeddedConsumer(): Promise<EmbeddedConsumer> {
   const dueStore = lifecycle.own("due store", createMemoryDueStore({ maxEntries: MAX_ENTRIES }));
   const definitionStore = lifecycle.own(
     "definition store",
-    createMemoryDefinitionStore({ maxEntries: MAX_ENTRIES, now: Date.now }),
+    createMemoryDocumentStore({ maxEntries: MAX_ENTRIES, now: Date.now }),
   );
   const metrics = createUpdateMetrics(new Registry(), () => consumer.flow.counts());
   const consumer = lifecycle.own(

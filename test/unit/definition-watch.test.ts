@@ -3,7 +3,7 @@ import {
   type DefinitionWatch,
   startDefinitionWatch,
 } from "../../services/audience-update/definition-watch.ts";
-import { createMemoryDefinitionStore } from "../../shared/adapters/memory/memory-definition-store.ts";
+import { createMemoryDocumentStore } from "../../shared/adapters/memory/memory-document-store.ts";
 import { apply } from "../../shared/domain/apply.ts";
 import { isProblem } from "../../shared/domain/definitions/problem.ts";
 import {
@@ -15,7 +15,7 @@ import {
 import type { Update } from "../../shared/domain/envelope.ts";
 import { EMPTY_PROFILE } from "../../shared/domain/profile.ts";
 import { stampAt } from "../../shared/domain/stamp.ts";
-import type { DefinitionDocument, DefinitionStore } from "../../shared/ports/definition-store.ts";
+import type { DocumentStore, TenantDocument } from "../../shared/ports/document-store.ts";
 import { KeylineError } from "../../shared/runtime/errors.ts";
 import { START_MS } from "../support/arbitrary-updates.ts";
 import { until } from "../support/until.ts";
@@ -30,17 +30,17 @@ afterEach(async () => {
 
 const orders = { attributes: { orders: { event: "order_completed", aggregate: "count" } } };
 
-function documentOf(input: object, before = NO_TENANT_DEFINITIONS): DefinitionDocument {
+function documentOf(input: object, before = NO_TENANT_DEFINITIONS): TenantDocument {
   const document = replaceDefinitions(before, { attributes: {}, audiences: {}, ...input }, 0);
   if (isProblem(document)) throw new Error(document.message);
   return { version: document.version, document: JSON.stringify(document) };
 }
 
 /** A watch, and a store that can be away. */
-function start(inner: DefinitionStore = createMemoryDefinitionStore({ maxEntries: 100 }), away = false) {
+function start(inner: DocumentStore = createMemoryDocumentStore({ maxEntries: 100 }), away = false) {
   const unless = <T>(work: () => Promise<T>): Promise<T> =>
     away ? Promise.reject(new KeylineError("store_unavailable", "away", { retryable: true })) : work();
-  const store: DefinitionStore = {
+  const store: DocumentStore = {
     ...inner,
     revision: () => unless(inner.revision),
     changedAfter: (revision) => unless(() => inner.changedAfter(revision)),
@@ -140,10 +140,10 @@ test("what this build can't read holds up its own tenant only", async () => {
 });
 
 test("a store that went back is believed", async () => {
-  const lost = createMemoryDefinitionStore({ maxEntries: 100 });
+  const lost = createMemoryDocumentStore({ maxEntries: 100 });
   await lost.replace("shop", 0, documentOf(orders));
   await lost.replace("shop", 1, { ...documentOf({}), version: 2 });
-  const kept = createMemoryDefinitionStore({ maxEntries: 100 });
+  const kept = createMemoryDocumentStore({ maxEntries: 100 });
   await kept.replace("shop", 0, documentOf(orders));
   let current = lost;
   const { watch } = start({

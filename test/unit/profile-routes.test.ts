@@ -4,7 +4,7 @@ import { Check } from "typebox/value";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { MembershipsView, ProfileView } from "../../services/audience-update/admin/profile-view.ts";
 import { createProfileLoader } from "../../services/audience-update/read-your-write.ts";
-import { createMemoryDefinitionStore } from "../../shared/adapters/memory/memory-definition-store.ts";
+import { createMemoryDocumentStore } from "../../shared/adapters/memory/memory-document-store.ts";
 import { decodeProfile } from "../../shared/domain/profile-record.ts";
 import { KeylineError } from "../../shared/runtime/errors.ts";
 import { type DefinitionServer, startDefinitionServer } from "../support/definition-server.ts";
@@ -238,7 +238,7 @@ test("what another process has just saved is looked for before a 404", async () 
 });
 
 test("until the definitions are loaded, what depends on them is a retryable 503", async () => {
-  const inner = createMemoryDefinitionStore({ maxEntries: 10 });
+  const inner = createMemoryDocumentStore({ maxEntries: 10 });
   const hidden = { away: true };
   const revision = () =>
     hidden.away ? Promise.reject(new KeylineError("store_unavailable", "away")) : inner.revision();

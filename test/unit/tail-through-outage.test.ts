@@ -5,7 +5,7 @@ import { createUpdateConsumer } from "../../services/audience-update/update-cons
 import { createUpdateMetrics } from "../../services/audience-update/update-metrics.ts";
 import { startEmbeddedSqs } from "../../shared/adapters/memory/embedded-sqs.ts";
 import { createMemoryBroker } from "../../shared/adapters/memory/memory-broker.ts";
-import { createMemoryDefinitionStore } from "../../shared/adapters/memory/memory-definition-store.ts";
+import { createMemoryDocumentStore } from "../../shared/adapters/memory/memory-document-store.ts";
 import { createMemoryDueStore } from "../../shared/adapters/memory/memory-due-store.ts";
 import { createMemoryMemberStore } from "../../shared/adapters/memory/memory-member-store.ts";
 import { createMemoryProfileStore } from "../../shared/adapters/memory/memory-profile-store.ts";
@@ -71,7 +71,7 @@ async function start() {
         fallback: sqs.queue,
         ledgerQueue: sqs.ledgerQueue,
         changesQueue: sqs.changesQueue,
-        definitionStore: createMemoryDefinitionStore({ maxEntries: 1, now: Date.now }),
+        definitionStore: createMemoryDocumentStore({ maxEntries: 1, now: Date.now }),
         dueStore: createMemoryDueStore({ maxEntries: 1 }),
         memberStore: createMemoryMemberStore({ maxEntries: 1 }),
         store,

@@ -6,7 +6,7 @@ import { isProblem } from "../../../shared/domain/definitions/problem.ts";
 import type { TenantDefinitions } from "../../../shared/domain/definitions/tenant-definitions.ts";
 import { DefinitionRefused } from "../../../shared/http/http-errors.ts";
 import type { Operators } from "../../../shared/http/operators.ts";
-import type { DefinitionStore } from "../../../shared/ports/definition-store.ts";
+import type { DocumentStore } from "../../../shared/ports/document-store.ts";
 import { KeylineError } from "../../../shared/runtime/errors.ts";
 import type { Changed, DefinitionCatalog } from "../definition-catalog.ts";
 import { isDifferent, storedUnder } from "../definition-diff.ts";
@@ -16,7 +16,7 @@ import { definitionView, type Reported, reportedOf } from "./definition-view.ts"
 
 export type DefinitionRouteOptions = {
   catalog: DefinitionCatalog;
-  definitionStore: Pick<DefinitionStore, "reports">;
+  definitionStore: Pick<DocumentStore, "reports">;
   watch: Pick<DefinitionWatch, "document" | "readable" | "refresh">;
   /** Who may write. */
   operators: Operators;

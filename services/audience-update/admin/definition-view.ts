@@ -5,7 +5,7 @@ import type {
   Stored,
   TenantDefinitions,
 } from "../../../shared/domain/definitions/tenant-definitions.ts";
-import type { ConsumerReport } from "../../../shared/ports/definition-store.ts";
+import type { ConsumerReport } from "../../../shared/ports/document-store.ts";
 import type { DefinitionCost } from "../definition-costs.ts";
 import { readsOf, sortReads } from "../definition-reads.ts";
 import type { WatchReport } from "../definition-watch.ts";

@@ -1,25 +1,29 @@
-/** The tenants' definitions in Redis, all in one slot; see definition-script.ts for how they are kept. */
-import type { ConsumerReport, DefinitionDocument, DefinitionStore } from "../../ports/definition-store.ts";
+/** The tenants' documents in Redis, all of a kind in one slot; see document-script.ts for how they are kept. */
+import type { ConsumerReport, DocumentStore, TenantDocument } from "../../ports/document-store.ts";
 import { compareUtf8 } from "../utf8-order.ts";
-import { changedAfterScript, replaceScript, reportScript, reportsScript } from "./definition-script.ts";
+import { changedAfterScript, replaceScript, reportScript, reportsScript } from "./document-script.ts";
 import { assertKeyPrefix } from "./profile-key.ts";
 import { type RedisStoreOptions, runCall, type Script } from "./redis-calls.ts";
 import type { RedisConnection } from "./redis-connection.ts";
+
+/** What the documents are of. */
+export type DocumentKind = "definitions" | "tenants";
 
 /**
  * `close` leaves the connection open; it is its opener's to close.
  * @throws KeylineError `bad_key_prefix`
  */
-export function createRedisDefinitionStore(
+export function createRedisDocumentStore(
   connection: RedisConnection,
+  kind: DocumentKind,
   options: RedisStoreOptions,
-): DefinitionStore {
+): DocumentStore {
   const { keyPrefix, commandTimeoutMs } = options;
   assertKeyPrefix(keyPrefix);
-  const documentsKey = `${keyPrefix}{definitions}:documents`;
-  const revisionKey = `${keyPrefix}{definitions}:revision`;
-  const changesKey = `${keyPrefix}{definitions}:changes`;
-  const reportsKey = `${keyPrefix}{definitions}:reports`;
+  const documentsKey = `${keyPrefix}{${kind}}:documents`;
+  const revisionKey = `${keyPrefix}{${kind}}:revision`;
+  const changesKey = `${keyPrefix}{${kind}}:changes`;
+  const reportsKey = `${keyPrefix}{${kind}}:reports`;
 
   function command(name: "get" | "hget", key: string, ...args: string[]): Promise<unknown> {
     return runCall(connection, { key, command: name, args: [key, ...args] }, commandTimeoutMs);
@@ -67,7 +71,7 @@ function pairsOf(flat: readonly string[]): [string, string][] {
   return pairs;
 }
 
-function documentOf(value: string): DefinitionDocument {
+function documentOf(value: string): TenantDocument {
   const space = value.indexOf(" ");
   return { version: Number(value.slice(0, space)), document: value.slice(space + 1) };
 }

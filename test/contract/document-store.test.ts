@@ -1,23 +1,26 @@
 import { describe, expect, inject, it, vi } from "vitest";
 import { withRedis } from "../../deploy/local/redis.ts";
-import { createMemoryDefinitionStore } from "../../shared/adapters/memory/memory-definition-store.ts";
-import { createRedisDefinitionStore } from "../../shared/adapters/redis/redis-definition-store.ts";
-import { describeDefinitionStore, versionOf } from "./definition-store.ts";
+import { createMemoryDocumentStore } from "../../shared/adapters/memory/memory-document-store.ts";
+import type { RedisStoreOptions } from "../../shared/adapters/redis/redis-calls.ts";
+import type { RedisConnection } from "../../shared/adapters/redis/redis-connection.ts";
+import { createRedisDocumentStore } from "../../shared/adapters/redis/redis-document-store.ts";
+import { describeDocumentStore, versionOf } from "./document-store.ts";
 import { openOnRedis } from "./redis-subject.ts";
 
-describeDefinitionStore("memory", async () => {
-  const store = createMemoryDefinitionStore({ maxEntries: 100 });
+const openDefinitions = (...[connection, options]: [RedisConnection, RedisStoreOptions]) =>
+  createRedisDocumentStore(connection, "definitions", options);
+
+describeDocumentStore("memory", async () => {
+  const store = createMemoryDocumentStore({ maxEntries: 100 });
   return { store, close: () => store.close() };
 });
-describeDefinitionStore("Redis", () => openOnRedis(inject("servers").redisUrl, createRedisDefinitionStore));
-describeDefinitionStore("Redis Cluster", () =>
-  openOnRedis(inject("servers").redisClusterUrl, createRedisDefinitionStore),
-);
+describeDocumentStore("Redis", () => openOnRedis(inject("servers").redisUrl, openDefinitions));
+describeDocumentStore("Redis Cluster", () => openOnRedis(inject("servers").redisClusterUrl, openDefinitions));
 
-describe("definition store: memory", () => {
+describe("document store: memory", () => {
   it("keeps a report for as long as it was to, by the clock that it is given", async () => {
     let nowMs = 1_000;
-    const store = createMemoryDefinitionStore({ maxEntries: 1, now: () => nowMs });
+    const store = createMemoryDocumentStore({ maxEntries: 1, now: () => nowMs });
     await store.report("a", "{}", 500);
     nowMs = 1_499;
     expect(await store.reports()).toEqual([{ consumer: "a", atMs: 1_000, report: "{}" }]);
@@ -28,7 +31,7 @@ describe("definition store: memory", () => {
   it("refuses a document or a report too many, and still takes those of the others", async () => {
     let nowMs = 0;
     const full = { code: "store_unavailable", retryable: true };
-    const store = createMemoryDefinitionStore({ maxEntries: 1, now: () => nowMs });
+    const store = createMemoryDocumentStore({ maxEntries: 1, now: () => nowMs });
     await store.replace("shop", 0, versionOf(1, "one"));
     await expect(store.replace("other", 0, versionOf(1, "one"))).rejects.toMatchObject(full);
     expect(await store.replace("shop", 1, versionOf(2, "two"))).toBe(true);
@@ -42,12 +45,9 @@ describe("definition store: memory", () => {
   });
 });
 
-describe("definition store: Redis", () => {
+describe("document store: Redis", () => {
   it("removes the reports that are over with the next one", async () => {
-    const { store, options, close } = await openOnRedis(
-      inject("servers").redisUrl,
-      createRedisDefinitionStore,
-    );
+    const { store, options, close } = await openOnRedis(inject("servers").redisUrl, openDefinitions);
     const port = Number(new URL(inject("servers").redisUrl).port);
     const stored = () => withRedis(port, (redis) => redis.hkeys(`${options.keyPrefix}{definitions}:reports`));
     await store.report("short", "", 20);
@@ -60,10 +60,7 @@ describe("definition store: Redis", () => {
   });
 
   it("gives no revision again that was given and lost", async () => {
-    const { store, options, close } = await openOnRedis(
-      inject("servers").redisUrl,
-      createRedisDefinitionStore,
-    );
+    const { store, options, close } = await openOnRedis(inject("servers").redisUrl, openDefinitions);
     const port = Number(new URL(inject("servers").redisUrl).port);
     await store.replace("shop", 0, versionOf(1, "one"));
     const before = await store.revision();

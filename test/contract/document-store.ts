@@ -1,15 +1,15 @@
 /** What every definition store does. */
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import type { DefinitionDocument, DefinitionStore } from "../../shared/ports/definition-store.ts";
+import type { DocumentStore, TenantDocument } from "../../shared/ports/document-store.ts";
 
-export type DefinitionStoreSubject = { store: DefinitionStore; close(): Promise<void> };
+export type DefinitionStoreSubject = { store: DocumentStore; close(): Promise<void> };
 
-export const versionOf = (version: number, document: string): DefinitionDocument => ({ version, document });
+export const versionOf = (version: number, document: string): TenantDocument => ({ version, document });
 
-export function describeDefinitionStore(name: string, open: () => Promise<DefinitionStoreSubject>): void {
-  describe(`definition store: ${name}`, () => {
+export function describeDocumentStore(name: string, open: () => Promise<DefinitionStoreSubject>): void {
+  describe(`document store: ${name}`, () => {
     let subject: DefinitionStoreSubject;
-    let store: DefinitionStore;
+    let store: DocumentStore;
 
     beforeEach(async () => {
       subject = await open();

@@ -1,9 +1,9 @@
 /** The tenants' definitions in this process's memory, for the embedded mode and tests. Lost with the process. */
-import type { ConsumerReport, DefinitionDocument, DefinitionStore } from "../../ports/definition-store.ts";
+import type { ConsumerReport, DocumentStore, TenantDocument } from "../../ports/document-store.ts";
 import { compareUtf8 } from "../utf8-order.ts";
 import { storeClosed, storeFull } from "./embedded-store.ts";
 
-export type MemoryDefinitionStoreOptions = {
+export type MemoryDocumentStoreOptions = {
   /** Documents kept, and as many reports; one more fails. */
   maxEntries: number;
   /** Milliseconds since the epoch. Default: the system clock. */
@@ -12,9 +12,9 @@ export type MemoryDefinitionStoreOptions = {
 
 type StoredReport = ConsumerReport & { expiresAtMs: number };
 
-export function createMemoryDefinitionStore(options: MemoryDefinitionStoreOptions): DefinitionStore {
+export function createMemoryDocumentStore(options: MemoryDocumentStoreOptions): DocumentStore {
   const { maxEntries, now = Date.now } = options;
-  const documents = new Map<string, DefinitionDocument & { changedAt: number }>();
+  const documents = new Map<string, TenantDocument & { changedAt: number }>();
   const reports = new Map<string, StoredReport>();
   let revision = 0;
   let closed = false;
