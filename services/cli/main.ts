@@ -19,7 +19,9 @@ import { createDefinitionClient } from "./definitions/definition-client.ts";
 import { definitionsCommand } from "./definitions/definitions-command.ts";
 import { type DeadLetters, dlqCommand } from "./dlq/dlq-command.ts";
 import { openLetterBox } from "./dlq/letter-box.ts";
-import { cliSettings, readCliSettings, readDefinitionsSettings } from "./settings.ts";
+import { cliSettings, readCliSettings, readDefinitionsSettings, readTenantSettings } from "./settings.ts";
+import { createTenantClient } from "./tenant/tenant-client.ts";
+import { tenantCommand } from "./tenant/tenant-command.ts";
 
 const WRONG_USE = [
   "bad_settings",
@@ -75,12 +77,20 @@ const definitions = definitionsCommand({
     process.exitCode = 1;
   },
 });
+const tenant = tenantCommand({
+  open(given) {
+    const { gatewayUrl, adminToken } = readTenantSettings(given, process.env);
+    return createTenantClient({ url: gatewayUrl, token: adminToken });
+  },
+  output,
+});
 try {
   const keyline = new Command("keyline").description("Keyline, by hand.").exitOverride();
   keyline
     .version(ownVersion())
     .addCommand(withExitOverride(dlq))
     .addCommand(withExitOverride(definitions))
+    .addCommand(withExitOverride(tenant))
     .addHelpText(
       "afterAll",
       `

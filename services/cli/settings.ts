@@ -16,6 +16,16 @@ const dlqSettings = {
   pulsarNamespace: connectionSettings.pulsarNamespace,
 };
 
+const adminToken = text({
+  env: "ADMIN_TOKEN",
+  default: "",
+  secret: true,
+  pattern: /^[\u0021-\u007e]+$/,
+  form: "one token of printable characters",
+  meaning:
+    "of `keyline definitions` and `keyline tenant`: one of the service's `ADMIN_TOKEN`, without the name before it",
+});
+
 /** What `keyline definitions` reads. */
 const definitionsSettings = {
   keylineUrl: url({
@@ -24,36 +34,49 @@ const definitionsSettings = {
     default: "http://127.0.0.1:8090",
     meaning: "of `keyline definitions`: the admin endpoint of an audience-update service",
   }),
-  adminToken: text({
-    env: "ADMIN_TOKEN",
-    default: "",
-    secret: true,
-    pattern: /^[\u0021-\u007e]+$/,
-    form: "one token of printable characters",
-    meaning: "of `keyline definitions`: one of the service's `ADMIN_TOKEN`, without the name before it",
+  adminToken,
+};
+
+/** What `keyline tenant` reads. */
+const tenantSettings = {
+  gatewayUrl: url({
+    env: "GATEWAY_URL",
+    schemes: ["http", "https"],
+    default: "http://127.0.0.1:8080",
+    meaning: "of `keyline tenant`: a gateway",
   }),
+  adminToken,
 };
 
 /** What the commands read from the environment. */
-export const cliSettings = { ...dlqSettings, ...definitionsSettings };
+export const cliSettings = { ...dlqSettings, ...definitionsSettings, ...tenantSettings };
+
+type Given = { url?: string; token?: string };
 
 /**
  * What is given on the command line stands above the environment.
  * @throws KeylineError `bad_settings`
  */
 export function readDefinitionsSettings(
-  given: { url?: string; token?: string },
+  given: Given,
   env: NodeJS.ProcessEnv,
 ): Values<typeof definitionsSettings> {
-  const { url: keylineUrl, token: adminToken } = given;
+  const { url: keylineUrl, token } = given;
   return settingsFrom(
     definitionsSettings,
-    {
-      ...(keylineUrl === undefined ? {} : { keylineUrl }),
-      ...(adminToken === undefined ? {} : { adminToken }),
-    },
+    withToken(keylineUrl === undefined ? {} : { keylineUrl }, token),
     env,
   );
+}
+
+/** The same for `keyline tenant`. @throws KeylineError `bad_settings` */
+export function readTenantSettings(given: Given, env: NodeJS.ProcessEnv): Values<typeof tenantSettings> {
+  const { url: gatewayUrl, token } = given;
+  return settingsFrom(tenantSettings, withToken(gatewayUrl === undefined ? {} : { gatewayUrl }, token), env);
+}
+
+function withToken<T extends object>(given: T, token: string | undefined): T & { adminToken?: string } {
+  return token === undefined ? given : { ...given, adminToken: token };
 }
 
 /**

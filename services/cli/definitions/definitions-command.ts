@@ -2,13 +2,9 @@
 import { Command } from "commander";
 import { KeylineError } from "../../../shared/runtime/errors.ts";
 import type { Output } from "../dlq/commands.ts";
+import { RefusedByService } from "../service-call.ts";
 import { changeLines } from "./change-text.ts";
-import {
-  type DefinitionChange,
-  type DefinitionClient,
-  type ListedDefinition,
-  RefusedByService,
-} from "./definition-client.ts";
+import type { DefinitionChange, DefinitionClient, ListedDefinition } from "./definition-client.ts";
 import { type DefinitionFiles, readDefinitionFiles } from "./definition-files.ts";
 
 export type DefinitionsOptions = {
