@@ -3,7 +3,7 @@ import { defineConfig } from "vitest/config";
 import { summaryReporter } from "./test/support/summary-reporter.ts";
 
 /** They break a broker of their own, and expect of breakers with the default settings just the openings for that. */
-const outages = "test/integration/{failover,health-signals}.test.ts";
+const outages = "test/integration/{failover,gateway,health-signals}.test.ts";
 
 export default defineConfig({
   test: {

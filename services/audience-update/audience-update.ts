@@ -1,7 +1,7 @@
 import type { FastifyInstance } from "fastify";
 import { Counter, collectDefaultMetrics, Gauge, Registry } from "prom-client";
 import { addHealthRoutes } from "../../shared/http/health-routes.ts";
-import { createHttpServer } from "../../shared/http/http-server.ts";
+import { createHttpServer, listen } from "../../shared/http/http-server.ts";
 import { createOperators } from "../../shared/http/operators.ts";
 import type { DocumentStore } from "../../shared/ports/document-store.ts";
 import type { DueStore } from "../../shared/ports/due-store.ts";
@@ -12,7 +12,7 @@ import type { RouteStore } from "../../shared/ports/route-store.ts";
 import type { ReadSubscription } from "../../shared/ports/subscription-stats.ts";
 import type { UpdateQueue } from "../../shared/ports/update-queue.ts";
 import type { Routing } from "../../shared/routing/start-routing.ts";
-import { KeylineError, toError } from "../../shared/runtime/errors.ts";
+import { toError } from "../../shared/runtime/errors.ts";
 import { createLifecycle } from "../../shared/runtime/lifecycle.ts";
 import { type Log, logRepeated } from "../../shared/runtime/log.ts";
 import type { Values } from "../../shared/runtime/settings.ts";
@@ -137,27 +137,14 @@ export async function startAudienceUpdate(options: AudienceUpdateOptions): Promi
     },
   });
   options.extendServer?.(server);
-  const adminUrl = await listen(server, settings).catch(async (error: unknown) => {
+  const names = { host: "ADMIN_HOST", port: "ADMIN_PORT" };
+  const address = { host: settings.adminHost, port: settings.adminPort, names };
+  const adminUrl = await listen(server, address).catch(async (error: unknown) => {
     await lifecycle.close();
     throw error;
   });
   flow.start();
   return { adminUrl, routing, flow, metrics, close: lifecycle.close };
-}
-
-async function listen(server: FastifyInstance, settings: ServiceSettings): Promise<string> {
-  const { adminHost: host, adminPort: port } = settings;
-  try {
-    return await server.listen({ host, port });
-  } catch (error) {
-    const { code, message } = error as NodeJS.ErrnoException;
-    if (code === undefined) throw error;
-    const text =
-      code === "EADDRINUSE"
-        ? `port ${port} is taken by another program: set ADMIN_PORT to another one, or to 0 for any free one`
-        : `ADMIN_HOST=${host} ADMIN_PORT=${port} can't be listened on: ${message}`;
-    throw new KeylineError("admin_listen_failed", text, { value: port, cause: error });
-  }
 }
 
 async function problemOf(check: Promise<void>): Promise<string | undefined> {

@@ -5,6 +5,7 @@ import type { DueStore } from "../ports/due-store.ts";
 import type { MemberStore } from "../ports/member-store.ts";
 import type { PrimaryQueue } from "../ports/primary-queue.ts";
 import type { ProfileStore } from "../ports/profile-store.ts";
+import type { RateStore } from "../ports/rate-store.ts";
 import type { RouteStore } from "../ports/route-store.ts";
 import type { ReadSubscription } from "../ports/subscription-stats.ts";
 import type { connectionSettings } from "../runtime/connection-settings.ts";
@@ -23,6 +24,7 @@ import { createRedisDocumentStore } from "./redis/redis-document-store.ts";
 import { createRedisDueStore } from "./redis/redis-due-store.ts";
 import { createRedisMemberStore } from "./redis/redis-member-store.ts";
 import { createRedisProfileStore } from "./redis/redis-profile-store.ts";
+import { createRedisRateStore } from "./redis/redis-rate-store.ts";
 import { createRedisRouteStore } from "./redis/redis-route-store.ts";
 import { createSqs, type SqsQueue } from "./sqs/sqs.ts";
 
@@ -121,6 +123,7 @@ export type Stores = {
 export type GatewayStores = {
   /** Each tenant's settings. */
   tenantStore: DocumentStore;
+  rateStore: RateStore;
 };
 
 /** All stores on one connection; close the connection last. */
@@ -137,6 +140,7 @@ export function openStores(
     tenantStore: createRedisDocumentStore(connection, "tenants", options),
     dueStore: createRedisDueStore(connection, options),
     memberStore: createRedisMemberStore(connection, options),
+    rateStore: createRedisRateStore(connection, options),
   };
 }
 

@@ -45,6 +45,13 @@ const operation = <K extends string, B extends Type.TSchema>(kind: K, body: B) =
 
 const members = Type.Array(Member, { minItems: 1, maxItems: 1024 });
 
+/** What is told of an event, by name. A pattern: of a key's schema nothing else is checked. */
+export const Properties = Type.Record(Type.String({ pattern: "^[\\s\\S]{0,128}$" }), Type.Unknown(), {
+  additionalProperties: false,
+  maxProperties: 256,
+  description: "an object of at most 256 names, each of at most 128 characters, and any JSON values",
+});
+
 export const Event = Type.Object(
   {
     name: Type.String({
@@ -52,13 +59,9 @@ export const Event = Type.Object(
       maxLength: 128,
       description: "what happened, such as order_completed",
     }),
-    properties: Type.Optional(
-      // A pattern: of a key's schema nothing else is checked.
-      Type.Record(Type.String({ pattern: "^[\\s\\S]{0,128}$" }), Type.Unknown(), {
-        additionalProperties: false,
-        maxProperties: 256,
-      }),
-    ),
+    properties: Type.Optional(Properties),
+    /** What a client says around it: library, ip, page, ... Kept in the ledger; profiles and conditions pass it over. */
+    context: Type.Optional(Properties),
   },
   { additionalProperties: false },
 );

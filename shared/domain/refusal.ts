@@ -21,8 +21,9 @@ export type RefusalCode =
   | "profile_too_large"
   | "apply_failed";
 
-export type Refusal = {
-  code: RefusalCode;
+/** What an HTTP API refuses before it becomes an update has a code of that API's own. */
+export type Refusal<Code extends string = RefusalCode> = {
+  code: Code;
   /** Where the offending value stands, such as `ops[0].body.points`; empty for the whole payload. */
   path: string;
   /** The offending value as JSON, shortened to 200 characters. */
@@ -33,7 +34,19 @@ export type Refusal = {
 
 const QUOTED_LENGTH = 200;
 
-export function refuse(code: RefusalCode, path: string, value: unknown, message: string): Refusal {
+export function refuse(code: RefusalCode, path: string, value: unknown, message: string): Refusal;
+export function refuse<Code extends string>(
+  code: Code,
+  path: string,
+  value: unknown,
+  message: string,
+): Refusal<Code>;
+export function refuse<Code extends string>(
+  code: Code,
+  path: string,
+  value: unknown,
+  message: string,
+): Refusal<Code> {
   return { code, path, value: quote(value), message };
 }
 

@@ -1,5 +1,5 @@
 /** What a validator of JSON schema says about a value, as far as it is used here. */
-type SchemaError = { instancePath: string; params?: object };
+export type SchemaError = { instancePath: string; keyword?: string; message?: string; params?: object };
 
 /**
  * Where a value breaks its schema: the keys that lead there, whether what they lead to is missing, and what is

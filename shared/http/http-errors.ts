@@ -11,7 +11,7 @@ import { KeylineError } from "../runtime/errors.ts";
 declare module "fastify" {
   interface FastifyContextConfig {
     /** The statuses of errors that the route may answer with, for OpenAPI. */
-    errors?: readonly (400 | 401 | 404 | 409 | 413 | 415 | 503 | 504)[];
+    errors?: readonly (400 | 401 | 404 | 409 | 413 | 415 | 429 | 503 | 504)[];
   }
 }
 
@@ -37,6 +37,16 @@ export class DefinitionRefused extends KeylineError {
     super(problem, `${path}: ${message}`, { path, value });
     this.position = position;
     this.usedBy = usedBy;
+  }
+}
+
+/** Too much came; the same may come again after a time. */
+export class Throttled extends KeylineError {
+  readonly retryAfterMs: number;
+
+  constructor(message: string, details: { retryAfterMs: number; path: string; value: unknown }) {
+    super("over_quota", message, { ...details, retryable: true });
+    this.retryAfterMs = details.retryAfterMs;
   }
 }
 
@@ -82,9 +92,24 @@ const statusOfCode: Record<string, number> = {
   invalid_definition: 400,
   definition_cycle: 400,
   definitions_too_large: 400,
+  invalid_update: 400,
+  too_large: 413,
+  batch_over_burst: 413,
+  over_quota: 429,
+  tenant_not_found: 404,
+  write_key_not_found: 404,
+  write_key_taken: 409,
+  tenants_busy: 503,
+  tenants_not_loaded: 503,
 };
 
-const EXPECTED = new Set(["definitions_not_loaded", "update_not_visible", "too_many_waiting", "caller_left"]);
+const EXPECTED = new Set([
+  "tenants_not_loaded",
+  "definitions_not_loaded",
+  "update_not_visible",
+  "too_many_waiting",
+  "caller_left",
+]);
 
 /** A failure of the service's own or its stores', not of what a caller waits for. */
 export function isWorthALine(error: FastifyError, status: number): boolean {

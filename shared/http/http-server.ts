@@ -1,6 +1,7 @@
 import fastifySwagger from "@fastify/swagger";
 import { TypeBoxValidatorCompiler } from "@fastify/type-provider-typebox";
 import { type FastifyBaseLogger, type FastifyError, type FastifyInstance, fastify } from "fastify";
+import { KeylineError } from "../runtime/errors.ts";
 import type { Log } from "../runtime/log.ts";
 import {
   answerBadUrl,
@@ -10,6 +11,7 @@ import {
   documentErrors,
   isWorthALine,
   refuseUnknownQueries,
+  Throttled,
 } from "./http-errors.ts";
 
 const MAX_PARAM_LENGTH = 1_024;
@@ -20,20 +22,27 @@ export type HttpServerOptions = {
   title: string;
   /** What its lines in the log are of. */
   part: string;
+  /** Of a body, in bytes. */
+  bodyLimit?: number;
+  /** Beside the bearer tokens of operators and readers, by name. */
+  securitySchemes?: Record<string, { type: "http"; scheme: "basic"; description: string }>;
+  /** Whether requests that are under way are answered when it closes; else their connections are cut. */
+  finishesRequests?: boolean;
 };
 
 /**
  * An HTTP server, without routes. Every error has one shape:
  * `{"error":{"code","message","path"?,"value"?}}`.
  */
-export async function createHttpServer({ log, title, part }: HttpServerOptions): Promise<FastifyInstance> {
+export async function createHttpServer(options: HttpServerOptions): Promise<FastifyInstance> {
+  const { log, title, part, bodyLimit = BODY_LIMIT_BYTES, finishesRequests = false } = options;
   const server = fastify({
     loggerInstance: log.child(
       { part },
       { level: log.level === "info" ? "warn" : log.level },
     ) as FastifyBaseLogger,
-    forceCloseConnections: true,
-    bodyLimit: BODY_LIMIT_BYTES,
+    forceCloseConnections: finishesRequests ? "idle" : true,
+    bodyLimit,
     routerOptions: {
       maxParamLength: MAX_PARAM_LENGTH,
       onBadUrl: (path, _request, response) => answerBadUrl(response, path, "the URL is not well encoded"),
@@ -51,6 +60,7 @@ export async function createHttpServer({ log, title, part }: HttpServerOptions):
   server.setErrorHandler((error: FastifyError, request, reply) => {
     const { status, body } = describeError(error, request);
     if (isWorthALine(error, status)) request.log.error({ err: error }, error.message);
+    if (error instanceof Throttled) reply.header("retry-after", Math.ceil(error.retryAfterMs / 1_000));
     return reply.code(status).send({ error: body });
   });
   server.setNotFoundHandler((request, reply) =>
@@ -62,11 +72,37 @@ export async function createHttpServer({ log, title, part }: HttpServerOptions):
     openapi: {
       openapi: "3.1.0",
       info: { title, version: "1" },
-      components: { securitySchemes: { bearer: { type: "http", scheme: "bearer" } } },
+      components: {
+        securitySchemes: {
+          bearer: { type: "http", scheme: "bearer" },
+          ...options.securitySchemes,
+        },
+      },
     },
   });
   server.addHook("onRoute", documentErrors);
   server.addHook("onRoute", refuseUnknownQueries);
   server.get("/openapi.json", { schema: { hide: true } }, () => server.swagger());
   return server;
+}
+
+/**
+ * @param names of the settings, for the message of an error.
+ * @throws KeylineError `listen_failed`
+ */
+export async function listen(
+  server: FastifyInstance,
+  { host, port, names }: { host: string; port: number; names: { host: string; port: string } },
+): Promise<string> {
+  try {
+    return await server.listen({ host, port });
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    if (code === undefined) throw error;
+    const text =
+      code === "EADDRINUSE"
+        ? `port ${port} is taken by another program: set ${names.port} to another one, or to 0 for any free one`
+        : `${names.host}=${host} ${names.port}=${port} can't be listened on: ${message}`;
+    throw new KeylineError("listen_failed", text, { value: port, cause: error });
+  }
 }

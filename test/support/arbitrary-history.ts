@@ -34,9 +34,14 @@ const properties: fc.Arbitrary<Record<string, unknown>> = fc.oneof(
   { arbitrary: fc.record(usual, { requiredKeys: [] }), weight: 3 },
   fc.record({ ...usual, ...unusual }, { requiredKeys: ["constructor"] }),
 );
+/** Of the same names, so that a condition or an aggregate that read it would tell. */
+const context = fc.record(usual, { requiredKeys: [] });
 const event: fc.Arbitrary<Operation> = fc
-  .tuple(fc.constantFrom("buy", "buy", "view"), maybe(properties))
-  .map(([name, properties]) => ({ kind: "event", body: properties ? { name, properties } : { name } }));
+  .tuple(fc.constantFrom("buy", "buy", "view"), maybe(properties), maybe(context))
+  .map(([name, properties, context]) => ({
+    kind: "event",
+    body: { name, ...(properties && { properties }), ...(context && { context }) },
+  }));
 
 const of = <B>(kind: string, body: fc.Arbitrary<B>) => body.map((b) => ({ kind, body: b }) as Operation);
 const tags = fc.constantFrom(["vip"], ["new"], ["vip", "new"]);

@@ -16,16 +16,20 @@ const fields = <T>(value: fc.Arbitrary<T>) =>
     .array(fc.tuple(field, value), { minLength: 1, maxLength: 3 })
     .map((entries) => Object.fromEntries(entries));
 
+/** As it is read from a message: JSON writes -0 as 0. */
+const json = fc.jsonValue({ maxDepth: 1 }).map((value) => JSON.parse(JSON.stringify(value)) as unknown);
+const event = fc.record(
+  { name: fc.constantFrom("view", "buy"), properties: fields(json), context: fields(json) },
+  { requiredKeys: ["name"] },
+);
+
 export const arbitraryOperation: fc.Arbitrary<Operation> = fc.oneof(
-  // As it is read from a message: JSON writes -0 as 0.
-  fields(fc.jsonValue({ maxDepth: 1 }).map((value) => JSON.parse(JSON.stringify(value)) as unknown)).map(
-    (body) => ({ kind: "set" as const, body }),
-  ),
+  fields(json).map((body) => ({ kind: "set" as const, body })),
   fc.array(field, { minLength: 1, maxLength: 2 }).map((body) => ({ kind: "unset" as const, body })),
   fields(fc.array(member, { minLength: 1, maxLength: 3 })).map((body) => ({ kind: "add" as const, body })),
   fields(fc.array(member, { minLength: 1, maxLength: 3 })).map((body) => ({ kind: "remove" as const, body })),
   fields(amount).map((body) => ({ kind: "increment" as const, body })),
-  fc.constantFrom("view", "buy").map((name) => ({ kind: "event" as const, body: { name } })),
+  event.map((body) => ({ kind: "event" as const, body })),
 );
 
 /**

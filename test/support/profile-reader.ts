@@ -11,8 +11,8 @@ export type ProfileReader = {
   close(): Promise<void>;
 };
 
-/** Reads profiles of the tenant `chaos`, past every service. */
-export function openProfileReader(redisUrl: string): ProfileReader {
+/** Reads a tenant's profiles, past every service. */
+export function openProfileReader(redisUrl: string, tenant = "chaos"): ProfileReader {
   const { store, connection } = openStores({
     redisUrl,
     redisKeyPrefix: "kl:",
@@ -20,7 +20,7 @@ export function openProfileReader(redisUrl: string): ProfileReader {
   });
   return {
     async read(userId) {
-      const record = await store.load({ tenant: "chaos", userId });
+      const record = await store.load({ tenant, userId });
       return record && decodeProfile(record.machinery).profile;
     },
     async close() {

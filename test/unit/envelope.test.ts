@@ -64,15 +64,20 @@ describe("an operation takes", () => {
     ["increment", [{ a: 0 }, { a: 1e-12 }, { a: 1e15 }, { a: -1e-12 }, { a: -1e15 }], [{}, { a: "1" }]],
     ["increment", [], [{ a: 9e-13 }, { a: -9e-13 }, { a: 1.1e15 }, { a: -1.1e15 }]],
     ["event", [event, { name: chars(128) }], [{}, { name: "" }, { name: chars(129) }, { ...event, more: 1 }]],
-    ["event", [{ ...event, properties: named(256) }], [{ ...event, properties: named(257) }]],
-    [
+    ...["properties", "context"].map((field): [string, unknown[], unknown[]] => [
       "event",
-      [{ name: "e", properties: { [chars(128)]: 1, "": 1, "\n": 1 } }],
       [
-        { name: "e", properties: [] },
-        { name: "e", properties: { [chars(129)]: 1 } },
+        { ...event, [field]: named(256) },
+        { ...event, [field]: { [chars(128)]: 1, "": null, "\n": [{}] } },
+        { ...event, [field]: {} },
       ],
-    ],
+      [
+        { ...event, [field]: named(257) },
+        { ...event, [field]: { [chars(129)]: 1 } },
+        { ...event, [field]: [] },
+        { ...event, [field]: null },
+      ],
+    ]),
   ])("%s", (kind, taken, refused) => {
     for (const body of taken)
       expect([body, isTaken({ ...envelope, ops: [{ kind, body }] })]).toEqual([body, true]);

@@ -419,7 +419,8 @@ describe("what the generators make", () => {
     expect(tally.members / tally.rules).toBeGreaterThan(0.25);
     expect(tally.members / tally.rules).toBeLessThan(0.75);
     expect(tally.undecided / tally.rules).toBeLessThan(0.05);
-    expect(tally.moved).toBeGreaterThan(50);
+    // 55 on average over seeds, from 40 to 72: it tells that there are many, not how many with this seed.
+    expect(tally.moved).toBeGreaterThan(30);
     expect(tally.values / tally.attributes).toBeGreaterThan(0.4);
   });
 });

@@ -54,7 +54,13 @@ describe("an envelope is refused with the path of what is wrong and what it must
       withOps({ kind: "event", body: { name: 1 } }),
       "ops[0].body.name",
       "1",
-      "does not fit: the body must be an object with a name, not empty, and, if wanted, properties",
+      "does not fit: the body must be an object with a name, not empty, and, if wanted, properties and context",
+    ],
+    [
+      withOps({ kind: "event", body: { name: "e", context: ["ip"] } }),
+      "ops[0].body.context",
+      '["ip"]',
+      "does not fit: the body must be an object with a name, not empty, and, if wanted, properties and context",
     ],
   ])("%j", (value, path, found, message) => {
     expect(refuseEnvelope(asRead(value))).toEqual({ code: "invalid_update", path, value: found, message });

@@ -1,4 +1,4 @@
-/** Where a user's profile and an audience's members are stored. */
+/** Where a user's profile, an audience's members and a token bucket are stored. */
 import type { AudienceVersion } from "../../ports/member-store.ts";
 import type { UserKey } from "../../ports/profile-store.ts";
 import { KeylineError } from "../../runtime/errors.ts";
@@ -18,6 +18,11 @@ export function profileKey(keyPrefix: string, user: UserKey): string {
  */
 export function memberTag({ tenant, audience, version }: AudienceVersion, shard: number): string {
   return `{${escapeText(tenant, tenantSpecial)}:${escapeText(audience, tenantSpecial)}:${version}:${shard}}`;
+}
+
+/** `kl:{rate-shop%3aupdates}`: no colon stays in a bucket's name, so that its key is no profile's. */
+export function rateKey(keyPrefix: string, bucket: string): string {
+  return `${keyPrefix}{rate-${escapeText(bucket, tenantSpecial)}}`;
 }
 
 /** @throws KeylineError `bad_key_prefix`: a brace in it would become the hash tag of every key. */

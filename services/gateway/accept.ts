@@ -1,0 +1,88 @@
+/** What becomes of the updates of one request: each is on a path durably before it is answered. */
+import type { Refusal } from "../../shared/domain/refusal.ts";
+import { Throttled } from "../../shared/http/http-errors.ts";
+import type { RateStore } from "../../shared/ports/rate-store.ts";
+import type { Publisher, Receipt } from "../../shared/publish/publisher.ts";
+import type { UpdateInput } from "../../shared/publish/update-input.ts";
+import { KeylineError, toError } from "../../shared/runtime/errors.ts";
+import { rateOf, type Tenant } from "./tenants/tenant.ts";
+
+/** An update, or why what came for it is none. */
+export type Item = UpdateInput | KeylineError;
+
+export type ItemResult = Receipt | KeylineError;
+
+export type Acceptor = {
+  /**
+   * A result for each item, in their order, once all of them are settled.
+   * @throws Throttled where the tenant's quota does not allow all of them; KeylineError `batch_over_burst` where it
+   *   never will
+   */
+  accept(tenant: Tenant, items: readonly Item[]): Promise<ItemResult[]>;
+};
+
+export function createAcceptor(options: {
+  publisher: Pick<Publisher, "publish">;
+  rates: Pick<RateStore, "take">;
+  /** The quota could not be asked for: what came is taken. */
+  onUnknownRate(error: unknown): void;
+  onSettled(tenant: string, result: "accepted" | "refused" | "failed" | "throttled", count: number): void;
+}): Acceptor {
+  const { publisher, rates, onSettled } = options;
+
+  async function spend(tenant: Tenant, count: number): Promise<void> {
+    const rate = rateOf(tenant.quotas);
+    if (!rate || count === 0) return;
+    const waitMs = await rates.take(tenant.name, count, rate).catch((error: unknown) => {
+      options.onUnknownRate(error);
+      return 0;
+    });
+    if (waitMs === 0) return;
+    onSettled(tenant.name, "throttled", count);
+    if (!Number.isFinite(waitMs)) {
+      const message = `${count} updates at once are more than ${tenant.name} may ever send; send fewer in a request`;
+      throw new KeylineError("batch_over_burst", message, { path: "quotas.burst", value: rate.burst });
+    }
+    const { name, quotas } = tenant;
+    throw new Throttled(`${name} may send ${quotas.updatesPerSecond} updates a second; nothing was taken`, {
+      ...{ retryAfterMs: waitMs, path: "quotas.updatesPerSecond", value: quotas.updatesPerSecond },
+    });
+  }
+
+  async function settle(tenant: Tenant, item: Item): Promise<ItemResult> {
+    if (item instanceof Error) return item;
+    const { maxUpdateBytes } = tenant.quotas;
+    if (maxUpdateBytes !== undefined) {
+      const bytes = Buffer.byteLength(JSON.stringify(item.ops));
+      if (bytes > maxUpdateBytes) {
+        const message = `the update is ${bytes} bytes long, more than the ${maxUpdateBytes} of ${tenant.name}`;
+        return new KeylineError("too_large", message, { path: "ops", value: bytes });
+      }
+    }
+    try {
+      return await publisher.publish(item);
+    } catch (thrown) {
+      const error = toError(thrown);
+      if (error instanceof KeylineError) return error;
+      throw error;
+    }
+  }
+
+  return {
+    async accept(tenant, items) {
+      await spend(tenant, items.filter((item) => !(item instanceof Error)).length);
+      const results = await Promise.all(items.map((item) => settle(tenant, item)));
+      const failures = results.filter((result) => result instanceof KeylineError);
+      const failed = failures.filter(({ retryable }) => retryable).length;
+      const accepted = results.length - failures.length;
+      if (accepted > 0) onSettled(tenant.name, "accepted", accepted);
+      if (failed > 0) onSettled(tenant.name, "failed", failed);
+      if (failures.length > failed) onSettled(tenant.name, "refused", failures.length - failed);
+      return results;
+    },
+  };
+}
+
+export function errorOf({ code, path, value, message }: Refusal<string>): KeylineError {
+  return new KeylineError(code, `${path || "update"}: ${message}`, { path, value });
+}

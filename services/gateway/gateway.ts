@@ -1,0 +1,140 @@
+/**
+ * The gateway: what clients send over HTTP becomes updates of their tenant, each on a path durably before it is
+ * answered. Its ports are opened and closed by its composition root.
+ */
+import fastifyCompress from "@fastify/compress";
+import type { FastifyInstance } from "fastify";
+import { Counter, collectDefaultMetrics, Histogram, Registry } from "prom-client";
+import { addHealthRoutes } from "../../shared/http/health-routes.ts";
+import { createHttpServer, listen } from "../../shared/http/http-server.ts";
+import { createOperators } from "../../shared/http/operators.ts";
+import type { DocumentStore } from "../../shared/ports/document-store.ts";
+import type { RateStore } from "../../shared/ports/rate-store.ts";
+import type { Publisher } from "../../shared/publish/publisher.ts";
+import { createLifecycle } from "../../shared/runtime/lifecycle.ts";
+import { type Log, logRepeated } from "../../shared/runtime/log.ts";
+import type { Values } from "../../shared/runtime/settings.ts";
+import { type Acceptor, createAcceptor } from "./accept.ts";
+import { addCloudEventRoutes } from "./http/cloud-event-routes.ts";
+import { addSegmentRoutes } from "./http/segment-routes.ts";
+import { addTenantRoutes } from "./http/tenant-routes.ts";
+import { addUpdateRoutes } from "./http/update-routes.ts";
+import { MAX_REQUEST_BYTES } from "./limits.ts";
+import type { gatewaySettings } from "./settings.ts";
+import { createTenantCatalog } from "./tenants/tenant-catalog.ts";
+import { startTenantRegistry } from "./tenants/tenant-registry.ts";
+
+export type GatewayOptions = {
+  publisher: Pick<Publisher, "publish">;
+  tenantStore: DocumentStore;
+  rateStore: RateStore;
+  settings: Pick<Values<typeof gatewaySettings>, "gatewayHost" | "gatewayPort" | "adminToken">;
+  log: Log;
+  /** Milliseconds since the epoch. */
+  now(): number;
+};
+
+export type Gateway = {
+  /** Where it listens, such as `http://127.0.0.1:8080`. */
+  url: string;
+  /** Takes no new request, and answers those that it has. */
+  close(): Promise<void>;
+};
+
+/** @throws KeylineError `listen_failed` */
+export async function startGateway(options: GatewayOptions): Promise<Gateway> {
+  const { publisher, tenantStore, rateStore, settings, log, now } = options;
+  const lifecycle = createLifecycle(log);
+  const registry = lifecycle.own(
+    "tenant registry",
+    startTenantRegistry({
+      store: tenantStore,
+      onChange: (tenant, version) =>
+        log.info({ tenant, version }, `settings of ${tenant}: version ${version}`),
+      onError: logRepeated(log, "error", "could not look for tenants, it is tried again"),
+    }),
+  );
+  const metrics = new Registry();
+  collectDefaultMetrics({ register: metrics });
+  const server = lifecycle.own(
+    "gateway server",
+    await createHttpServer({
+      ...{ log, title: "Keyline gateway", part: "gateway", bodyLimit: MAX_REQUEST_BYTES },
+      securitySchemes: {
+        writeKey: { type: "http", scheme: "basic", description: "a write key as the name, no password" },
+      },
+      finishesRequests: true,
+    }),
+  );
+  // Only requests: answers are short.
+  await server.register(fastifyCompress, { globalCompression: false, requestEncodings: ["gzip", "deflate"] });
+  readJsonOfBeacons(server);
+  addLatency(server, metrics);
+  const acceptor = createAcceptor({
+    ...{ publisher, rates: rateStore },
+    onUnknownRate: logRepeated(log, "error", "could not ask for a tenant's quota, what came is taken"),
+    onSettled: countUpdates(metrics),
+  });
+  addInputRoutes(server, { registry, acceptor, now });
+  const catalog = createTenantCatalog({ store: tenantStore, registry, now });
+  addTenantRoutes(server, { catalog, registry, operators: createOperators(settings.adminToken) });
+  addHealthRoutes(server, {
+    registry: metrics,
+    readyMeans: "updates can be taken",
+    readiness: async () => {
+      const tenants = registry.isLoaded();
+      return { ready: tenants, checks: { tenants: tenants ? "ok" : "not read yet" } };
+    },
+  });
+  const { gatewayHost: host, gatewayPort: port } = settings;
+  const names = { host: "GATEWAY_HOST", port: "GATEWAY_PORT" };
+  const url = await listen(server, { host, port, names }).catch(async (error: unknown) => {
+    await lifecycle.close();
+    throw error;
+  });
+  return { url, close: lifecycle.close };
+}
+
+type InputOptions = {
+  registry: ReturnType<typeof startTenantRegistry>;
+  acceptor: Acceptor;
+  now(): number;
+};
+
+function addInputRoutes(server: FastifyInstance, options: InputOptions): void {
+  addUpdateRoutes(server, options);
+  addSegmentRoutes(server, options);
+  addCloudEventRoutes(server, options);
+}
+
+/** Browsers can't send another type without asking first, so Segment's send JSON as text. */
+function readJsonOfBeacons(server: FastifyInstance): void {
+  server.addContentTypeParser(
+    "text/plain",
+    { parseAs: "string" },
+    server.getDefaultJsonParser("error", "error"),
+  );
+}
+
+function addLatency(server: FastifyInstance, metrics: Registry): void {
+  const latency = new Histogram({
+    name: "keyline_gateway_request_seconds",
+    help: "From the request's headers to its answer",
+    labelNames: ["route", "status"],
+    registers: [metrics],
+  });
+  server.addHook("onResponse", async (request, reply) => {
+    const route = request.routeOptions.url ?? "none";
+    latency.observe({ route, status: reply.statusCode }, reply.elapsedTime / 1_000);
+  });
+}
+
+function countUpdates(metrics: Registry) {
+  const updates = new Counter({
+    name: "keyline_gateway_updates_total",
+    help: "Updates by what became of them: accepted, refused (400), failed (503), throttled (429)",
+    labelNames: ["tenant", "result"],
+    registers: [metrics],
+  });
+  return (tenant: string, result: string, count: number) => updates.inc({ tenant, result }, count);
+}

@@ -1,0 +1,30 @@
+import type { FastifyRequest } from "fastify";
+import { KeylineError } from "../../../shared/runtime/errors.ts";
+import type { Tenant } from "../tenants/tenant.ts";
+import type { TenantRegistry } from "../tenants/tenant-registry.ts";
+
+/**
+ * Whose write key a request has: as the name of Basic authentication (as Segment's clients send it), or as a bearer
+ * token.
+ *
+ * @param inBody the `writeKey` of the body, which Segment's browser beacons send, as they can't set headers.
+ * @throws KeylineError `unauthorised`, `tenants_not_loaded`
+ */
+export function authenticate(
+  { headers: { authorization } }: Pick<FastifyRequest, "headers">,
+  registry: Pick<TenantRegistry, "byWriteKey">,
+  inBody?: unknown,
+): Tenant {
+  const key = authorization === undefined ? inBody : keyOf(authorization);
+  const tenant = typeof key === "string" ? registry.byWriteKey(key) : undefined;
+  if (tenant) return tenant;
+  const message =
+    "a write key of a tenant is required, as the name of Basic authentication or as a bearer token";
+  throw new KeylineError("unauthorised", message);
+}
+
+function keyOf(authorization: string): string | undefined {
+  const [, scheme = "", credentials = ""] = /^(Basic|Bearer) +(\S+)$/i.exec(authorization) ?? [];
+  if (scheme.toLowerCase() === "bearer") return credentials;
+  return Buffer.from(credentials, "base64").toString().split(":")[0];
+}

@@ -1,0 +1,97 @@
+import type { FastifyInstance } from "fastify";
+import Type from "typebox";
+import { Compile } from "typebox/compile";
+import { EpochMs, Operations, Priority, Trace, UpdateId, UserId } from "../../../shared/domain/envelope.ts";
+import { uncheckedBody } from "../../../shared/http/http-errors.ts";
+import type { UpdateInput } from "../../../shared/publish/update-input.ts";
+import { KeylineError } from "../../../shared/runtime/errors.ts";
+import type { Acceptor, Item } from "../accept.ts";
+import { MAX_UPDATES_PER_REQUEST } from "../limits.ts";
+import type { Tenant } from "../tenants/tenant.ts";
+import type { TenantRegistry } from "../tenants/tenant-registry.ts";
+import { Answer, answer } from "./answer.ts";
+import { authenticate } from "./authenticate.ts";
+
+/** An update as a caller says it; the tenant is the write key's. */
+const NativeUpdate = Type.Object(
+  {
+    userId: UserId,
+    ops: Operations,
+    id: Type.Optional(UpdateId),
+    at: Type.Optional(Type.Union([EpochMs, Type.String({ format: "date-time", description: "RFC 3339" })])),
+    priority: Type.Optional(Priority),
+    trace: Type.Optional(Trace),
+  },
+  { additionalProperties: false },
+);
+
+const Body = Type.Object(
+  { updates: Type.Array(NativeUpdate, { minItems: 1, maxItems: MAX_UPDATES_PER_REQUEST }) },
+  { additionalProperties: false },
+);
+
+/** Each update is checked by itself, so that one that is wrong costs no other. */
+const updatesOnly = Compile(
+  Type.Object(
+    { updates: Type.Array(Type.Unknown(), { minItems: 1, maxItems: MAX_UPDATES_PER_REQUEST }) },
+    { additionalProperties: false },
+  ),
+);
+
+const ERRORS = [400, 401, 413, 415, 429, 503] as const;
+
+/** POST /v1/updates: exact operations. */
+export function addUpdateRoutes(
+  server: FastifyInstance,
+  { registry, acceptor }: { registry: Pick<TenantRegistry, "byWriteKey">; acceptor: Acceptor },
+): void {
+  server.post(
+    "/v1/updates",
+    {
+      schema: {
+        summary: "Updates of users, as exact operations; answered once a path has each durably",
+        body: Body,
+        response: { 200: Answer },
+        security: [{ writeKey: [] }],
+      },
+      validatorCompiler: uncheckedBody,
+      config: { errors: ERRORS },
+    },
+    async (request, reply) => {
+      const tenant = authenticate(request, registry);
+      const items = updatesIn(request.body).map((update, index) =>
+        itemOf(tenant, update, `updates[${index}]`),
+      );
+      return answer(reply, await acceptor.accept(tenant, items));
+    },
+  );
+}
+
+/** @throws KeylineError `invalid_request` */
+function updatesIn(body: unknown): readonly unknown[] {
+  if (updatesOnly.Check(body)) return body.updates;
+  const message = `body: must be {"updates":[...]} with 1 to ${MAX_UPDATES_PER_REQUEST} of them`;
+  throw new KeylineError("invalid_request", message, { path: "body", value: body });
+}
+
+const NAMES = new Set(Object.keys(NativeUpdate.properties));
+
+/** The rest is checked where it is published; paths in its errors are of this update. */
+function itemOf(tenant: Tenant, update: unknown, path: string): Item {
+  if (typeof update !== "object" || update === null || Array.isArray(update))
+    return new KeylineError("invalid_update", `${path}: must be an object`, { path, value: update });
+  const unknown = Object.keys(update).find((name) => !NAMES.has(name));
+  if (unknown !== undefined) {
+    const where = `${path}.${unknown}`;
+    const value: unknown = update[unknown as keyof typeof update];
+    return new KeylineError("invalid_update", `${where}: is not known here`, { path: where, value });
+  }
+  const { at, ...rest } = update as Omit<UpdateInput, "tenant" | "at"> & { at?: unknown };
+  if (typeof at !== "string")
+    return { ...rest, ...(at === undefined ? {} : { at: at as number }), tenant: tenant.name };
+  const moment = Date.parse(at);
+  if (!Number.isNaN(moment)) return { ...rest, at: moment, tenant: tenant.name };
+  const where = `${path}.at`;
+  const message = `${where}: must be RFC 3339 or milliseconds since the epoch`;
+  return new KeylineError("invalid_update", message, { path: where, value: at });
+}

@@ -1,0 +1,5 @@
+/** Updates, calls or events in one request. */
+export const MAX_UPDATES_PER_REQUEST = 1_000;
+
+/** Of a request, after it is unpacked: what Segment takes for a batch, and room. */
+export const MAX_REQUEST_BYTES = 1_048_576;

@@ -1,0 +1,48 @@
+/**
+ * The gateway as a process: reads the settings, opens the adapters that the URLs name, starts it, and on SIGTERM
+ * answers what it has and leaves.
+ */
+import { openStores } from "../../shared/adapters/open.ts";
+import { connectPublisher } from "../../shared/publish/connect-publisher.ts";
+import { KeylineError } from "../../shared/runtime/errors.ts";
+import { createLifecycle, shutdownSignal } from "../../shared/runtime/lifecycle.ts";
+import { createLog } from "../../shared/runtime/log.ts";
+import { readSettings, settingsHelp } from "../../shared/runtime/settings.ts";
+import { startGateway } from "./gateway.ts";
+import { gatewaySettings } from "./settings.ts";
+
+if (process.argv.includes("--help")) {
+  console.log(`gateway: takes updates over HTTP and publishes them.
+
+Settings, from the environment:
+${settingsHelp(gatewaySettings)}`);
+  process.exit(0);
+}
+
+try {
+  await run();
+} catch (error) {
+  if (!(error instanceof KeylineError)) throw error;
+  console.error(`${error.code}: ${error.message}\nSee --help for all settings.`);
+  process.exit(2);
+}
+
+async function run(): Promise<void> {
+  const signal = shutdownSignal();
+  const settings = readSettings(gatewaySettings, process.env);
+  const log = createLog("gateway", settings.logLevel);
+  const lifecycle = createLifecycle(log);
+  const { connection, tenantStore, rateStore } = openStores(settings);
+  lifecycle.own("Redis", connection);
+  // By the same environment.
+  const publisher = lifecycle.own("publisher", await connectPublisher({}, log));
+  const gateway = lifecycle.own(
+    "gateway",
+    await startGateway({ publisher, tenantStore, rateStore, settings, log, now: Date.now }),
+  );
+  log.info({ url: gateway.url }, "started");
+  log.info({ signal: await signal }, "stopping");
+  await lifecycle.close();
+  log.info("stopped");
+  process.exit();
+}

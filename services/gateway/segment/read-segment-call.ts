@@ -1,0 +1,117 @@
+import { Compile, type Validator } from "typebox/compile";
+import { appendPath, refuseBySchema } from "../../../shared/domain/refuse-by-schema.ts";
+import { momentOf } from "../iso-time.ts";
+import {
+  formsOf,
+  isObject,
+  type RequestRefusal,
+  refuseIllFormed,
+  refuseRequest,
+  refuseUnkept,
+} from "../request-refusal.ts";
+import { ANONYMOUS, type CallType, callSchemas, callTypes, type SegmentCall } from "./segment-call.ts";
+import { contextOf, propertiesOf } from "./segment-updates.ts";
+
+export type ReadCall = { call: SegmentCall } | { refusal: RequestRefusal };
+
+const validators = Object.fromEntries(
+  Object.entries(callSchemas).map(([type, schema]) => [type, Compile(schema) as unknown as Validator]),
+) as Record<CallType, Validator>;
+
+const MAX_NAMES = 256;
+
+/**
+ * Reads one call, or says the first thing that is wrong with it, with its path and value as the caller wrote them.
+ * What is read always gives an update that the publisher takes, but for its length. Never throws.
+ *
+ * @param type of the route the call came by, which goes before its own; undefined in a batch.
+ * @param path where the call stands in the request, such as `batch[3]`; empty for the whole body.
+ */
+export function readCall(value: unknown, type: CallType | undefined, path: string): ReadCall {
+  if (!isObject(value)) return { refusal: refuseRequest(path, value, "must be an object") };
+  const known = callTypes.find((each) => each === (type ?? value.type));
+  if (known === undefined) {
+    const message = value.type == null ? "is required" : `must be one of ${callTypes.join(", ")}`;
+    return { refusal: refuseRequest(appendPath(path, "type"), value.type, message) };
+  }
+  const given = { ...withoutAbsent(value), type: known };
+  const validator = validators[known];
+  if (!validator.Check(given)) {
+    const [error] = validator.Errors(given);
+    return { refusal: refuseBySchema("invalid_request", error, value, path, formsOf(callSchemas[known])) };
+  }
+  const call = given as unknown as SegmentCall;
+  const refusal = refuseUser(call, path) ?? refuseTimes(call, path) ?? refuseContents(call, path);
+  return refusal ? { refusal } : { call };
+}
+
+/**
+ * Reads the body of `/v1/batch`: each call by itself, so that one that is wrong does not take the others with it.
+ * The batch's context goes around each call's own, as Segment's does.
+ */
+export function readBatch(
+  body: unknown,
+): { calls: ReadCall[]; sentAt: string | undefined } | { refusal: RequestRefusal } {
+  if (!isObject(body)) return { refusal: refuseRequest("", body, "must be an object with a batch") };
+  const { batch, context, sentAt } = body;
+  if (!Array.isArray(batch)) return { refusal: refuseRequest("batch", batch, "must be an array of calls") };
+  if (context != null && !isObject(context))
+    return { refusal: refuseRequest("context", context, "must be an object") };
+  const calls = batch.map((item, index) =>
+    readCall(context ? inContext(item, context) : item, undefined, `batch[${index}]`),
+  );
+  return { calls, sentAt: typeof sentAt === "string" ? sentAt : undefined };
+}
+
+function inContext(item: unknown, context: object): unknown {
+  if (!isObject(item)) return item;
+  if (item.context != null && !isObject(item.context)) return item;
+  return { ...item, context: { ...context, ...item.context } };
+}
+
+/** Clients write what they don't have as null, and some of them no user as an empty text. */
+function withoutAbsent(value: Record<string, unknown>): Record<string, unknown> {
+  return Object.fromEntries(
+    Object.entries(value).filter(
+      ([name, field]) => field !== null && (field !== "" || (name !== "userId" && name !== "anonymousId")),
+    ),
+  );
+}
+
+function refuseUser({ userId, anonymousId }: SegmentCall, path: string): RequestRefusal | undefined {
+  const at = appendPath(path, "userId");
+  if (userId === undefined && anonymousId === undefined)
+    return refuseRequest(at, userId, "is required where there is no anonymousId");
+  if (userId?.startsWith(ANONYMOUS))
+    return refuseRequest(at, userId, `must not start with ${ANONYMOUS}, which is kept for anonymousId`);
+  return refuseIllFormed(userId, at) ?? refuseIllFormed(anonymousId, appendPath(path, "anonymousId"));
+}
+
+function refuseTimes(call: SegmentCall, path: string): RequestRefusal | undefined {
+  for (const field of ["timestamp", "originalTimestamp"] as const)
+    if (call[field] !== undefined && momentOf(call[field]) === undefined)
+      return refuseRequest(appendPath(path, field), call[field], "must be an ISO 8601 time");
+  return undefined;
+}
+
+/** What the schema can't say: how deep it may be, and that names are kept among those the caller gives. */
+function refuseContents(call: SegmentCall, path: string): RequestRefusal | undefined {
+  const told = call.type === "group" || call.type === "identify" ? "traits" : "properties";
+  const { [told]: value } = call as { properties?: object; traits?: object };
+  // The update, its operations, one of them and its body are around properties; traits that are set are a body.
+  const around = call.type === "identify" ? 3 : 4;
+  return (
+    (value && refuseUnkept(value, appendPath(path, told), around)) ??
+    (call.context && refuseUnkept(call.context, appendPath(path, "context"), 4)) ??
+    refuseFull(value, propertiesOf(call), appendPath(path, told)) ??
+    refuseFull(call.context, contextOf(call), appendPath(path, "context"))
+  );
+}
+
+function refuseFull(given: object = {}, kept: object = {}, path: string): RequestRefusal | undefined {
+  const names = Object.keys(kept);
+  if (names.length <= MAX_NAMES) return undefined;
+  const added = names.filter((name) => !Object.hasOwn(given, name)).join(" and ");
+  const message = `has too many names: at most ${MAX_NAMES}, with ${added} of the call, kept among them`;
+  return refuseRequest(path, given, message);
+}

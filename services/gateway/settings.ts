@@ -1,0 +1,25 @@
+import { problemOfTokens } from "../../shared/http/operators.ts";
+import { publisherConnectionSettings } from "../../shared/publish/connect-publisher.ts";
+import { connectionSettings } from "../../shared/runtime/connection-settings.ts";
+import { integer, text } from "../../shared/runtime/settings.ts";
+
+export const gatewaySettings = {
+  ...publisherConnectionSettings,
+  // Where its tenants are; a publisher can do without.
+  redisUrl: connectionSettings.redisUrl,
+  gatewayHost: text({ env: "GATEWAY_HOST", default: "0.0.0.0", meaning: "address of the gateway" }),
+  gatewayPort: integer({
+    env: "GATEWAY_PORT",
+    default: "8080",
+    unit: "port",
+    min: 0,
+    max: 65_535,
+    meaning: "port of the gateway; 0 takes a free one",
+  }),
+  adminToken: text({
+    env: "ADMIN_TOKEN",
+    secret: true,
+    problemOf: problemOfTokens,
+    meaning: "bearer token that may change tenants; `name=token,name=token` gives each operator their own",
+  }),
+};

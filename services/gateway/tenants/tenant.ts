@@ -1,0 +1,107 @@
+import { hash, randomBytes } from "node:crypto";
+import Type from "typebox";
+import { MAX_UPDATES_PER_REQUEST } from "../limits.ts";
+
+/** What a tenant may send. What is absent is not limited, but by the gateway's own settings. */
+export const Quotas = Type.Object(
+  {
+    updatesPerSecond: Type.Optional(
+      Type.Integer({ minimum: 1, maximum: 10_000_000, description: "through all gateways together" }),
+    ),
+    burst: Type.Optional(
+      Type.Integer({
+        minimum: MAX_UPDATES_PER_REQUEST,
+        maximum: 100_000_000,
+        description: "updates at once after a rest; by default what comes in 2 s, and one full request",
+      }),
+    ),
+    maxUpdateBytes: Type.Optional(
+      Type.Integer({ minimum: 256, maximum: 1_048_576, description: "of one update as JSON" }),
+    ),
+  },
+  { additionalProperties: false },
+);
+export type Quotas = Type.Static<typeof Quotas>;
+
+/** Basic authentication splits at the first colon. */
+export const WriteKeyText = Type.String({
+  pattern: "^[\\u0021-\\u0039\\u003b-\\u007e]{16,128}$",
+  description: "16 to 128 printable ASCII characters without spaces and colons",
+});
+
+/** What an operator says of a tenant. */
+export const TenantInput = Type.Object(
+  {
+    writeKeys: Type.Optional(
+      Type.Array(WriteKeyText, {
+        maxItems: 16,
+        description: "all of them; absent: those that there are stay",
+      }),
+    ),
+    quotas: Type.Optional(Quotas),
+  },
+  { additionalProperties: false },
+);
+export type TenantInput = Type.Static<typeof TenantInput>;
+
+/** As it is kept: of a write key nobody can make the key again. */
+export type WriteKey = {
+  /** By which operators name it: the first characters of its hash. */
+  id: string;
+  /** SHA-256, hexadecimal. A key is random and long, so that a slow hash would protect nothing. */
+  hash: string;
+  addedAtMs: number;
+};
+
+export type Tenant = {
+  name: string;
+  writeKeys: readonly WriteKey[];
+  quotas: Quotas;
+};
+
+/** The document of a tenant in the store. */
+export type TenantDocument = { writeKeys: readonly WriteKey[]; quotas: Quotas } | { deleted: true };
+
+const ID_LENGTH = 12;
+
+export function hashOf(key: string): string {
+  return hash("sha256", key, "hex");
+}
+
+export function writeKeyOf(key: string, nowMs: number): WriteKey {
+  const digest = hashOf(key);
+  return { id: digest.slice(0, ID_LENGTH), hash: digest, addedAtMs: nowMs };
+}
+
+/** A new key, to be shown once. */
+export function generateKey(): string {
+  return randomBytes(24).toString("base64url");
+}
+
+/** The settings after what an operator said; keys that stay keep when they were added. */
+export function changedTenant(
+  before: Pick<Tenant, "writeKeys" | "quotas"> | undefined,
+  { writeKeys, quotas }: TenantInput,
+  nowMs: number,
+): Pick<Tenant, "writeKeys" | "quotas"> {
+  const known = new Map(before?.writeKeys.map((each) => [each.hash, each]));
+  const keys = writeKeys?.map((key) => known.get(hashOf(key)) ?? writeKeyOf(key, nowMs));
+  return {
+    writeKeys: keys
+      ? [...new Map(keys.map((each) => [each.hash, each])).values()]
+      : (before?.writeKeys ?? []),
+    quotas: quotas ?? before?.quotas ?? {},
+  };
+}
+
+/** How fast a tenant's bucket fills, and how much it holds; undefined where it has no bound. */
+export function rateOf({
+  updatesPerSecond,
+  burst,
+}: Quotas): { perSecond: number; burst: number } | undefined {
+  if (updatesPerSecond === undefined) return undefined;
+  return {
+    perSecond: updatesPerSecond,
+    burst: burst ?? Math.max(MAX_UPDATES_PER_REQUEST, 2 * updatesPerSecond),
+  };
+}

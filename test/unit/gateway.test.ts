@@ -1,0 +1,292 @@
+import { gzipSync } from "node:zlib";
+import { pino } from "pino";
+import { afterEach, expect, test } from "vitest";
+import { type Gateway, startGateway } from "../../services/gateway/gateway.ts";
+import { createMemoryDocumentStore } from "../../shared/adapters/memory/memory-document-store.ts";
+import { createMemoryRateStore } from "../../shared/adapters/memory/memory-rate-store.ts";
+import type { Receipt } from "../../shared/publish/publisher.ts";
+import { envelopeOf, type UpdateInput } from "../../shared/publish/update-input.ts";
+import { KeylineError } from "../../shared/runtime/errors.ts";
+
+const NOW_MS = Date.UTC(2026, 10, 29);
+const TOKEN = "operators-token";
+const log = pino({ level: "silent" });
+
+let gateway: Gateway;
+let published: UpdateInput[] = [];
+let failure: KeylineError | undefined;
+
+afterEach(() => gateway.close());
+
+async function start(): Promise<void> {
+  published = [];
+  failure = undefined;
+  gateway = await startGateway({
+    publisher: {
+      async publish(input): Promise<Receipt> {
+        const update = envelopeOf(input, NOW_MS);
+        if (failure) throw failure;
+        published.push(input);
+        return { id: update.id ?? `made-${published.length}`, path: "pulsar", src: "s", seq: 1, stamp: 1 };
+      },
+    },
+    tenantStore: createMemoryDocumentStore({ maxEntries: 10 }),
+    rateStore: createMemoryRateStore({ maxBuckets: 10, now: () => NOW_MS }),
+    settings: { gatewayHost: "127.0.0.1", gatewayPort: 0, adminToken: `ann=${TOKEN}` },
+    log,
+    now: () => NOW_MS,
+  });
+}
+
+type Answered = { id?: string; path?: string; error: { code: string; path?: string } };
+/** What is looked at of any answer. */
+type Body = {
+  error: { code: string; path?: string };
+  accepted: number;
+  results: Answered[];
+  id: string;
+  writeKey: string;
+  writeKeys: { id: string }[];
+  openapi: string;
+  paths: object;
+};
+
+async function call(
+  method: string,
+  path: string,
+  body?: unknown,
+  headers: Record<string, string> = {},
+): Promise<{ status: number; body: Body; headers: Headers }> {
+  const response = await fetch(`${gateway.url}${path}`, {
+    method,
+    headers: { ...(body === undefined ? {} : { "content-type": "application/json" }), ...headers },
+    ...(body === undefined
+      ? {}
+      : { body: Buffer.isBuffer(body) ? new Uint8Array(body) : JSON.stringify(body) }),
+  });
+  const text = await response.text();
+  return {
+    status: response.status,
+    body: text === "" ? undefined : JSON.parse(text),
+    headers: response.headers,
+  };
+}
+
+const asOperator = { authorization: `Bearer ${TOKEN}` };
+const withKey = (key: string) => ({ authorization: `Basic ${Buffer.from(`${key}:`).toString("base64")}` });
+const KEY = "a-key-of-the-shop";
+const track = (number: number) => ({
+  type: "track",
+  event: "order_completed",
+  userId: "ann",
+  messageId: `m-${number}`,
+  properties: { amount: number },
+});
+
+async function startWithTenant(settings: object = {}): Promise<void> {
+  await start();
+  const { status } = await call("PUT", "/admin/tenants/shop", { writeKeys: [KEY], ...settings }, asOperator);
+  expect(status).toBe(200);
+}
+
+test("a batch of Segment's calls becomes updates of the key's tenant", async () => {
+  await startWithTenant();
+  const batch = [
+    track(1),
+    { type: "identify", userId: "ann", messageId: "m-2", traits: { plan: "pro", old: null } },
+  ];
+  const { status, body } = await call("POST", "/v1/batch", { batch }, withKey(KEY));
+  expect(status).toBe(200);
+  expect(body).toEqual({
+    success: true,
+    accepted: 2,
+    results: [
+      { id: "m-1", path: "pulsar" },
+      { id: "m-2", path: "pulsar" },
+    ],
+  });
+  expect(published).toMatchObject([
+    { tenant: "shop", userId: "ann", id: "m-1", ops: [{ kind: "event", body: { name: "order_completed" } }] },
+    { tenant: "shop", userId: "ann", ops: [{ kind: "set" }, { kind: "unset" }, { kind: "event" }] },
+  ]);
+});
+
+test("one call that is wrong is told of with its place, and costs no other", async () => {
+  await startWithTenant();
+  const batch = [track(1), { type: "track", userId: "ann" }, track(3)];
+  const { status, body } = await call("POST", "/v1/batch", { batch }, withKey(KEY));
+  expect(status).toBe(200);
+  expect(body).toMatchObject({ success: false, accepted: 2 });
+  expect(body.results[1]!.error).toMatchObject({ code: "invalid_request", path: "batch[1].event" });
+  expect(published).toHaveLength(2);
+});
+
+test("a request of which nothing can be taken is 400, with the first reason", async () => {
+  await startWithTenant();
+  const { status, body } = await call("POST", "/v1/track", { userId: "ann" }, withKey(KEY));
+  expect(status).toBe(400);
+  expect(body.error).toMatchObject({ code: "invalid_request", path: "event" });
+});
+
+test("no key, and nobody's, are 401, whatever the body", async () => {
+  await startWithTenant();
+  for (const headers of [{}, withKey("a-key-of-nobody-here"), { authorization: "Basic !" }]) {
+    const { status, body } = await call("POST", "/v1/track", track(1), headers as Record<string, string>);
+    expect([status, body.error.code]).toEqual([401, "unauthorised"]);
+  }
+  expect(published).toEqual([]);
+});
+
+test("a key is taken from the body of a beacon, and a body may be packed", async () => {
+  await startWithTenant();
+  const beacon = await fetch(`${gateway.url}/v1/track`, {
+    method: "POST",
+    body: JSON.stringify({ ...track(1), writeKey: KEY }),
+    headers: { "content-type": "text/plain" },
+  });
+  expect(beacon.status).toBe(200);
+  const packed = gzipSync(JSON.stringify({ batch: [track(2)] }));
+  const { status } = await call("POST", "/v1/batch", packed, { ...withKey(KEY), "content-encoding": "gzip" });
+  expect(status).toBe(200);
+  expect(published).toHaveLength(2);
+});
+
+test("what unpacks to more than a request may be is 413", async () => {
+  await startWithTenant();
+  const bomb = gzipSync(Buffer.alloc(50_000_000, " "));
+  const { status, body } = await call("POST", "/v1/batch", bomb, {
+    ...withKey(KEY),
+    "content-encoding": "gzip",
+  });
+  expect([status, body.error.code]).toEqual([413, "too_large"]);
+});
+
+test("exact operations are taken by /v1/updates, each checked by itself", async () => {
+  await startWithTenant();
+  const updates = [
+    {
+      userId: "ann",
+      id: "u-1",
+      at: "2026-11-28T10:00:00Z",
+      ops: [{ kind: "increment", body: { points: 5 } }],
+    },
+    { userId: "ann", ops: [{ kind: "increment", body: { points: "5" } }] },
+    { userId: "ann", ops: [{ kind: "unset", body: ["plan"] }], tenant: "other" },
+  ];
+  const { status, body } = await call("POST", "/v1/updates", { updates }, { authorization: `Bearer ${KEY}` });
+  expect(status).toBe(200);
+  expect(body.accepted).toBe(1);
+  expect(body.results[0]).toEqual({ id: "u-1", path: "pulsar" });
+  expect(body.results[1]!.error).toMatchObject({ code: "invalid_update", path: "ops[0].body.points" });
+  expect(body.results[2]!.error).toMatchObject({ code: "invalid_update", path: "updates[2].tenant" });
+  expect(published).toMatchObject([{ tenant: "shop", at: Date.UTC(2026, 10, 28, 10) }]);
+});
+
+test("CloudEvents are taken one by one and in batches", async () => {
+  await startWithTenant();
+  const event = {
+    specversion: "1.0",
+    id: "1",
+    source: "/shop",
+    type: "order",
+    subject: "ann",
+    data: { amount: 3 },
+  };
+  const one = await call("POST", "/v1/events", event, {
+    ...withKey(KEY),
+    "content-type": "application/cloudevents+json",
+  });
+  expect([one.status, one.body.results[0]!.id]).toEqual([200, "/shop|1"]);
+  const batch = [
+    { ...event, id: "2" },
+    { ...event, subject: "" },
+  ];
+  const { body } = await call("POST", "/v1/events", batch, {
+    ...withKey(KEY),
+    "content-type": "application/cloudevents-batch+json; charset=utf-8",
+  });
+  expect(body.accepted).toBe(1);
+  expect(body.results[1]!.error).toMatchObject({ code: "invalid_request", path: "[1].subject" });
+  expect(published).toMatchObject([
+    { userId: "ann", ops: [{ body: { name: "order", properties: { amount: 3 } } }] },
+    { id: "/shop|2" },
+  ]);
+});
+
+test("503 and when to come again, where neither path takes an update", async () => {
+  await startWithTenant();
+  failure = new KeylineError("publish_failed", "neither path took it", { retryable: true });
+  const { status, body, headers } = await call("POST", "/v1/track", track(1), withKey(KEY));
+  expect([status, headers.get("retry-after"), body.error.code]).toEqual([503, "1", "publish_failed"]);
+});
+
+test("over quota is the tenant's 429 with Retry-After; others notice nothing, and a raise is live", async () => {
+  await startWithTenant({ quotas: { updatesPerSecond: 500, burst: 1_000 } });
+  await call("PUT", "/admin/tenants/other", { writeKeys: ["a-key-of-the-other"] }, asOperator);
+  const batch = Array.from({ length: 1_000 }, (_, n) => track(n));
+  expect((await call("POST", "/v1/batch", { batch }, withKey(KEY))).status).toBe(200);
+  const { status, body, headers } = await call(
+    "POST",
+    "/v1/batch",
+    { batch: batch.slice(0, 900) },
+    withKey(KEY),
+  );
+  expect([status, body.error.code, headers.get("retry-after")]).toEqual([429, "over_quota", "2"]);
+  expect(published).toHaveLength(1_000);
+  expect((await call("POST", "/v1/track", track(1), withKey("a-key-of-the-other"))).status).toBe(200);
+  await call("PUT", "/admin/tenants/shop", { quotas: {} }, asOperator);
+  expect((await call("POST", "/v1/track", track(1), withKey(KEY))).status).toBe(200);
+});
+
+test("an update larger than the tenant's quota is refused alone", async () => {
+  await startWithTenant({ quotas: { maxUpdateBytes: 300 } });
+  const long = { ...track(1), properties: { text: "x".repeat(400) } };
+  const { body } = await call("POST", "/v1/batch", { batch: [long, track(2)] }, withKey(KEY));
+  expect(body.accepted).toBe(1);
+  expect(body.results[0]!.error).toMatchObject({ code: "too_large" });
+});
+
+test("keys are rotated without a gap, and are not kept", async () => {
+  await startWithTenant();
+  const { status, body: added } = await call("POST", "/admin/tenants/shop/write-keys", undefined, asOperator);
+  expect(status).toBe(201);
+  expect((await call("POST", "/v1/track", track(1), withKey(added.writeKey))).status).toBe(200);
+  const { body: shown } = await call("GET", "/admin/tenants/shop", undefined, asOperator);
+  expect(JSON.stringify(shown)).not.toContain(KEY);
+  expect(shown.writeKeys.map(({ id }) => id)).toContain(added.id);
+  const old = shown.writeKeys.find(({ id }) => id !== added.id)!;
+  await call("DELETE", `/admin/tenants/shop/write-keys/${old.id}`, undefined, asOperator);
+  expect((await call("POST", "/v1/track", track(2), withKey(KEY))).status).toBe(401);
+  expect((await call("POST", "/v1/track", track(3), withKey(added.writeKey))).status).toBe(200);
+});
+
+test("one key is one tenant's", async () => {
+  await startWithTenant();
+  const { status, body } = await call("PUT", "/admin/tenants/other", { writeKeys: [KEY] }, asOperator);
+  expect([status, body.error.code]).toEqual([409, "write_key_taken"]);
+  expect((await call("GET", "/admin/tenants/other", undefined, asOperator)).status).toBe(404);
+});
+
+test("a tenant that is deleted sends no more, and tenants are operators' only", async () => {
+  await startWithTenant();
+  expect((await call("DELETE", "/admin/tenants/shop")).status).toBe(401);
+  expect((await call("DELETE", "/admin/tenants/shop", undefined, asOperator)).status).toBe(204);
+  expect((await call("POST", "/v1/track", track(1), withKey(KEY))).status).toBe(401);
+  expect((await call("GET", "/admin/tenants", undefined, asOperator)).body).toEqual({ tenants: [] });
+});
+
+test("OpenAPI has every route, from the schemas that validate", async () => {
+  await start();
+  const { body } = await call("GET", "/openapi.json");
+  expect(body.openapi).toBe("3.1.0");
+  expect(Object.keys(body.paths)).toEqual(
+    expect.arrayContaining([
+      "/v1/batch",
+      "/v1/track",
+      "/v1/alias",
+      "/v1/updates",
+      "/v1/events",
+      "/admin/tenants/{tenant}",
+    ]),
+  );
+});
