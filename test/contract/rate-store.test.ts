@@ -79,6 +79,18 @@ describe.each(servers)("rate store: %s by its own clock", (_name, url) => {
     await close();
   });
 
+  it("keeps the moment in microseconds by the server's clock", async () => {
+    const { store, connection, options, close } = await openOnRedis(url(), createRedisRateStore);
+    await store.take("a", 1, { perSecond: 0.01, burst: 1 });
+    const client = connection.client.kind === "single" ? connection.client.redis : connection.client.cluster;
+    const stored = await client.get(rateKey(options.keyPrefix, "a"));
+    expect(stored).toMatch(/^\d{16}$/);
+    const [seconds, microseconds] = await client.time();
+    const passedUs = Number(seconds) * 1e6 + Number(microseconds) - Number(stored);
+    expect(Math.abs(passedUs)).toBeLessThan(5_000_000);
+    await close();
+  });
+
   it("takes what comes back within a microsecond", async () => {
     const { store, close } = await openOnRedis(url(), createRedisRateStore);
     expect(await store.take("a", 1, { perSecond: 1_000_000, burst: 1_000_000 })).toBe(0);
