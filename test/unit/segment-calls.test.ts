@@ -176,6 +176,12 @@ describe("the user is", () => {
     expect(update.ops).toEqual([{ kind: "event", body: { name: "Song Played" } }]);
   });
 
+  test("an anonymous id that is no longer than a user's may be with its prefix", () => {
+    const refused = { path: "batch[3].anonymousId", message: expect.stringContaining("1 to 245 characters") };
+    expect(updateFrom({ ...nobody, anonymousId: "x".repeat(245) }).userId).toHaveLength(256);
+    expect(refusalOf({ ...nobody, anonymousId: "x".repeat(246) })).toMatchObject(refused);
+  });
+
   test("the userId of a call with both, which keeps the anonymous id, before one in its own context", () => {
     const call = { ...track, anonymousId: "a", context: { anonymousId: "b", ip: "::1" } };
     expect(eventOf(call)).toMatchObject({ context: { anonymousId: "a", ip: "::1" } });
@@ -319,14 +325,16 @@ describe("a call is refused with the path and value of what is wrong, as its cal
       path: "batch[3].properties.amount",
     });
     const deep = (levels: number) => ({ a: JSON.parse("[".repeat(levels) + "]".repeat(levels)) });
-    expect(refusalOf({ ...track, context: deep(59) })).toBeUndefined();
-    expect(refusalOf({ ...track, context: deep(60) })).toMatchObject({
-      message: expect.stringContaining("64 levels"),
-    });
-    expect(refusalOf({ ...identify, traits: deep(60) })).toBeUndefined();
-    expect(refusalOf({ ...identify, traits: deep(61) })).toMatchObject({
-      message: expect.stringContaining("64 levels"),
-    });
+    for (const [call, field, levels] of [
+      [track, "context", 59],
+      [track, "properties", 59],
+      [{ ...track, type: "group", groupId: "g" }, "traits", 59],
+      [identify, "traits", 60],
+    ] as const) {
+      expect(refusalOf({ ...call, [field]: deep(levels) })).toBeUndefined();
+      const message = expect.stringContaining("64 levels");
+      expect(refusalOf({ ...call, [field]: deep(levels + 1) })).toMatchObject({ message });
+    }
   });
 
   test("but not what is null or unknown at the top", () => {
