@@ -5,6 +5,7 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { audienceUpdateSettings } from "../services/audience-update/settings.ts";
 import { cliSettings } from "../services/cli/settings.ts";
+import { gatewaySettings } from "../services/gateway/settings.ts";
 import { publisherSettings } from "../shared/runtime/connection-settings.ts";
 import { type Settings, settingsTable } from "../shared/runtime/settings.ts";
 
@@ -28,6 +29,7 @@ const tables: Record<string, Settings> = {
   "most-used": mostUsed(audienceUpdateSettings),
   "audience-update": audienceUpdateSettings,
   publisher: publisherSettings,
+  gateway: gatewaySettings,
   keyline: cliSettings,
 };
 

@@ -19,6 +19,7 @@ import type { Log } from "../../shared/runtime/log.ts";
 import type { Values } from "../../shared/runtime/settings.ts";
 import { startAudienceUpdate } from "../audience-update/audience-update.ts";
 import { createDemo, type Demo, type StoryLine } from "./demo.ts";
+import { type DemoGateway, startDemoGateway } from "./demo-gateway.ts";
 import { addDemoRoutes } from "./demo-routes.ts";
 import { parsePurchases, sumByCustomer } from "./purchases.ts";
 import { type Replay, startReplay } from "./replay.ts";
@@ -42,6 +43,7 @@ export type Drained = {
 export type Embedded = {
   /** Where the page is. */
   url: string;
+  gateway: DemoGateway;
   demo: Demo;
   /** Rejects when the replay can't go on. */
   replayed: Promise<void>;
@@ -56,6 +58,8 @@ const MAX_RETAINED_MESSAGES = 1_000;
 /** Of due moments, and of memberships; more than the sample has customers. */
 const MAX_ENTRIES = 1_000_000;
 const MAX_CUSTOMERS_SHOWN = 10;
+/** Who come over the gateway. */
+const MAX_OTHER_USERS = 100_000;
 const MAX_REPLAYED_UNDER_WAY = 2_000;
 /** Few, so that messages gather into batches: client and server share one thread here. */
 const SQS_REQUESTS_AT_ONCE = 2;
@@ -92,7 +96,7 @@ async function start(options: Parameters<typeof startEmbedded>[0], lifecycle: Li
     }),
   );
   const sqs = lifecycle.own("embedded SQS", await startSqs(settings));
-  const maxProfiles = expected.size * settings.replayPasses;
+  const maxProfiles = expected.size * settings.replayPasses + MAX_OTHER_USERS;
   const profiles = lifecycle.own("profile store", createMemoryProfileStore({ maxProfiles }));
   const watched = watchWrites(profiles, MAX_CUSTOMERS_SHOWN);
   const routeStore = lifecycle.own("route store", createMemoryRouteStore());
@@ -134,6 +138,7 @@ async function start(options: Parameters<typeof startEmbedded>[0], lifecycle: Li
     log,
     now: Date.now,
   });
+  const gateway = lifecycle.own("gateway", await startDemoGateway({ publisher, settings, log }));
   const replay = startReplay({
     publisher,
     route: routing.router.route,
@@ -166,6 +171,7 @@ async function start(options: Parameters<typeof startEmbedded>[0], lifecycle: Li
 
   return {
     url: adminUrl,
+    gateway,
     demo,
     replayed: replay.done,
     async close() {

@@ -48,8 +48,11 @@ async function run(): Promise<void> {
     pageToken: given === "" && isLoopback(settings.adminHost) ? randomToken : "",
     onStory: terminal.story,
   });
-  const { demo } = embedded;
+  const { demo, gateway } = embedded;
   terminal.print(`Keyline runs: ${embedded.url}`);
+  terminal.print(
+    `Send updates of tenant ${gateway.tenant} to ${gateway.url} with the write key ${gateway.writeKey}`,
+  );
   if (given === "")
     terminal.print(`The token that may force the route and define audiences: ADMIN_TOKEN=${randomToken}`);
 

@@ -3,10 +3,8 @@ import { publisherConnectionSettings } from "../../shared/publish/connect-publis
 import { connectionSettings } from "../../shared/runtime/connection-settings.ts";
 import { integer, text } from "../../shared/runtime/settings.ts";
 
-export const gatewaySettings = {
-  ...publisherConnectionSettings,
-  // Where its tenants are; a publisher can do without.
-  redisUrl: connectionSettings.redisUrl,
+/** Where it listens. */
+export const gatewayAddressSettings = {
   gatewayHost: text({ env: "GATEWAY_HOST", default: "0.0.0.0", meaning: "address of the gateway" }),
   gatewayPort: integer({
     env: "GATEWAY_PORT",
@@ -16,6 +14,13 @@ export const gatewaySettings = {
     max: 65_535,
     meaning: "port of the gateway; 0 takes a free one",
   }),
+};
+
+export const gatewaySettings = {
+  ...publisherConnectionSettings,
+  // Where its tenants are; a publisher can do without.
+  redisUrl: connectionSettings.redisUrl,
+  ...gatewayAddressSettings,
   adminToken: text({
     env: "ADMIN_TOKEN",
     secret: true,

@@ -65,6 +65,25 @@ test("SIGTERM while Pulsar is broken drains what is on the way over SQS", {
   expect(Number(onTheWay)).toBeGreaterThan(50);
 });
 
+test("the gateway of `npm start` takes Segment's calls with the key that it prints", {
+  timeout: TIMEOUT_MS,
+}, async () => {
+  const embedded = start({ REPLAY_RATE: "50" });
+  const url = await embedded.url();
+  const sends = /Send updates of tenant demo to (\S+) with the write key (\S+)/;
+  await until("it says where to send", () => sends.test(embedded.output()));
+  const [, gateway, key] = sends.exec(embedded.output())!;
+  const response = await fetch(`${gateway}/v1/track`, {
+    method: "POST",
+    headers: { "content-type": "application/json", authorization: `Basic ${btoa(`${key}:`)}` },
+    body: JSON.stringify({ userId: "42", event: "order_completed", messageId: "m-1" }),
+  });
+  expect(response.status).toBe(200);
+  const profile = await json<{ events: object }>(`${url}/v1/tenants/demo/users/42?after=m-1&timeoutMs=20000`);
+  expect(profile.events).toMatchObject({ order_completed: { count: 1 } });
+  expect(await embedded.end("SIGTERM")).toBe(0);
+});
+
 test("a port that is taken is named together with the setting to change", {
   timeout: TIMEOUT_MS,
 }, async () => {
@@ -80,7 +99,7 @@ test("a port that is taken is named together with the setting to change", {
 function start(settings: Record<string, string>) {
   const child = spawn(process.execPath, ["services/embedded/main.ts"], {
     cwd: root,
-    env: { ...process.env, ADMIN_PORT: "0", ADMIN_TOKEN: "", NO_COLOR: "1", ...settings },
+    env: { ...process.env, ADMIN_PORT: "0", GATEWAY_PORT: "0", ADMIN_TOKEN: "", NO_COLOR: "1", ...settings },
     stdio: ["ignore", "pipe", "pipe"],
   });
   running.add(child);

@@ -352,6 +352,14 @@ describe("a call is refused with the path and value of what is wrong, as its cal
     }
   });
 
+  test("nor what another type of call tells by name", () => {
+    const unread = JSON.parse('{"amount": 1e999}');
+    const alias = { type: "alias", userId: "42", previousId: "7" };
+    expect(refusalOf({ ...alias, properties: unread, traits: [unread] })).toBeUndefined();
+    expect(refusalOf({ ...track, traits: unread })).toBeUndefined();
+    expect(refusalOf({ ...identify, properties: unread })).toBeUndefined();
+  });
+
   test.each([
     [undefined, "", "must be an object with a batch"],
     [{ batch: {} }, "batch", "must be an array of calls"],

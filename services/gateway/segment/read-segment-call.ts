@@ -20,6 +20,16 @@ const validators = Object.fromEntries(
 
 const MAX_NAMES = 256;
 
+/** The field in which a call tells by name; an alias has none, and what it has there is one of the unknown. */
+const TOLD: Record<CallType, "properties" | "traits" | undefined> = {
+  track: "properties",
+  identify: "traits",
+  page: "properties",
+  screen: "properties",
+  group: "traits",
+  alias: undefined,
+};
+
 /**
  * Reads one call, or says the first thing that is wrong with it, with its path and value as the caller wrote them.
  * What is read always gives an update that the publisher takes, but for its length. Never throws.
@@ -96,14 +106,14 @@ function refuseTimes(call: SegmentCall, path: string): RequestRefusal | undefine
 
 /** What the schema can't say: how deep it may be, and that names are kept among those the caller gives. */
 function refuseContents(call: SegmentCall, path: string): RequestRefusal | undefined {
-  const told = call.type === "group" || call.type === "identify" ? "traits" : "properties";
-  const { [told]: value } = call as { properties?: object; traits?: object };
+  const { [call.type]: told } = TOLD;
+  const value = told && (call as { properties?: object; traits?: object })[told];
   // The update, its operations, one of them and its body are around properties; traits that are set are a body.
   const around = call.type === "identify" ? 3 : 4;
   return (
-    (value && refuseUnkept(value, appendPath(path, told), around)) ??
+    (told && value && refuseUnkept(value, appendPath(path, told), around)) ??
     (call.context && refuseUnkept(call.context, appendPath(path, "context"), 4)) ??
-    refuseFull(value, propertiesOf(call), appendPath(path, told)) ??
+    (told && refuseFull(value, propertiesOf(call), appendPath(path, told))) ??
     refuseFull(call.context, contextOf(call), appendPath(path, "context"))
   );
 }

@@ -1,0 +1,29 @@
+import { createMemoryDocumentStore } from "../../shared/adapters/memory/memory-document-store.ts";
+import { createMemoryRateStore } from "../../shared/adapters/memory/memory-rate-store.ts";
+import type { Publisher } from "../../shared/publish/publisher.ts";
+import type { Log } from "../../shared/runtime/log.ts";
+import type { Values } from "../../shared/runtime/settings.ts";
+import { type Gateway, startGateway } from "../gateway/gateway.ts";
+import type { gatewaySettings } from "../gateway/settings.ts";
+import { generateKey, type TenantDocument, writeKeyOf } from "../gateway/tenants/tenant.ts";
+
+/** The gateway, and the key of a tenant that is there from the start. */
+export type DemoGateway = Gateway & { tenant: string; writeKey: string };
+
+const TENANT = "demo";
+const MAX_TENANTS = 1_000;
+
+/** The gateway as it is, on tenants in memory. */
+export async function startDemoGateway(options: {
+  publisher: Publisher;
+  settings: Pick<Values<typeof gatewaySettings>, "gatewayHost" | "gatewayPort" | "adminToken">;
+  log: Log;
+}): Promise<DemoGateway> {
+  const writeKey = generateKey();
+  const document: TenantDocument = { writeKeys: [writeKeyOf(writeKey, Date.now())], quotas: {} };
+  const tenantStore = createMemoryDocumentStore({ maxEntries: MAX_TENANTS });
+  await tenantStore.replace(TENANT, 0, { version: Date.now(), document: JSON.stringify(document) });
+  const rateStore = createMemoryRateStore({ maxBuckets: MAX_TENANTS });
+  const gateway = await startGateway({ ...options, tenantStore, rateStore, now: Date.now });
+  return { ...gateway, tenant: TENANT, writeKey };
+}
