@@ -1,41 +1,17 @@
 import { gzipSync } from "node:zlib";
-import { pino } from "pino";
 import { afterEach, expect, test } from "vitest";
-import { type Gateway, startGateway } from "../../services/gateway/gateway.ts";
-import { createMemoryDocumentStore } from "../../shared/adapters/memory/memory-document-store.ts";
-import { createMemoryRateStore } from "../../shared/adapters/memory/memory-rate-store.ts";
-import type { Receipt } from "../../shared/publish/publisher.ts";
-import { envelopeOf, type UpdateInput } from "../../shared/publish/update-input.ts";
 import { KeylineError } from "../../shared/runtime/errors.ts";
+import { type MemoryGateway, startMemoryGateway } from "../support/memory-gateway.ts";
 
 const NOW_MS = Date.UTC(2026, 10, 29);
 const TOKEN = "operators-token";
-const log = pino({ level: "silent" });
 
-let gateway: Gateway;
-let published: UpdateInput[] = [];
-let failure: KeylineError | undefined;
+let gateway: MemoryGateway;
 
 afterEach(() => gateway.close());
 
 async function start(): Promise<void> {
-  published = [];
-  failure = undefined;
-  gateway = await startGateway({
-    publisher: {
-      async publish(input): Promise<Receipt> {
-        const update = envelopeOf(input, NOW_MS);
-        if (failure) throw failure;
-        published.push(input);
-        return { id: update.id ?? `made-${published.length}`, path: "pulsar", src: "s", seq: 1, stamp: 1 };
-      },
-    },
-    tenantStore: createMemoryDocumentStore({ maxEntries: 10 }),
-    rateStore: createMemoryRateStore({ maxBuckets: 10, now: () => NOW_MS }),
-    settings: { gatewayHost: "127.0.0.1", gatewayPort: 0, adminToken: `ann=${TOKEN}` },
-    log,
-    now: () => NOW_MS,
-  });
+  gateway = await startMemoryGateway({ adminToken: `ann=${TOKEN}`, nowMs: NOW_MS });
 }
 
 type Answered = { id?: string; path?: string; error: { code: string; path?: string } };
@@ -105,7 +81,7 @@ test("a batch of Segment's calls becomes updates of the key's tenant", async () 
       { id: "m-2", path: "pulsar" },
     ],
   });
-  expect(published).toMatchObject([
+  expect(gateway.published).toMatchObject([
     { tenant: "shop", userId: "ann", id: "m-1", ops: [{ kind: "event", body: { name: "order_completed" } }] },
     { tenant: "shop", userId: "ann", ops: [{ kind: "set" }, { kind: "unset" }, { kind: "event" }] },
   ]);
@@ -118,7 +94,7 @@ test("one call that is wrong is told of with its place, and costs no other", asy
   expect(status).toBe(200);
   expect(body).toMatchObject({ success: false, accepted: 2 });
   expect(body.results[1]!.error).toMatchObject({ code: "invalid_request", path: "batch[1].event" });
-  expect(published).toHaveLength(2);
+  expect(gateway.published).toHaveLength(2);
 });
 
 test("a request of which nothing can be taken is 400, with the first reason", async () => {
@@ -134,7 +110,7 @@ test("no key, and nobody's, are 401, whatever the body", async () => {
     const { status, body } = await call("POST", "/v1/track", track(1), headers as Record<string, string>);
     expect([status, body.error.code]).toEqual([401, "unauthorised"]);
   }
-  expect(published).toEqual([]);
+  expect(gateway.published).toEqual([]);
 });
 
 test("a key is taken from the body of a beacon, and a body may be packed", async () => {
@@ -148,7 +124,7 @@ test("a key is taken from the body of a beacon, and a body may be packed", async
   const packed = gzipSync(JSON.stringify({ batch: [track(2)] }));
   const { status } = await call("POST", "/v1/batch", packed, { ...withKey(KEY), "content-encoding": "gzip" });
   expect(status).toBe(200);
-  expect(published).toHaveLength(2);
+  expect(gateway.published).toHaveLength(2);
 });
 
 test("what unpacks to more than a request may be is 413", async () => {
@@ -179,7 +155,7 @@ test("exact operations are taken by /v1/updates, each checked by itself", async 
   expect(body.results[0]).toEqual({ id: "u-1", path: "pulsar" });
   expect(body.results[1]!.error).toMatchObject({ code: "invalid_update", path: "ops[0].body.points" });
   expect(body.results[2]!.error).toMatchObject({ code: "invalid_update", path: "updates[2].tenant" });
-  expect(published).toMatchObject([{ tenant: "shop", at: Date.UTC(2026, 10, 28, 10) }]);
+  expect(gateway.published).toMatchObject([{ tenant: "shop", at: Date.UTC(2026, 10, 28, 10) }]);
 });
 
 test("CloudEvents are taken one by one and in batches", async () => {
@@ -207,7 +183,7 @@ test("CloudEvents are taken one by one and in batches", async () => {
   });
   expect(body.accepted).toBe(1);
   expect(body.results[1]!.error).toMatchObject({ code: "invalid_request", path: "[1].subject" });
-  expect(published).toMatchObject([
+  expect(gateway.published).toMatchObject([
     { userId: "ann", ops: [{ body: { name: "order", properties: { amount: 3 } } }] },
     { id: "/shop|2" },
   ]);
@@ -215,7 +191,7 @@ test("CloudEvents are taken one by one and in batches", async () => {
 
 test("503 and when to come again, where neither path takes an update", async () => {
   await startWithTenant();
-  failure = new KeylineError("publish_failed", "neither path took it", { retryable: true });
+  gateway.failWith(new KeylineError("publish_failed", "neither path took it", { retryable: true }));
   const { status, body, headers } = await call("POST", "/v1/track", track(1), withKey(KEY));
   expect([status, headers.get("retry-after"), body.error.code]).toEqual([503, "1", "publish_failed"]);
 });
@@ -232,7 +208,7 @@ test("over quota is the tenant's 429 with Retry-After; others notice nothing, an
     withKey(KEY),
   );
   expect([status, body.error.code, headers.get("retry-after")]).toEqual([429, "over_quota", "2"]);
-  expect(published).toHaveLength(1_000);
+  expect(gateway.published).toHaveLength(1_000);
   expect((await call("POST", "/v1/track", track(1), withKey("a-key-of-the-other"))).status).toBe(200);
   await call("PUT", "/admin/tenants/shop", { quotas: {} }, asOperator);
   expect((await call("POST", "/v1/track", track(1), withKey(KEY))).status).toBe(200);

@@ -1,0 +1,47 @@
+import { pino } from "pino";
+import { type Gateway, startGateway } from "../../services/gateway/gateway.ts";
+import { createMemoryDocumentStore } from "../../shared/adapters/memory/memory-document-store.ts";
+import { createMemoryRateStore } from "../../shared/adapters/memory/memory-rate-store.ts";
+import type { Receipt } from "../../shared/publish/publisher.ts";
+import { envelopeOf, type UpdateInput } from "../../shared/publish/update-input.ts";
+
+export type MemoryGateway = Gateway & {
+  /** What its publisher was given and took. */
+  published: UpdateInput[];
+  /** What the publisher rejects with, from now on. */
+  failWith(error: Error | undefined): void;
+};
+
+/** A gateway in this process, on stores in memory, whose publisher checks as the real one does and keeps. */
+export async function startMemoryGateway({
+  adminToken,
+  nowMs,
+}: {
+  adminToken: string;
+  nowMs: number;
+}): Promise<MemoryGateway> {
+  const published: UpdateInput[] = [];
+  let failure: Error | undefined;
+  const gateway = await startGateway({
+    publisher: {
+      async publish(input): Promise<Receipt> {
+        const update = envelopeOf(input, nowMs);
+        if (failure) throw failure;
+        published.push(input);
+        return { id: update.id ?? `made-${published.length}`, path: "pulsar", src: "s", seq: 1, stamp: 1 };
+      },
+    },
+    tenantStore: createMemoryDocumentStore({ maxEntries: 10 }),
+    rateStore: createMemoryRateStore({ maxBuckets: 10, now: () => nowMs }),
+    settings: { gatewayHost: "127.0.0.1", gatewayPort: 0, adminToken },
+    log: pino({ level: "silent" }),
+    now: () => nowMs,
+  });
+  return {
+    ...gateway,
+    published,
+    failWith(error) {
+      failure = error;
+    },
+  };
+}

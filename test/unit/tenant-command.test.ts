@@ -1,0 +1,68 @@
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { runKeyline } from "../support/keyline-process.ts";
+import { type MemoryGateway, startMemoryGateway } from "../support/memory-gateway.ts";
+
+const TOKEN = "operators-token";
+let gateway: MemoryGateway;
+
+beforeAll(async () => {
+  gateway = await startMemoryGateway({ adminToken: TOKEN, nowMs: Date.UTC(2026, 10, 29) });
+});
+afterAll(() => gateway.close());
+
+const run = (...words: string[]) =>
+  runKeyline({ GATEWAY_URL: gateway.url, ADMIN_TOKEN: TOKEN }, "tenant", ...words);
+
+const statusWith = async (key: string) => {
+  const response = await fetch(`${gateway.url}/v1/track`, {
+    method: "POST",
+    headers: { authorization: `Bearer ${key}`, "content-type": "application/json" },
+    body: JSON.stringify({ userId: "ann", event: "order_completed" }),
+  });
+  return response.status;
+};
+
+test("a tenant is made, given a key, limited, and ended, by hand", async () => {
+  expect(await run("list")).toMatchObject({ code: 0, out: ["no tenants"] });
+  const made = await run("set", "shop", "--updates-per-second", "500", "--burst", "2000");
+  expect(made.out).toEqual([
+    "shop",
+    "no write key: keyline tenant add-key makes one",
+    "quota updatesPerSecond 500",
+    "quota burst 2000",
+  ]);
+  const { out: keys, err } = await run("add-key", "shop");
+  const [key] = keys as [string];
+  expect(keys).toHaveLength(1);
+  expect(await statusWith(key)).toBe(200);
+
+  // What is not named stays.
+  const { out: changed } = await run("set", "shop", "--max-update-bytes", "4096");
+  expect(changed).toEqual(
+    expect.arrayContaining(["quota updatesPerSecond 500", "quota maxUpdateBytes 4096"]),
+  );
+  expect((await run("set", "shop", "--no-quotas")).out.at(-1)).toBe("no quotas");
+
+  const id = /key (\S+) of shop/.exec(err)?.[1];
+  expect((await run("remove-key", "shop", id!)).code).toBe(0);
+  expect(await statusWith(key)).toBe(401);
+  expect(await run("delete", "shop")).toMatchObject({ code: 0, out: ["shop is deleted"] });
+  expect(await run("show", "shop")).toMatchObject({
+    code: 1,
+    err: expect.stringContaining("tenant_not_found"),
+  });
+});
+
+test("wrong use is 2, with what was wrong", async () => {
+  const wrong = await run("set", "shop", "--burst", "many");
+  expect([wrong.code, wrong.err]).toEqual([2, expect.stringContaining('must be a whole number, not "many"')]);
+  const refused = await run("set", "shop", "--burst", "5");
+  expect([refused.code, refused.err]).toEqual([1, expect.stringContaining("quotas.burst")]);
+});
+
+test("no gateway, and no token, are said", async () => {
+  const away = await runKeyline({ GATEWAY_URL: "http://127.0.0.1:1", ADMIN_TOKEN: TOKEN }, "tenant", "list");
+  expect([away.code, away.err]).toEqual([1, expect.stringContaining("GATEWAY_URL=http://127.0.0.1:1")]);
+  const unknown = await runKeyline({ GATEWAY_URL: gateway.url, ADMIN_TOKEN: "" }, "tenant", "list");
+  expect([unknown.code, unknown.err]).toEqual([1, expect.stringContaining("unauthorised")]);
+});
