@@ -1,4 +1,4 @@
-import { type Operation, type Update, updateId, userKey } from "../domain/envelope.ts";
+import { type Update, updateId, userKey } from "../domain/envelope.ts";
 import { createStampClock } from "../domain/stamp.ts";
 import type { Path, Producer } from "../ports/update-queue.ts";
 import type { Breaker } from "../routing/breaker.ts";
@@ -8,6 +8,7 @@ import { createNumbering } from "./numbering.ts";
 import { createRoutedSender, payloadOf } from "./routed-send.ts";
 import type { Tail } from "./tail.ts";
 import { assertEnvelope, envelopeOf, type UpdateInput } from "./update-input.ts";
+import { type UserFunctions, userFunctions } from "./user-functions.ts";
 
 export type Receipt = {
   /** The update's id: the caller's, or `src-seq`. */
@@ -20,18 +21,8 @@ export type Receipt = {
   stamp: number;
 };
 
-/** What can be said about a user besides `id`, `at`, `priority` and `trace`. */
-export type UpdateOptions = Omit<UpdateInput, "tenant" | "userId" | "ops">;
-
-/** The functions of one user, one for each kind of operation. All resolve and reject as `publish`. */
-export type UserPublisher = {
-  set(fields: Record<string, unknown>, options?: UpdateOptions): Promise<Receipt>;
-  unset(fields: string[], options?: UpdateOptions): Promise<Receipt>;
-  add(members: Record<string, (string | number | boolean)[]>, options?: UpdateOptions): Promise<Receipt>;
-  remove(members: Record<string, (string | number | boolean)[]>, options?: UpdateOptions): Promise<Receipt>;
-  increment(amounts: Record<string, number>, options?: UpdateOptions): Promise<Receipt>;
-  event(name: string, properties?: Record<string, unknown>, options?: UpdateOptions): Promise<Receipt>;
-};
+/** The functions of one user. All resolve and reject as `publish`. */
+export type UserPublisher = UserFunctions<Receipt>;
 
 export type Publisher = {
   /**
@@ -175,7 +166,7 @@ export function createPublisher(options: PublisherOptions): Publisher {
       refuseSurplus();
       return start(update, serialise(update));
     },
-    user: (tenant, userId) => userPublisher(publish, tenant, userId),
+    user: (tenant, userId) => userFunctions((update) => publish({ ...update, tenant, userId })),
     counts: () => ({
       published: { ...published },
       failed,
@@ -192,18 +183,4 @@ export function createPublisher(options: PublisherOptions): Publisher {
 function receiptOf(update: Update, path: Path): Receipt {
   const { src, seq, stamp } = update;
   return { id: updateId(update), path, src, seq, stamp };
-}
-
-function userPublisher(publish: Publisher["publish"], tenant: string, userId: string): UserPublisher {
-  const one = (operation: Operation, options?: UpdateOptions) =>
-    publish({ ...options, tenant, userId, ops: [operation] });
-  return {
-    set: (body, options) => one({ kind: "set", body }, options),
-    unset: (body, options) => one({ kind: "unset", body }, options),
-    add: (body, options) => one({ kind: "add", body }, options),
-    remove: (body, options) => one({ kind: "remove", body }, options),
-    increment: (body, options) => one({ kind: "increment", body }, options),
-    event: (name, properties, options) =>
-      one({ kind: "event", body: properties === undefined ? { name } : { name, properties } }, options),
-  };
 }
