@@ -98,7 +98,7 @@ export function readCloudEvents(body: unknown): { events: ReadCloudEvent[] } | {
  * `datacontenttype`). All other attributes are kept in the
  * context, so that the ledger has the whole event.
  */
-export function updateOfCloudEvent(cloudEvent: CloudEvent, arrival: Omit<Arrival, "sentAt">): UpdateInput {
+export function updateOfCloudEvent(cloudEvent: CloudEvent, arrival: Omit<Arrival, "sentAtMs">): UpdateInput {
   const { type, subject, data, ...context } = cloudEvent;
   const { tenant, receivedAtMs } = arrival;
   const properties = isObject(data) ? data : { value: data };

@@ -1,5 +1,6 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
+import { momentOf } from "../../services/gateway/iso-time.ts";
 import { readBatch, readCall } from "../../services/gateway/segment/read-segment-call.ts";
 import { callTypes } from "../../services/gateway/segment/segment-call.ts";
 import { updateOf } from "../../services/gateway/segment/segment-updates.ts";
@@ -58,7 +59,11 @@ test("a call is refused by its path in the request, or the publisher takes its u
         expect(read.refusal.path).toMatch(/^batch\[3\]($|[.[])/);
         return;
       }
-      const update = updateOf(read.call, { tenant: "shop", receivedAtMs: NOW_MS, sentAt });
+      const update = updateOf(read.call, {
+        tenant: "shop",
+        receivedAtMs: NOW_MS,
+        sentAtMs: momentOf(sentAt),
+      });
       expect(envelopeOf(update, NOW_MS)).toMatchObject(update);
     }),
     { numRuns: 500 },
@@ -74,8 +79,8 @@ test("a batch is read whole, however wrong its calls are", () => {
       if ("refusal" in read) return;
       for (const each of read.calls) {
         if ("refusal" in each) continue;
-        const { sentAt } = read;
-        const update = updateOf(each.call, { tenant: "shop", receivedAtMs: NOW_MS, sentAt });
+        const { sentAtMs } = read;
+        const update = updateOf(each.call, { tenant: "shop", receivedAtMs: NOW_MS, sentAtMs });
         expect(() => envelopeOf(update, NOW_MS)).not.toThrow();
       }
     }),

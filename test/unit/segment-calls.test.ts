@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { momentOf } from "../../services/gateway/iso-time.ts";
 import { readBatch, readCall } from "../../services/gateway/segment/read-segment-call.ts";
 import { type CallType, callTypes } from "../../services/gateway/segment/segment-call.ts";
 import { updateOf } from "../../services/gateway/segment/segment-updates.ts";
@@ -211,7 +212,9 @@ describe("it happened", () => {
     ["when it came, where it says only when it was sent", { sentAt: at }, hourLater, 0],
     ["in UTC, without an offset", { timestamp: "2026-01-01T01:00:00" }, undefined, 3_600_000],
   ])("%s", (_, fields, sentAt, fromArrivalMs) => {
-    expect(updateFrom({ ...track, ...fields }, { sentAt }).at).toBe(receivedAtMs + fromArrivalMs);
+    expect(updateFrom({ ...track, ...fields }, { sentAtMs: momentOf(sentAt) }).at).toBe(
+      receivedAtMs + fromArrivalMs,
+    );
   });
 
   test.each([
@@ -372,11 +375,21 @@ describe("a call is refused with the path and value of what is wrong, as its cal
     const read = readBatch({
       batch: [track, 7, { ...track, context: 7 }],
       context: { ip: "::1" },
-      sentAt: "x",
+      sentAt: "2026-01-01T00:00:00Z",
     });
     expect(read).toMatchObject({
-      sentAt: "x",
+      sentAtMs: receivedAtMs,
       calls: [{ call: track }, { refusal: { path: "batch[1]" } }, { refusal: { path: "batch[2].context" } }],
     });
   });
+});
+
+test("a time is read the same by the short way and by the long one", () => {
+  for (const text of [
+    "2026-11-29T12:00:00.123Z",
+    "2024-02-28T23:59:59Z",
+    "2026-01-01T24:00:00Z",
+    "2026-11-28T25:00:00Z",
+  ])
+    expect(momentOf(text), text).toBe(momentOf(text.replace("Z", "+00:00")));
 });

@@ -52,8 +52,8 @@ export function addSegmentRoutes(server: FastifyInstance, options: SegmentRouteO
   for (const url of ["/v1/batch", "/v1/import"])
     server.post(url, batch, async (request, reply) => {
       const tenant = authenticate(request, registry, fieldOf(request.body, "writeKey"));
-      const { calls, sentAt } = batchIn(request.body);
-      const arrival = { tenant: tenant.name, receivedAtMs: now(), sentAt };
+      const { calls, sentAtMs } = batchIn(request.body);
+      const arrival = { tenant: tenant.name, receivedAtMs: now(), sentAtMs };
       const items = calls.map((call) => itemOf(call, arrival));
       return answer(reply, await acceptor.accept(tenant, items));
     });

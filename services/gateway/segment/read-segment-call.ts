@@ -44,7 +44,8 @@ export function readCall(value: unknown, type: CallType | undefined, path: strin
     const message = value.type == null ? "is required" : `must be one of ${callTypes.join(", ")}`;
     return { refusal: refuseRequest(appendPath(path, "type"), value.type, message) };
   }
-  const given = { ...withoutAbsent(value), type: known };
+  const present = withoutAbsent(value);
+  const given = present.type === known ? present : { ...present, type: known };
   const validator = validators[known];
   if (!validator.Check(given)) {
     const [error] = validator.Errors(given);
@@ -61,7 +62,7 @@ export function readCall(value: unknown, type: CallType | undefined, path: strin
  */
 export function readBatch(
   body: unknown,
-): { calls: ReadCall[]; sentAt: string | undefined } | { refusal: RequestRefusal } {
+): { calls: ReadCall[]; sentAtMs: number | undefined } | { refusal: RequestRefusal } {
   if (!isObject(body)) return { refusal: refuseRequest("", body, "must be an object with a batch") };
   const { batch, context, sentAt } = body;
   if (!Array.isArray(batch)) return { refusal: refuseRequest("batch", batch, "must be an array of calls") };
@@ -70,7 +71,7 @@ export function readBatch(
   const calls = batch.map((item, index) =>
     readCall(context ? inContext(item, context) : item, undefined, `batch[${index}]`),
   );
-  return { calls, sentAt: typeof sentAt === "string" ? sentAt : undefined };
+  return { calls, sentAtMs: typeof sentAt === "string" ? momentOf(sentAt) : undefined };
 }
 
 function inContext(item: unknown, context: object): unknown {
@@ -80,12 +81,16 @@ function inContext(item: unknown, context: object): unknown {
 }
 
 /** Clients write what they don't have as null, and some of them no user as an empty text. */
+function isAbsent(name: string, field: unknown): boolean {
+  return field === null || (field === "" && (name === "userId" || name === "anonymousId"));
+}
+
+/** As it came, where nothing is to be left out. */
 function withoutAbsent(value: Record<string, unknown>): Record<string, unknown> {
-  return Object.fromEntries(
-    Object.entries(value).filter(
-      ([name, field]) => field !== null && (field !== "" || (name !== "userId" && name !== "anonymousId")),
-    ),
-  );
+  for (const name of Object.keys(value))
+    if (isAbsent(name, value[name]))
+      return Object.fromEntries(Object.entries(value).filter(([key, field]) => !isAbsent(key, field)));
+  return value;
 }
 
 function refuseUser({ userId, anonymousId }: SegmentCall, path: string): RequestRefusal | undefined {

@@ -8,8 +8,8 @@ export type Arrival = {
   tenant: string;
   /** When the request came, ms since the epoch. */
   receivedAtMs: number;
-  /** When the whole batch was sent, by the client's clock, ISO 8601. */
-  sentAt?: string | undefined;
+  /** When the whole batch was sent, by the client's clock, ms since the epoch. */
+  sentAtMs?: number | undefined;
 };
 
 type Fields = Record<string, unknown>;
@@ -93,9 +93,9 @@ function traitOperations(traits: Fields): Operation[] {
  * it is; without that the moment of arrival. The batch's `sentAt` goes before the call's own: it is nearer to
  * the sending.
  */
-function happenedAtMs(call: SegmentCall, { receivedAtMs, sentAt }: Arrival): number {
+function happenedAtMs(call: SegmentCall, { receivedAtMs, sentAtMs }: Arrival): number {
   const happened = momentOf(call.timestamp ?? call.originalTimestamp);
   if (happened === undefined) return receivedAtMs;
-  const sent = momentOf(sentAt) ?? momentOf(call.sentAt);
+  const sent = sentAtMs ?? momentOf(call.sentAt);
   return sent === undefined ? happened : receivedAtMs - (sent - happened);
 }
