@@ -161,6 +161,19 @@ test("what unpacks to more than a request may be is 413", async () => {
   expect([status, body.error.code]).toEqual([413, "too_large"]);
 });
 
+test("a batch's context is not multiplied without bound", async () => {
+  await startWithTenant();
+  const batch = Array.from({ length: 1_000 }, (_, n) => track(n));
+  const names = Object.fromEntries(Array.from({ length: 257 }, (_, n) => [`name-${n}`, n]));
+  for (const context of [names, { text: "x".repeat(5_000) }]) {
+    const { status, body } = await call("POST", "/v1/batch", { batch, context }, withKey(KEY));
+    expect([status, body.error.code, body.error.path]).toEqual([400, "invalid_request", "context"]);
+  }
+  const usual = { library: { name: "a-library", version: "1" }, text: "x".repeat(3_000) };
+  const taken = await call("POST", "/v1/batch", { batch, context: usual }, withKey(KEY));
+  expect([taken.status, taken.body.accepted]).toEqual([200, 1_000]);
+});
+
 test("exact operations are taken by /v1/updates, each checked by itself", async () => {
   await startWithTenant();
   const updates = [
