@@ -1,9 +1,13 @@
+import { once } from "node:events";
+import { Agent, request } from "node:http";
+import { connect } from "node:net";
 import { gzipSync } from "node:zlib";
 import { pino } from "pino";
 import { afterEach, expect, test } from "vitest";
 import { type Gateway, startGateway } from "../../services/gateway/gateway.ts";
 import { createMemoryDocumentStore } from "../../shared/adapters/memory/memory-document-store.ts";
 import { createMemoryRateStore } from "../../shared/adapters/memory/memory-rate-store.ts";
+import { createHttpServer } from "../../shared/http/http-server.ts";
 import type { Receipt } from "../../shared/publish/publisher.ts";
 import { envelopeOf, type UpdateInput } from "../../shared/publish/update-input.ts";
 import { KeylineError } from "../../shared/runtime/errors.ts";
@@ -302,4 +306,29 @@ test("OpenAPI has every route, from the schemas that validate", async () => {
       "/admin/tenants/{tenant}",
     ]),
   );
+});
+
+test("closing waits neither for a connection that is kept alive nor for a body that does not come", async () => {
+  await start();
+  const server = await createHttpServer({ log, title: "test", part: "test", finishWithinMs: 500 });
+  const answered = Promise.withResolvers<void>();
+  const cameIn = Promise.withResolvers<void>();
+  server.get("/slow", async () => {
+    cameIn.resolve();
+    await answered.promise;
+    return "done";
+  });
+  server.post("/", async () => "never");
+  server.addHook("preClose", async () => answered.resolve());
+  const url = new URL(await server.listen({ host: "127.0.0.1", port: 0 }));
+  const slow = connect(Number(url.port), url.hostname).on("error", () => {});
+  slow.write("POST / HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{");
+  const agent = new Agent({ keepAlive: true });
+  const response = once(request(new URL("/slow", url), { agent }).end(), "response");
+  await cameIn.promise;
+  const closed = server.close();
+  const [{ statusCode, headers }] = await response;
+  expect([statusCode, headers.connection]).toEqual([200, "close"]);
+  await closed;
+  agent.destroy();
 });
