@@ -199,6 +199,22 @@ test("exact operations are taken by /v1/updates, each checked by itself", async 
   expect(published).toMatchObject([{ tenant: "shop", at: Date.UTC(2026, 10, 28, 10) }]);
 });
 
+test("a native update is no tick, its time is ISO 8601, and what it holds is not echoed at length", async () => {
+  await startWithTenant();
+  const ops = [{ kind: "unset", body: ["plan"] }];
+  const updates = [
+    { userId: "ann", ops: [{ kind: "tick", body: { due: NOW_MS } }] },
+    { userId: "ann", ops, at: "Nov 28 2026" },
+    { userId: "ann", ops, at: "x".repeat(100_000) },
+    { userId: "ann", ops, at: "2026-11-28T10:00:00" },
+  ];
+  const { body } = await call("POST", "/v1/updates", { updates }, withKey(KEY));
+  const paths = body.results.map(({ error }) => error?.path);
+  expect(paths).toEqual(["updates[0].ops[0].kind", "updates[1].at", "updates[2].at", undefined]);
+  expect(JSON.stringify(body).length).toBeLessThan(2_000);
+  expect(published).toMatchObject([{ at: Date.UTC(2026, 10, 28, 10) }]);
+});
+
 test("CloudEvents are taken one by one and in batches", async () => {
   await startWithTenant();
   const event = {
