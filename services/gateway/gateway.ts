@@ -37,9 +37,12 @@ export type GatewayOptions = {
 export type Gateway = {
   /** Where it listens, such as `http://127.0.0.1:8080`. */
   url: string;
-  /** Takes no new request, and answers those that it has. */
+  /** Takes no new request, and answers those that it has; after 15 s it cuts the rest. */
   close(): Promise<void>;
 };
+
+/** Longer than updates take by default, shorter than Kubernetes waits. */
+const FINISH_WITHIN_MS = 15_000;
 
 /** @throws KeylineError `listen_failed` */
 export async function startGateway(options: GatewayOptions): Promise<Gateway> {
@@ -63,7 +66,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
       securitySchemes: {
         writeKey: { type: "http", scheme: "basic", description: "a write key as the name, no password" },
       },
-      finishesRequests: true,
+      finishWithinMs: FINISH_WITHIN_MS,
     }),
   );
   // Only requests: answers are short.

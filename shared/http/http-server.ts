@@ -16,6 +16,9 @@ import {
 
 const MAX_PARAM_LENGTH = 1_024;
 
+/** For a whole request to come; whoever is slower holds memory, and keeps the process from ending. */
+const REQUEST_TIMEOUT_MS = 60_000;
+
 export type HttpServerOptions = {
   log: Log;
   /** Of its OpenAPI description. */
@@ -26,8 +29,8 @@ export type HttpServerOptions = {
   bodyLimit?: number;
   /** Beside the bearer tokens of operators and readers, by name. */
   securitySchemes?: Record<string, { type: "http"; scheme: "basic"; description: string }>;
-  /** Whether requests that are under way are answered when it closes; else their connections are cut. */
-  finishesRequests?: boolean;
+  /** How long requests that are under way may take when it closes, before their connections are cut. Default: 0. */
+  finishWithinMs?: number;
 };
 
 /**
@@ -35,13 +38,14 @@ export type HttpServerOptions = {
  * `{"error":{"code","message","path"?,"value"?}}`.
  */
 export async function createHttpServer(options: HttpServerOptions): Promise<FastifyInstance> {
-  const { log, title, part, bodyLimit = BODY_LIMIT_BYTES, finishesRequests = false } = options;
+  const { log, title, part, bodyLimit = BODY_LIMIT_BYTES, finishWithinMs = 0 } = options;
   const server = fastify({
     loggerInstance: log.child(
       { part },
       { level: log.level === "info" ? "warn" : log.level },
     ) as FastifyBaseLogger,
-    forceCloseConnections: finishesRequests ? "idle" : true,
+    forceCloseConnections: finishWithinMs > 0 ? "idle" : true,
+    requestTimeout: REQUEST_TIMEOUT_MS,
     bodyLimit,
     routerOptions: {
       maxParamLength: MAX_PARAM_LENGTH,
@@ -80,10 +84,25 @@ export async function createHttpServer(options: HttpServerOptions): Promise<Fast
       },
     },
   });
+  if (finishWithinMs > 0) closeConnections(server, finishWithinMs);
   server.addHook("onRoute", documentErrors);
   server.addHook("onRoute", refuseUnknownQueries);
   server.get("/openapi.json", { schema: { hide: true } }, () => server.swagger());
   return server;
+}
+
+/** A connection that is kept alive after its last answer, or whose request never ends, would hold up the closing. */
+function closeConnections(server: FastifyInstance, finishWithinMs: number): void {
+  let closing = false;
+  let cutting: NodeJS.Timeout | undefined;
+  server.addHook("preClose", async () => {
+    closing = true;
+    cutting = setTimeout(() => server.server.closeAllConnections(), finishWithinMs);
+  });
+  server.addHook("onSend", async (_, reply) => {
+    if (closing) reply.header("connection", "close");
+  });
+  server.addHook("onClose", async () => clearTimeout(cutting));
 }
 
 /**

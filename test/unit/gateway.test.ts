@@ -1,8 +1,14 @@
+import { once } from "node:events";
+import { Agent, request } from "node:http";
+import { connect } from "node:net";
 import { gzipSync } from "node:zlib";
+import { pino } from "pino";
 import { afterEach, expect, test } from "vitest";
+import { createHttpServer } from "../../shared/http/http-server.ts";
 import { KeylineError } from "../../shared/runtime/errors.ts";
 import { type MemoryGateway, startMemoryGateway } from "../support/memory-gateway.ts";
 
+const log = pino({ level: "silent" });
 const NOW_MS = Date.UTC(2026, 10, 29);
 const TOKEN = "operators-token";
 
@@ -137,6 +143,19 @@ test("what unpacks to more than a request may be is 413", async () => {
   expect([status, body.error.code]).toEqual([413, "too_large"]);
 });
 
+test("a batch's context is not multiplied without bound", async () => {
+  await startWithTenant();
+  const batch = Array.from({ length: 1_000 }, (_, n) => track(n));
+  const names = Object.fromEntries(Array.from({ length: 257 }, (_, n) => [`name-${n}`, n]));
+  for (const context of [names, { text: "x".repeat(5_000) }]) {
+    const { status, body } = await call("POST", "/v1/batch", { batch, context }, withKey(KEY));
+    expect([status, body.error.code, body.error.path]).toEqual([400, "invalid_request", "context"]);
+  }
+  const usual = { library: { name: "a-library", version: "1" }, text: "x".repeat(3_000) };
+  const taken = await call("POST", "/v1/batch", { batch, context: usual }, withKey(KEY));
+  expect([taken.status, taken.body.accepted]).toEqual([200, 1_000]);
+});
+
 test("exact operations are taken by /v1/updates, each checked by itself", async () => {
   await startWithTenant();
   const updates = [
@@ -156,6 +175,22 @@ test("exact operations are taken by /v1/updates, each checked by itself", async 
   expect(body.results[1]!.error).toMatchObject({ code: "invalid_update", path: "ops[0].body.points" });
   expect(body.results[2]!.error).toMatchObject({ code: "invalid_update", path: "updates[2].tenant" });
   expect(gateway.published).toMatchObject([{ tenant: "shop", at: Date.UTC(2026, 10, 28, 10) }]);
+});
+
+test("a native update is no tick, its time is ISO 8601, and what it holds is not echoed at length", async () => {
+  await startWithTenant();
+  const ops = [{ kind: "unset", body: ["plan"] }];
+  const updates = [
+    { userId: "ann", ops: [{ kind: "tick", body: { due: NOW_MS } }] },
+    { userId: "ann", ops, at: "Nov 28 2026" },
+    { userId: "ann", ops, at: "x".repeat(100_000) },
+    { userId: "ann", ops, at: "2026-11-28T10:00:00" },
+  ];
+  const { body } = await call("POST", "/v1/updates", { updates }, withKey(KEY));
+  const paths = body.results.map(({ error }) => error?.path);
+  expect(paths).toEqual(["updates[0].ops[0].kind", "updates[1].at", "updates[2].at", undefined]);
+  expect(JSON.stringify(body).length).toBeLessThan(2_000);
+  expect(gateway.published).toMatchObject([{ at: Date.UTC(2026, 10, 28, 10) }]);
 });
 
 test("CloudEvents are taken one by one and in batches", async () => {
@@ -265,4 +300,29 @@ test("OpenAPI has every route, from the schemas that validate", async () => {
       "/admin/tenants/{tenant}",
     ]),
   );
+});
+
+test("closing waits neither for a connection that is kept alive nor for a body that does not come", async () => {
+  await start();
+  const server = await createHttpServer({ log, title: "test", part: "test", finishWithinMs: 500 });
+  const answered = Promise.withResolvers<void>();
+  const cameIn = Promise.withResolvers<void>();
+  server.get("/slow", async () => {
+    cameIn.resolve();
+    await answered.promise;
+    return "done";
+  });
+  server.post("/", async () => "never");
+  server.addHook("preClose", async () => answered.resolve());
+  const url = new URL(await server.listen({ host: "127.0.0.1", port: 0 }));
+  const slow = connect(Number(url.port), url.hostname).on("error", () => {});
+  slow.write("POST / HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{");
+  const agent = new Agent({ keepAlive: true });
+  const response = once(request(new URL("/slow", url), { agent }).end(), "response");
+  await cameIn.promise;
+  const closed = server.close();
+  const [{ statusCode, headers }] = await response;
+  expect([statusCode, headers.connection]).toEqual([200, "close"]);
+  await closed;
+  agent.destroy();
 });

@@ -2,10 +2,12 @@ import type { FastifyInstance } from "fastify";
 import Type from "typebox";
 import { Compile } from "typebox/compile";
 import { EpochMs, Operations, Priority, Trace, UpdateId, UserId } from "../../../shared/domain/envelope.ts";
+import { refuse } from "../../../shared/domain/refusal.ts";
 import { uncheckedBody } from "../../../shared/http/http-errors.ts";
 import type { UpdateInput } from "../../../shared/publish/update-input.ts";
 import { KeylineError } from "../../../shared/runtime/errors.ts";
-import type { Acceptor, Item } from "../accept.ts";
+import { type Acceptor, errorOf, type Item } from "../accept.ts";
+import { momentOf } from "../iso-time.ts";
 import { MAX_UPDATES_PER_REQUEST } from "../limits.ts";
 import type { Tenant } from "../tenants/tenant.ts";
 import type { TenantRegistry } from "../tenants/tenant-registry.ts";
@@ -18,7 +20,7 @@ const NativeUpdate = Type.Object(
     userId: UserId,
     ops: Operations,
     id: Type.Optional(UpdateId),
-    at: Type.Optional(Type.Union([EpochMs, Type.String({ format: "date-time", description: "RFC 3339" })])),
+    at: Type.Optional(Type.Union([EpochMs, Type.String({ format: "date-time", description: "ISO 8601" })])),
     priority: Type.Optional(Priority),
     trace: Type.Optional(Trace),
   },
@@ -79,19 +81,21 @@ const NAMES = new Set(Object.keys(NativeUpdate.properties));
 /** The rest is checked where it is published; paths in its errors are of this update. */
 function itemOf(tenant: Tenant, update: unknown, path: string): Item {
   if (typeof update !== "object" || update === null || Array.isArray(update))
-    return new KeylineError("invalid_update", `${path}: must be an object`, { path, value: update });
+    return refused(path, update, "must be an object");
   const unknown = Object.keys(update).find((name) => !NAMES.has(name));
-  if (unknown !== undefined) {
-    const where = `${path}.${unknown}`;
-    const value: unknown = update[unknown as keyof typeof update];
-    return new KeylineError("invalid_update", `${where}: is not known here`, { path: where, value });
-  }
+  if (unknown !== undefined)
+    return refused(`${path}.${unknown}`, update[unknown as keyof typeof update], "is not known here");
+  const { ops } = update as { ops?: unknown };
+  const tick = Array.isArray(ops) ? ops.findIndex((op) => op?.kind === "tick") : -1;
+  if (tick >= 0) return refused(`${path}.ops[${tick}].kind`, "tick", "is the sweeper's own");
   const { at, ...rest } = update as Omit<UpdateInput, "tenant" | "at"> & { at?: unknown };
   if (typeof at !== "string")
     return { ...rest, ...(at === undefined ? {} : { at: at as number }), tenant: tenant.name };
-  const moment = Date.parse(at);
-  if (!Number.isNaN(moment)) return { ...rest, at: moment, tenant: tenant.name };
-  const where = `${path}.at`;
-  const message = `${where}: must be RFC 3339 or milliseconds since the epoch`;
-  return new KeylineError("invalid_update", message, { path: where, value: at });
+  const moment = momentOf(at);
+  if (moment !== undefined) return { ...rest, at: moment, tenant: tenant.name };
+  return refused(`${path}.at`, at, "must be an ISO 8601 time or milliseconds since the epoch");
+}
+
+function refused(path: string, value: unknown, message: string): KeylineError {
+  return errorOf(refuse("invalid_update", path, value, message));
 }

@@ -1,6 +1,7 @@
 import { Compile, type Validator } from "typebox/compile";
 import { appendPath, refuseBySchema } from "../../../shared/domain/refuse-by-schema.ts";
 import { momentOf } from "../iso-time.ts";
+import { MAX_REQUEST_BYTES } from "../limits.ts";
 import {
   formsOf,
   isObject,
@@ -56,6 +57,9 @@ export function readCall(value: unknown, type: CallType | undefined, path: strin
   return refusal ? { refusal } : { call };
 }
 
+/** Of a batch's context in all of its calls together: what is told once is read and sent with each of them. */
+const MAX_REPEATED_BYTES = 4 * MAX_REQUEST_BYTES;
+
 /**
  * Reads the body of `/v1/batch`: each call by itself, so that one that is wrong does not take the others with it.
  * The batch's context goes around each call's own, as Segment's does.
@@ -68,10 +72,25 @@ export function readBatch(
   if (!Array.isArray(batch)) return { refusal: refuseRequest("batch", batch, "must be an array of calls") };
   if (context != null && !isObject(context))
     return { refusal: refuseRequest("context", context, "must be an object") };
+  const repeated = refuseRepeated(context, batch.length);
+  if (repeated) return { refusal: repeated };
   const calls = batch.map((item, index) =>
     readCall(context ? inContext(item, context) : item, undefined, `batch[${index}]`),
   );
   return { calls, sentAtMs: typeof sentAt === "string" ? momentOf(sentAt) : undefined };
+}
+
+function refuseRepeated(context: object | null | undefined, calls: number): RequestRefusal | undefined {
+  if (!context) return undefined;
+  const names = Object.keys(context).length;
+  if (names > MAX_NAMES)
+    return refuseRequest("context", context, `has ${names} names, more than the ${MAX_NAMES} of each call`);
+  const tooDeep = refuseUnkept(context, "context", 4);
+  if (tooDeep) return tooDeep;
+  const bytes = Buffer.byteLength(JSON.stringify(context));
+  if (bytes * calls <= MAX_REPEATED_BYTES) return undefined;
+  const message = `is ${bytes} bytes long and goes with each of ${calls} calls: at most ${MAX_REPEATED_BYTES} together`;
+  return refuseRequest("context", context, message);
 }
 
 function inContext(item: unknown, context: object): unknown {
