@@ -43,6 +43,20 @@ export type Gateway = {
 
 /** @throws KeylineError `listen_failed` */
 export async function startGateway(options: GatewayOptions): Promise<Gateway> {
+  const { server, close } = await createGateway(options);
+  const { gatewayHost: host, gatewayPort: port } = options.settings;
+  const names = { host: "GATEWAY_HOST", port: "GATEWAY_PORT" };
+  const url = await listen(server, { host, port, names }).catch(async (error: unknown) => {
+    await close();
+    throw error;
+  });
+  return { url, close };
+}
+
+/** All of it but its port: it does not listen yet. */
+export async function createGateway(
+  options: Omit<GatewayOptions, "settings"> & { settings: Pick<GatewayOptions["settings"], "adminToken"> },
+): Promise<{ server: FastifyInstance; close(): Promise<void> }> {
   const { publisher, tenantStore, rateStore, settings, log, now } = options;
   const lifecycle = createLifecycle(log);
   const registry = lifecycle.own(
@@ -86,13 +100,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
       return { ready: tenants, checks: { tenants: tenants ? "ok" : "not read yet" } };
     },
   });
-  const { gatewayHost: host, gatewayPort: port } = settings;
-  const names = { host: "GATEWAY_HOST", port: "GATEWAY_PORT" };
-  const url = await listen(server, { host, port, names }).catch(async (error: unknown) => {
-    await lifecycle.close();
-    throw error;
-  });
-  return { url, close: lifecycle.close };
+  return { server, close: lifecycle.close };
 }
 
 type InputOptions = {
