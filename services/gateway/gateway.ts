@@ -7,6 +7,7 @@ import type { FastifyInstance } from "fastify";
 import { Counter, collectDefaultMetrics, Histogram, Registry } from "prom-client";
 import { addHealthRoutes } from "../../shared/http/health-routes.ts";
 import { createHttpServer, listen } from "../../shared/http/http-server.ts";
+import { readJsonBodies } from "../../shared/http/json-body.ts";
 import { createOperators } from "../../shared/http/operators.ts";
 import type { DocumentStore } from "../../shared/ports/document-store.ts";
 import type { RateStore } from "../../shared/ports/rate-store.ts";
@@ -82,7 +83,8 @@ export async function createGateway(
   );
   // Only requests: answers are short.
   await server.register(fastifyCompress, { globalCompression: false, requestEncodings: ["gzip", "deflate"] });
-  readJsonOfBeacons(server);
+  // Browsers can't send another type without asking first, so Segment's send JSON as text.
+  readJsonBodies(server, ["text/plain"]);
   addLatency(server, metrics);
   const acceptor = createAcceptor({
     ...{ publisher, rates: rateStore },
@@ -113,15 +115,6 @@ function addInputRoutes(server: FastifyInstance, options: InputOptions): void {
   addUpdateRoutes(server, options);
   addSegmentRoutes(server, options);
   addCloudEventRoutes(server, options);
-}
-
-/** Browsers can't send another type without asking first, so Segment's send JSON as text. */
-function readJsonOfBeacons(server: FastifyInstance): void {
-  server.addContentTypeParser(
-    "text/plain",
-    { parseAs: "string" },
-    server.getDefaultJsonParser("error", "error"),
-  );
 }
 
 function addLatency(server: FastifyInstance, metrics: Registry): void {

@@ -13,6 +13,7 @@ import {
   refuseUnknownQueries,
   Throttled,
 } from "./http-errors.ts";
+import { readJsonBodies } from "./json-body.ts";
 
 const MAX_PARAM_LENGTH = 1_024;
 
@@ -54,6 +55,7 @@ export async function createHttpServer(options: HttpServerOptions): Promise<Fast
     },
   });
   server.removeContentTypeParser("text/plain");
+  readJsonBodies(server, ["application/json"]);
   server.setValidatorCompiler(TypeBoxValidatorCompiler);
   // Answers are written as they are: their schemas are for OpenAPI.
   server.setSerializerCompiler(() => JSON.stringify);

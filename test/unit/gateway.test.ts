@@ -151,6 +151,19 @@ test("a key is taken from the body of a beacon, and a body may be packed", async
   expect(published).toHaveLength(2);
 });
 
+test("a body that is not UTF-8 is refused, so that no two users become one", async () => {
+  await startWithTenant();
+  for (const type of ["application/json", "text/plain", "application/cloudevents+json"]) {
+    const bytes = Buffer.from(JSON.stringify({ ...track(1), userId: "ann\u00ff" }), "latin1");
+    const { status, body } = await call("POST", "/v1/track", bytes, {
+      ...withKey(KEY),
+      "content-type": type,
+    });
+    expect([status, body.error]).toMatchObject([400, { code: "invalid_request", path: "body" }]);
+  }
+  expect(published).toEqual([]);
+});
+
 test("what unpacks to more than a request may be is 413", async () => {
   await startWithTenant();
   const bomb = gzipSync(Buffer.alloc(50_000_000, " "));
