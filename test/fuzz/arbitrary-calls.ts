@@ -7,7 +7,7 @@ export const TENANTS = [
   {
     name: "metered",
     writeKey: "a-key-of-the-metered",
-    quotas: { updatesPerSecond: 2_000, maxUpdateBytes: 300 },
+    quotas: { updatesPerSecond: 100, maxUpdateBytes: 300 },
   },
 ] as const;
 

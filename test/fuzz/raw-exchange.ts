@@ -32,10 +32,30 @@ export function answersOf(bytes: Buffer): Answer[] {
     if (head === undefined) throw new Error(`no HTTP answer: ${rest.slice(0, 200)}`);
     rest = rest.slice(head.length);
     if (status === "100") continue;
-    const length = Number(/^content-length: (\d+)\r$/im.exec(headers)?.[1] ?? 0);
+    const { body, length } = /^transfer-encoding: chunked\r$/im.test(headers)
+      ? chunksIn(rest)
+      : wholeBody(rest, Number(/^content-length: (\d+)\r$/im.exec(headers)?.[1] ?? 0));
     const contentType = /^content-type: ([^\r]+)\r$/im.exec(headers)?.[1];
-    answers.push({ status: Number(status), contentType, body: rest.slice(0, length) });
+    answers.push({ status: Number(status), contentType, body });
     rest = rest.slice(length);
   }
   return answers;
+}
+
+function wholeBody(text: string, length: number): { body: string; length: number } {
+  return { body: text.slice(0, length), length };
+}
+
+/** What the chunks at the start hold, and how long they are with their sizes. */
+function chunksIn(text: string): { body: string; length: number } {
+  let body = "";
+  let at = 0;
+  for (;;) {
+    const end = text.indexOf("\r\n", at);
+    const size = Number.parseInt(text.slice(at, end), 16);
+    if (!(size >= 0)) throw new Error(`no chunk: ${text.slice(at, at + 50)}`);
+    body += text.slice(end + 2, end + 2 + size);
+    at = end + 2 + size + 2;
+    if (size === 0) return { body, length: at };
+  }
 }
