@@ -44,6 +44,8 @@ export async function createHttpServer(options: HttpServerOptions): Promise<Fast
     ) as FastifyBaseLogger,
     forceCloseConnections: finishesRequests ? "idle" : true,
     bodyLimit,
+    // Node's own refusal has no body.
+    http: { requireHostHeader: false },
     routerOptions: {
       maxParamLength: MAX_PARAM_LENGTH,
       onBadUrl: (path, _request, response) => answerBadUrl(response, path, "the URL is not well encoded"),
@@ -81,6 +83,10 @@ export async function createHttpServer(options: HttpServerOptions): Promise<Fast
         },
       },
     },
+  });
+  server.addHook("onRequest", async ({ raw: { httpVersion }, headers: { host } }) => {
+    if (host === undefined && httpVersion === "1.1")
+      throw new KeylineError("invalid_request", "host: the header is required", { path: "host" });
   });
   server.addHook("onRoute", documentErrors);
   server.addHook("onRoute", refuseUnknownQueries);
