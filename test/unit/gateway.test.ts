@@ -259,6 +259,15 @@ test("an update larger than the tenant's quota is refused alone", async () => {
   expect(body.results[0]!.error).toMatchObject({ code: "too_large" });
 });
 
+test("what has no size, for a tenant with such a quota, is refused for what is wrong with it", async () => {
+  await startWithTenant({ quotas: { maxUpdateBytes: 300 } });
+  const deep = `${"[".repeat(20_000)}${"]".repeat(20_000)}`;
+  const bytes = Buffer.from(`{"updates":[{"userId":"ann"},{"userId":"ann","ops":${deep}}]}`);
+  const { status, body } = await call("POST", "/v1/updates", bytes, withKey(KEY));
+  expect(status).toBe(400);
+  expect(body.results.map(({ error }) => error.code)).toEqual(["invalid_update", "invalid_update"]);
+});
+
 test("keys are rotated without a gap, and are not kept", async () => {
   await startWithTenant();
   const { status, body: added } = await call("POST", "/admin/tenants/shop/write-keys", undefined, asOperator);
