@@ -195,6 +195,17 @@ test("exact operations are taken by /v1/updates, each checked by itself", async 
   expect(published).toMatchObject([{ tenant: "shop", at: Date.UTC(2026, 10, 28, 10) }]);
 });
 
+test.each(["1 x", "0000-01-01", "2026-02-30T10:00:00Z", "Nov 28 2026", ""])(
+  "%j is not taken for the time of an update",
+  async (at) => {
+    await startWithTenant();
+    const updates = [{ userId: "ann", at, ops: [{ kind: "unset", body: ["plan"] }] }];
+    const { status, body } = await call("POST", "/v1/updates", { updates }, withKey(KEY));
+    expect([status, body.error]).toMatchObject([400, { code: "invalid_update", path: "updates[0].at" }]);
+    expect(published).toEqual([]);
+  },
+);
+
 test("CloudEvents are taken one by one and in batches", async () => {
   await startWithTenant();
   const event = {

@@ -6,6 +6,7 @@ import { uncheckedBody } from "../../../shared/http/http-errors.ts";
 import type { UpdateInput } from "../../../shared/publish/update-input.ts";
 import { KeylineError } from "../../../shared/runtime/errors.ts";
 import type { Acceptor, Item } from "../accept.ts";
+import { momentOf, RFC_3339 } from "../iso-time.ts";
 import { MAX_UPDATES_PER_REQUEST } from "../limits.ts";
 import type { Tenant } from "../tenants/tenant.ts";
 import type { TenantRegistry } from "../tenants/tenant-registry.ts";
@@ -74,6 +75,7 @@ function updatesIn(body: unknown): readonly unknown[] {
   throw new KeylineError("invalid_request", message, { path: "body", value: body });
 }
 
+const isRfc3339 = new RegExp(RFC_3339);
 const NAMES = new Set(Object.keys(NativeUpdate.properties));
 
 /** The rest is checked where it is published; paths in its errors are of this update. */
@@ -89,8 +91,9 @@ function itemOf(tenant: Tenant, update: unknown, path: string): Item {
   const { at, ...rest } = update as Omit<UpdateInput, "tenant" | "at"> & { at?: unknown };
   if (typeof at !== "string")
     return { ...rest, ...(at === undefined ? {} : { at: at as number }), tenant: tenant.name };
-  const moment = Date.parse(at);
-  if (!Number.isNaN(moment)) return { ...rest, at: moment, tenant: tenant.name };
+  // The parser of dates takes far more: "1 x" is a day in 2001 to it.
+  const moment = isRfc3339.test(at) ? momentOf(at) : undefined;
+  if (moment !== undefined) return { ...rest, at: moment, tenant: tenant.name };
   const where = `${path}.at`;
   const message = `${where}: must be RFC 3339 or milliseconds since the epoch`;
   return new KeylineError("invalid_update", message, { path: where, value: at });
