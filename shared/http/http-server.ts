@@ -6,6 +6,7 @@ import type { Log } from "../runtime/log.ts";
 import {
   answerBadUrl,
   answerToBrokenRequest,
+  answerUnmetExpectation,
   BODY_LIMIT_BYTES,
   describeError,
   documentErrors,
@@ -56,6 +57,7 @@ export async function createHttpServer(options: HttpServerOptions): Promise<Fast
       if (socket.writable) socket.end(answerToBrokenRequest(error));
     },
   });
+  server.server.on("checkExpectation", answerUnmetExpectation);
   server.removeContentTypeParser("text/plain");
   readJsonBodies(server, ["application/json"]);
   server.setValidatorCompiler(TypeBoxValidatorCompiler);
