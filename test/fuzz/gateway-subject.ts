@@ -158,6 +158,7 @@ function checkAccepted({ path, text, method }: FuzzRequest, answer: Answer, publ
     accepted: number;
     results: { error?: object }[];
   };
+  if (accepted === 0) throw new Error("said 200, and took nothing");
   if (accepted !== published) throw new Error(`said that it took ${accepted}, and took ${published}`);
   if (text === undefined) throw new Error("took updates from no body");
   if (published > 0 && !isUtf8(text)) throw new Error("took what is not UTF-8");

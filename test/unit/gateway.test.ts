@@ -128,6 +128,15 @@ test("a request of which nothing can be taken is 400, with the first reason", as
   expect(body.error).toMatchObject({ code: "invalid_request", path: "event" });
 });
 
+test("a batch is 1 to 1,000 calls", async () => {
+  await startWithTenant();
+  for (const batch of [[], Array.from({ length: 1_001 }, (_, n) => track(n)), "x".repeat(2_000)]) {
+    const { status, body } = await call("POST", "/v1/batch", { batch }, withKey(KEY));
+    expect([status, body.error]).toMatchObject([400, { code: "invalid_request", path: "batch" }]);
+  }
+  expect(published).toEqual([]);
+});
+
 test("no key, and nobody's, are 401, whatever the body", async () => {
   await startWithTenant();
   for (const headers of [{}, withKey("a-key-of-nobody-here"), { authorization: "Basic !" }]) {
