@@ -19,7 +19,11 @@ export default defineConfig({
         extends: true,
         test: {
           name: "pure",
-          include: ["shared/**/*.test.ts", "services/**/*.test.ts", "test/{unit,property,e2e}/**/*.test.ts"],
+          include: [
+            "shared/**/*.test.ts",
+            "services/**/*.test.ts",
+            "test/{unit,property,fuzz,e2e}/**/*.test.ts",
+          ],
           // Most of them wait for something.
           fileParallelism: true,
           maxWorkers: 2,

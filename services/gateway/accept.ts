@@ -53,8 +53,8 @@ export function createAcceptor(options: {
     if (item instanceof Error) return item;
     const { maxUpdateBytes } = tenant.quotas;
     if (maxUpdateBytes !== undefined) {
-      const bytes = Buffer.byteLength(JSON.stringify(item.ops));
-      if (bytes > maxUpdateBytes) {
+      const bytes = bytesOf(item.ops);
+      if (bytes !== undefined && bytes > maxUpdateBytes) {
         const message = `the update is ${bytes} bytes long, more than the ${maxUpdateBytes} of ${tenant.name}`;
         return new KeylineError("too_large", message, { path: "ops", value: bytes });
       }
@@ -81,6 +81,16 @@ export function createAcceptor(options: {
       return results;
     },
   };
+}
+
+/** As JSON; undefined for what JSON can't say, or is nested too deep for it: the publisher tells what is wrong. */
+function bytesOf(value: unknown): number | undefined {
+  try {
+    const text: string | undefined = JSON.stringify(value);
+    return text === undefined ? undefined : Buffer.byteLength(text);
+  } catch {
+    return undefined;
+  }
 }
 
 export function errorOf({ code, path, value, message }: Refusal<string>): KeylineError {

@@ -4,7 +4,7 @@ import { Compile, type Validator } from "typebox/compile";
 import { Properties, UserId } from "../../shared/domain/envelope.ts";
 import { appendPath, refuseBySchema } from "../../shared/domain/refuse-by-schema.ts";
 import type { UpdateInput } from "../../shared/publish/update-input.ts";
-import { momentOf } from "./iso-time.ts";
+import { momentOf, RFC_3339 } from "./iso-time.ts";
 import {
   formsOf,
   isObject,
@@ -27,11 +27,7 @@ export const CLOUD_EVENT = "application/cloudevents+json";
 export const CLOUD_EVENTS_BATCH = "application/cloudevents-batch+json";
 
 const Text = Type.String({ minLength: 1, description: "a string, not empty" });
-const Time = Type.String({
-  // RFC 3339, 5.6.
-  pattern: "^\\d{4}-\\d{2}-\\d{2}[Tt]\\d{2}:\\d{2}:\\d{2}(\\.\\d+)?([Zz]|[+-]\\d{2}:\\d{2})$",
-  description: "an RFC 3339 time",
-});
+const Time = Type.String({ pattern: RFC_3339, description: "an RFC 3339 time" });
 
 const attributes = {
   id: Text,

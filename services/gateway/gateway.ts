@@ -7,6 +7,7 @@ import type { FastifyInstance } from "fastify";
 import { Counter, collectDefaultMetrics, Histogram, Registry } from "prom-client";
 import { addHealthRoutes } from "../../shared/http/health-routes.ts";
 import { createHttpServer, listen } from "../../shared/http/http-server.ts";
+import { readJsonBodies } from "../../shared/http/json-body.ts";
 import { createOperators } from "../../shared/http/operators.ts";
 import type { DocumentStore } from "../../shared/ports/document-store.ts";
 import type { RateStore } from "../../shared/ports/rate-store.ts";
@@ -46,6 +47,20 @@ const FINISH_WITHIN_MS = 15_000;
 
 /** @throws KeylineError `listen_failed` */
 export async function startGateway(options: GatewayOptions): Promise<Gateway> {
+  const { server, close } = await createGateway(options);
+  const { gatewayHost: host, gatewayPort: port } = options.settings;
+  const names = { host: "GATEWAY_HOST", port: "GATEWAY_PORT" };
+  const url = await listen(server, { host, port, names }).catch(async (error: unknown) => {
+    await close();
+    throw error;
+  });
+  return { url, close };
+}
+
+/** All of it but its port: it does not listen yet. */
+export async function createGateway(
+  options: Omit<GatewayOptions, "settings"> & { settings: Pick<GatewayOptions["settings"], "adminToken"> },
+): Promise<{ server: FastifyInstance; close(): Promise<void> }> {
   const { publisher, tenantStore, rateStore, settings, log, now } = options;
   const lifecycle = createLifecycle(log);
   const registry = lifecycle.own(
@@ -71,7 +86,8 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   );
   // Only requests: answers are short.
   await server.register(fastifyCompress, { globalCompression: false, requestEncodings: ["gzip", "deflate"] });
-  readJsonOfBeacons(server);
+  // Browsers can't send another type without asking first, so Segment's send JSON as text.
+  readJsonBodies(server, ["text/plain"]);
   addLatency(server, metrics);
   const acceptor = createAcceptor({
     ...{ publisher, rates: rateStore },
@@ -89,13 +105,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
       return { ready: tenants, checks: { tenants: tenants ? "ok" : "not read yet" } };
     },
   });
-  const { gatewayHost: host, gatewayPort: port } = settings;
-  const names = { host: "GATEWAY_HOST", port: "GATEWAY_PORT" };
-  const url = await listen(server, { host, port, names }).catch(async (error: unknown) => {
-    await lifecycle.close();
-    throw error;
-  });
-  return { url, close: lifecycle.close };
+  return { server, close: lifecycle.close };
 }
 
 type InputOptions = {
@@ -108,15 +118,6 @@ function addInputRoutes(server: FastifyInstance, options: InputOptions): void {
   addUpdateRoutes(server, options);
   addSegmentRoutes(server, options);
   addCloudEventRoutes(server, options);
-}
-
-/** Browsers can't send another type without asking first, so Segment's send JSON as text. */
-function readJsonOfBeacons(server: FastifyInstance): void {
-  server.addContentTypeParser(
-    "text/plain",
-    { parseAs: "string" },
-    server.getDefaultJsonParser("error", "error"),
-  );
 }
 
 function addLatency(server: FastifyInstance, metrics: Registry): void {

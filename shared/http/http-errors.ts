@@ -1,5 +1,5 @@
 /** Every error of the HTTP server has one shape: `{"error":{"code","message","path"?,"value"?}}`. */
-import type { ServerResponse } from "node:http";
+import type { IncomingMessage, ServerResponse } from "node:http";
 import { TypeBoxValidatorCompiler } from "@fastify/type-provider-typebox";
 import type { FastifyError, FastifyRequest, FastifySchemaCompiler, RouteOptions } from "fastify";
 import Type from "typebox";
@@ -206,6 +206,18 @@ function describeValidation(error: FastifyError, request: FastifyRequest): Error
 export function answerBadUrl(response: ServerResponse, url: string, message: string): void {
   const body: ErrorBody = { code: "invalid_request", message, path: "url", value: quote(url) };
   response.writeHead(400, { "content-type": "application/json" }).end(JSON.stringify({ error: body }));
+}
+
+/** Node answers what it can't expect of a server by itself, without a body. */
+export function answerUnmetExpectation(
+  { headers: { expect } }: IncomingMessage,
+  response: ServerResponse,
+): void {
+  const message = "expect: only 100-continue is known";
+  const body: ErrorBody = { code: "invalid_request", message, path: "expect", value: quote(expect) };
+  // What follows may or may not be the body that was announced.
+  const headers = { "content-type": "application/json", connection: "close" };
+  response.writeHead(417, headers).end(JSON.stringify({ error: body }));
 }
 
 /** The whole answer to what is no HTTP that can be read; Node closes the connection after it. */

@@ -6,6 +6,7 @@ import type { Log } from "../runtime/log.ts";
 import {
   answerBadUrl,
   answerToBrokenRequest,
+  answerUnmetExpectation,
   BODY_LIMIT_BYTES,
   describeError,
   documentErrors,
@@ -13,6 +14,7 @@ import {
   refuseUnknownQueries,
   Throttled,
 } from "./http-errors.ts";
+import { readJsonBodies } from "./json-body.ts";
 
 const MAX_PARAM_LENGTH = 1_024;
 
@@ -47,6 +49,8 @@ export async function createHttpServer(options: HttpServerOptions): Promise<Fast
     forceCloseConnections: finishWithinMs > 0 ? "idle" : true,
     requestTimeout: REQUEST_TIMEOUT_MS,
     bodyLimit,
+    // Node's own refusal has no body.
+    http: { requireHostHeader: false },
     routerOptions: {
       maxParamLength: MAX_PARAM_LENGTH,
       onBadUrl: (path, _request, response) => answerBadUrl(response, path, "the URL is not well encoded"),
@@ -57,7 +61,9 @@ export async function createHttpServer(options: HttpServerOptions): Promise<Fast
       if (socket.writable) socket.end(answerToBrokenRequest(error));
     },
   });
+  server.server.on("checkExpectation", answerUnmetExpectation);
   server.removeContentTypeParser("text/plain");
+  readJsonBodies(server, ["application/json"]);
   server.setValidatorCompiler(TypeBoxValidatorCompiler);
   // Answers are written as they are: their schemas are for OpenAPI.
   server.setSerializerCompiler(() => JSON.stringify);
@@ -85,6 +91,10 @@ export async function createHttpServer(options: HttpServerOptions): Promise<Fast
     },
   });
   if (finishWithinMs > 0) closeConnections(server, finishWithinMs);
+  server.addHook("onRequest", async ({ raw: { httpVersion }, headers: { host } }) => {
+    if (host === undefined && httpVersion === "1.1")
+      throw new KeylineError("invalid_request", "host: the header is required", { path: "host" });
+  });
   server.addHook("onRoute", documentErrors);
   server.addHook("onRoute", refuseUnknownQueries);
   server.get("/openapi.json", { schema: { hide: true } }, () => server.swagger());

@@ -110,6 +110,15 @@ test("a request of which nothing can be taken is 400, with the first reason", as
   expect(body.error).toMatchObject({ code: "invalid_request", path: "event" });
 });
 
+test("a batch is 1 to 1,000 calls", async () => {
+  await startWithTenant();
+  for (const batch of [[], Array.from({ length: 1_001 }, (_, n) => track(n)), "x".repeat(2_000)]) {
+    const { status, body } = await call("POST", "/v1/batch", { batch }, withKey(KEY));
+    expect([status, body.error]).toMatchObject([400, { code: "invalid_request", path: "batch" }]);
+  }
+  expect(gateway.published).toEqual([]);
+});
+
 test("no key, and nobody's, are 401, whatever the body", async () => {
   await startWithTenant();
   for (const headers of [{}, withKey("a-key-of-nobody-here"), { authorization: "Basic !" }]) {
@@ -131,6 +140,19 @@ test("a key is taken from the body of a beacon, and a body may be packed", async
   const { status } = await call("POST", "/v1/batch", packed, { ...withKey(KEY), "content-encoding": "gzip" });
   expect(status).toBe(200);
   expect(gateway.published).toHaveLength(2);
+});
+
+test("a body that is not UTF-8 is refused, so that no two users become one", async () => {
+  await startWithTenant();
+  for (const type of ["application/json", "text/plain", "application/cloudevents+json"]) {
+    const bytes = Buffer.from(JSON.stringify({ ...track(1), userId: "ann\u00ff" }), "latin1");
+    const { status, body } = await call("POST", "/v1/track", bytes, {
+      ...withKey(KEY),
+      "content-type": type,
+    });
+    expect([status, body.error]).toMatchObject([400, { code: "invalid_request", path: "body" }]);
+  }
+  expect(gateway.published).toEqual([]);
 });
 
 test("what unpacks to more than a request may be is 413", async () => {
@@ -177,7 +199,7 @@ test("exact operations are taken by /v1/updates, each checked by itself", async 
   expect(gateway.published).toMatchObject([{ tenant: "shop", at: Date.UTC(2026, 10, 28, 10) }]);
 });
 
-test("a native update is no tick, its time is ISO 8601, and what it holds is not echoed at length", async () => {
+test("a native update is no tick, its time is RFC 3339, and what it holds is not echoed at length", async () => {
   await startWithTenant();
   const ops = [{ kind: "unset", body: ["plan"] }];
   const updates = [
@@ -185,13 +207,31 @@ test("a native update is no tick, its time is ISO 8601, and what it holds is not
     { userId: "ann", ops, at: "Nov 28 2026" },
     { userId: "ann", ops, at: "x".repeat(100_000) },
     { userId: "ann", ops, at: "2026-11-28T10:00:00" },
+    { userId: "ann", ops, at: "2026-11-28T10:00:00Z" },
   ];
   const { body } = await call("POST", "/v1/updates", { updates }, withKey(KEY));
   const paths = body.results.map(({ error }) => error?.path);
-  expect(paths).toEqual(["updates[0].ops[0].kind", "updates[1].at", "updates[2].at", undefined]);
+  expect(paths).toEqual([
+    "updates[0].ops[0].kind",
+    "updates[1].at",
+    "updates[2].at",
+    "updates[3].at",
+    undefined,
+  ]);
   expect(JSON.stringify(body).length).toBeLessThan(2_000);
   expect(gateway.published).toMatchObject([{ at: Date.UTC(2026, 10, 28, 10) }]);
 });
+
+test.each(["1 x", "0000-01-01", "2026-02-30T10:00:00Z", "Nov 28 2026", ""])(
+  "%j is not taken for the time of an update",
+  async (at) => {
+    await startWithTenant();
+    const updates = [{ userId: "ann", at, ops: [{ kind: "unset", body: ["plan"] }] }];
+    const { status, body } = await call("POST", "/v1/updates", { updates }, withKey(KEY));
+    expect([status, body.error]).toMatchObject([400, { code: "invalid_update", path: "updates[0].at" }]);
+    expect(gateway.published).toEqual([]);
+  },
+);
 
 test("CloudEvents are taken one by one and in batches", async () => {
   await startWithTenant();
@@ -255,6 +295,15 @@ test("an update larger than the tenant's quota is refused alone", async () => {
   const { body } = await call("POST", "/v1/batch", { batch: [long, track(2)] }, withKey(KEY));
   expect(body.accepted).toBe(1);
   expect(body.results[0]!.error).toMatchObject({ code: "too_large" });
+});
+
+test("what has no size, for a tenant with such a quota, is refused for what is wrong with it", async () => {
+  await startWithTenant({ quotas: { maxUpdateBytes: 300 } });
+  const deep = `${"[".repeat(20_000)}${"]".repeat(20_000)}`;
+  const bytes = Buffer.from(`{"updates":[{"userId":"ann"},{"userId":"ann","ops":${deep}}]}`);
+  const { status, body } = await call("POST", "/v1/updates", bytes, withKey(KEY));
+  expect(status).toBe(400);
+  expect(body.results.map(({ error }) => error.code)).toEqual(["invalid_update", "invalid_update"]);
 });
 
 test("keys are rotated without a gap, and are not kept", async () => {

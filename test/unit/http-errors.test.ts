@@ -92,6 +92,12 @@ test("what is no HTTP gets an answer of the same shape", async () => {
   expect(await answerTo(`GET /livez HTTP/1.1\r\nHost: a\r\n${headers}\r\n\r\n`)).toMatch(
     /^HTTP\/1.1 431 .*\{"error":\{"code":"too_large"/s,
   );
+  expect(await answerTo("GET /livez HTTP/1.1\r\nConnection: close\r\n\r\n")).toMatch(
+    /^HTTP\/1.1 400 .*\{"error":\{"code":"invalid_request".*"path":"host"/s,
+  );
+  expect(await answerTo("GET /livez HTTP/1.1\r\nHost: a\r\nExpect: more\r\n\r\n")).toMatch(
+    /^HTTP\/1.1 417 .*\{"error":\{"code":"invalid_request".*"path":"expect"/s,
+  );
 });
 
 test("OpenAPI tells the errors of each route", async () => {

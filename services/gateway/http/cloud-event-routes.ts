@@ -1,6 +1,7 @@
 import type { FastifyInstance } from "fastify";
 import Type from "typebox";
 import { uncheckedBody } from "../../../shared/http/http-errors.ts";
+import { readJsonBodies } from "../../../shared/http/json-body.ts";
 import { KeylineError } from "../../../shared/runtime/errors.ts";
 import { type Acceptor, errorOf, type Item } from "../accept.ts";
 import {
@@ -29,8 +30,7 @@ export function addCloudEventRoutes(
   },
 ): void {
   const { registry, acceptor, now } = options;
-  const parseJson = server.getDefaultJsonParser("error", "error");
-  server.addContentTypeParser([CLOUD_EVENT, CLOUD_EVENTS_BATCH], { parseAs: "string" }, parseJson);
+  readJsonBodies(server, [CLOUD_EVENT, CLOUD_EVENTS_BATCH]);
   server.post(
     "/v1/events",
     {

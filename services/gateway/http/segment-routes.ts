@@ -74,10 +74,10 @@ function itemOf(read: ReadCall, arrival: Arrival): Item {
 
 /** @throws KeylineError `invalid_request` */
 function batchIn(body: unknown): Exclude<ReturnType<typeof readBatch>, { refusal: unknown }> {
-  const { length = 0 } = (fieldOf(body, "batch") ?? {}) as { length?: number };
-  if (length > MAX_UPDATES_PER_REQUEST) {
-    const message = `batch: must be at most ${MAX_UPDATES_PER_REQUEST} calls`;
-    throw new KeylineError("invalid_request", message, { path: "batch", value: length });
+  const batch = fieldOf(body, "batch");
+  if (Array.isArray(batch) && (batch.length === 0 || batch.length > MAX_UPDATES_PER_REQUEST)) {
+    const message = `batch: must be 1 to ${MAX_UPDATES_PER_REQUEST} calls`;
+    throw new KeylineError("invalid_request", message, { path: "batch", value: batch.length });
   }
   const read = readBatch(body);
   if ("refusal" in read) throw errorOf(read.refusal);

@@ -7,7 +7,7 @@ import { uncheckedBody } from "../../../shared/http/http-errors.ts";
 import type { UpdateInput } from "../../../shared/publish/update-input.ts";
 import { KeylineError } from "../../../shared/runtime/errors.ts";
 import { type Acceptor, errorOf, type Item } from "../accept.ts";
-import { momentOf } from "../iso-time.ts";
+import { momentOf, RFC_3339 } from "../iso-time.ts";
 import { MAX_UPDATES_PER_REQUEST } from "../limits.ts";
 import type { Tenant } from "../tenants/tenant.ts";
 import type { TenantRegistry } from "../tenants/tenant-registry.ts";
@@ -20,7 +20,7 @@ const NativeUpdate = Type.Object(
     userId: UserId,
     ops: Operations,
     id: Type.Optional(UpdateId),
-    at: Type.Optional(Type.Union([EpochMs, Type.String({ format: "date-time", description: "ISO 8601" })])),
+    at: Type.Optional(Type.Union([EpochMs, Type.String({ format: "date-time", description: "RFC 3339" })])),
     priority: Type.Optional(Priority),
     trace: Type.Optional(Trace),
   },
@@ -76,6 +76,7 @@ function updatesIn(body: unknown): readonly unknown[] {
   throw new KeylineError("invalid_request", message, { path: "body", value: body });
 }
 
+const isRfc3339 = new RegExp(RFC_3339);
 const NAMES = new Set(Object.keys(NativeUpdate.properties));
 
 /** The rest is checked where it is published; paths in its errors are of this update. */
@@ -91,9 +92,9 @@ function itemOf(tenant: Tenant, update: unknown, path: string): Item {
   const { at, ...rest } = update as Omit<UpdateInput, "tenant" | "at"> & { at?: unknown };
   if (typeof at !== "string")
     return { ...rest, ...(at === undefined ? {} : { at: at as number }), tenant: tenant.name };
-  const moment = momentOf(at);
+  const moment = isRfc3339.test(at) ? momentOf(at) : undefined;
   if (moment !== undefined) return { ...rest, at: moment, tenant: tenant.name };
-  return refused(`${path}.at`, at, "must be an ISO 8601 time or milliseconds since the epoch");
+  return refused(`${path}.at`, at, "must be RFC 3339 or milliseconds since the epoch");
 }
 
 function refused(path: string, value: unknown, message: string): KeylineError {

@@ -1,0 +1,172 @@
+/** The gateway that is fuzzed, on stores in memory, and what is expected of each of its answers. */
+import { isUtf8 } from "node:buffer";
+import { isDeepStrictEqual } from "node:util";
+import type { FastifyInstance, InjectOptions } from "fastify";
+import { pino } from "pino";
+import { createGateway } from "../../services/gateway/gateway.ts";
+import { createMemoryDocumentStore } from "../../shared/adapters/memory/memory-document-store.ts";
+import { createMemoryRateStore } from "../../shared/adapters/memory/memory-rate-store.ts";
+import { decode } from "../../shared/domain/decode.ts";
+import { envelopeOf, type UpdateInput } from "../../shared/publish/update-input.ts";
+import { OPERATOR_TOKEN, TENANTS } from "./arbitrary-calls.ts";
+import type { FuzzRequest } from "./arbitrary-request.ts";
+import { answersOf, exchange } from "./raw-exchange.ts";
+
+const STARTED_AT_MS = Date.UTC(2026, 10, 29);
+const LIMITS = { maxUpdateBytes: 4_194_304, maxClockSkewMs: 0 };
+
+export type Answer = { status: number; contentType: string | undefined; body: string };
+
+export type Subject = {
+  /** The status, when all is as it should be. @throws Error what is wrong with the answer, or with what was taken */
+  send(request: FuzzRequest): Promise<number>;
+  /** As `send`, of what bytes on a connection are answered with; a request that it has may be `tenant`'s. */
+  sendRaw(bytes: Buffer, tenant: string | undefined): Promise<number>;
+  /** @throws Error where what is kept has grown past its bound, or every object has got a new member */
+  checkKept(): Promise<void>;
+  counts(): { byStatus: Map<number, number>; updates: number };
+  close(): Promise<void>;
+};
+
+export async function createSubject(): Promise<Subject> {
+  let nowMs = STARTED_AT_MS;
+  let published: UpdateInput[] = [];
+  let updates = 0;
+  let logged = "";
+  const byStatus = new Map<number, number>();
+  const remember = (line: string) => {
+    logged = line;
+  };
+  const { server, close } = await createGateway({
+    publisher: {
+      async publish(input) {
+        const { id = `made-${updates}` } = envelopeOf(input, nowMs);
+        updates += 1;
+        published.push(input);
+        return { id, path: "pulsar", src: "s", seq: 1, stamp: 1 };
+      },
+    },
+    tenantStore: createMemoryDocumentStore({ maxEntries: 10_000 }),
+    rateStore: createMemoryRateStore({ maxBuckets: 10_000, now: () => nowMs }),
+    settings: { adminToken: OPERATOR_TOKEN },
+    log: pino({ level: "error" }, { write: remember }),
+    now: () => nowMs,
+  });
+  for (const { name, writeKey, quotas } of TENANTS)
+    await put(server, name, { writeKeys: [writeKey], quotas });
+  const { port } = new URL(await server.listen({ host: "127.0.0.1", port: 0 }));
+
+  function begin(): void {
+    nowMs += 1;
+    published = [];
+    logged = "";
+  }
+
+  function check(answer: Answer, method: string): void {
+    byStatus.set(answer.status, (byStatus.get(answer.status) ?? 0) + 1);
+    if (answer.status >= 500)
+      throw new Error(`${answer.status} ${answer.body.slice(0, 300)} ${logged.slice(0, 1_000)}`);
+    if (answer.status >= 400 && method !== "HEAD") checkError(answer);
+  }
+
+  return {
+    async send(request) {
+      begin();
+      const { statusCode, headers, body } = await server.inject(injected(request));
+      const answer = { status: statusCode, contentType: headers["content-type"] as string | undefined, body };
+      check(answer, request.method);
+      for (const input of published) checkTaken(input, request.tenant, nowMs);
+      if (published.length > 0 || answer.status === 200) checkAccepted(request, answer, published.length);
+      return answer.status;
+    },
+    async sendRaw(bytes, tenant) {
+      begin();
+      const answers = answersOf(await exchange(Number(port), bytes));
+      for (const answer of answers) check(answer, "GET");
+      for (const input of published) checkTaken(input, tenant, nowMs);
+      const taken = answers.filter(({ status }) => status === 200).length;
+      if (taken < published.length)
+        throw new Error(`took ${published.length} updates, and said so of ${taken}`);
+      return answers[0]?.status ?? 0;
+    },
+    async checkKept() {
+      if (Object.keys(Object.getPrototypeOf({})).length > 0 || "polluted" in {})
+        throw new Error("Object.prototype has changed");
+      const all = await server.inject({
+        ...{ method: "GET", url: "/admin/tenants" },
+        headers: { authorization: `Bearer ${OPERATOR_TOKEN}` },
+      });
+      const { tenants } = all.json() as { tenants: { tenant: string; writeKeys: object[] }[] };
+      for (const { tenant, writeKeys } of tenants)
+        if (writeKeys.length > 16) throw new Error(`${tenant} has ${writeKeys.length} write keys`);
+    },
+    counts: () => ({ byStatus, updates }),
+    close,
+  };
+}
+
+async function put(server: FastifyInstance, name: string, payload: object): Promise<void> {
+  const headers = { authorization: `Bearer ${OPERATOR_TOKEN}` };
+  const { statusCode, body } = await server.inject({
+    method: "PUT",
+    url: `/admin/tenants/${name}`,
+    headers,
+    payload,
+  });
+  if (statusCode !== 200) throw new Error(`the tenant ${name} can't be made: ${body}`);
+}
+
+function injected({ method, path, headers, body }: FuzzRequest): InjectOptions {
+  return { method: method as "GET", url: path, headers, ...(body === undefined ? {} : { payload: body }) };
+}
+
+/** The one shape of an error. */
+function checkError({ status, contentType, body }: Answer): void {
+  if (!contentType?.startsWith("application/json"))
+    throw new Error(`${status} of type ${contentType}: ${body.slice(0, 300)}`);
+  const { error } = JSON.parse(body) as { error?: Record<string, unknown> };
+  const { code, message, path = "", value = "" } = error ?? {};
+  const wellFormed = [code, message, path, value].every((each) => typeof each === "string");
+  if (!wellFormed || code === "" || message === "" || code === "internal_error")
+    throw new Error(`${status} without an error of the one shape: ${body.slice(0, 300)}`);
+}
+
+/** What the publisher got is what a consumer will read, and of the tenant whose key came. */
+function checkTaken(input: UpdateInput, tenant: string | undefined, nowMs: number): void {
+  if (input.tenant !== tenant)
+    throw new Error(`an update of ${input.tenant} was taken from ${tenant ?? "nobody"}`);
+  const update = envelopeOf(input, nowMs);
+  const payload = JSON.stringify(update);
+  const provenance = {
+    key: `${update.tenant}:${update.userId}`,
+    sizeBytes: payload.length,
+    publishTimeMs: nowMs,
+  };
+  const decoded = decode(Buffer.from(payload).toString(), provenance, LIMITS, nowMs);
+  if ("refusal" in decoded)
+    throw new Error(`was taken, and no consumer reads it: ${decoded.refusal.message}: ${payload}`);
+  if (!isDeepStrictEqual(JSON.stringify(decoded.update), payload))
+    throw new Error(`is read as another: ${payload}`);
+}
+
+const RFC_3339 = /^\d{4}-\d{2}-\d{2}[Tt]\d{2}:\d{2}:\d{2}(\.\d+)?([Zz]|[+-]\d{2}:\d{2})$/;
+
+/** Of a request of which something was taken: it was JSON in UTF-8, and the answer says how much was taken. */
+function checkAccepted({ path, text, method }: FuzzRequest, answer: Answer, published: number): void {
+  if (method !== "POST" || !path.startsWith("/v1/")) return;
+  const { accepted, results } = JSON.parse(answer.body) as {
+    accepted: number;
+    results: { error?: object }[];
+  };
+  if (accepted === 0) throw new Error("said 200, and took nothing");
+  if (accepted !== published) throw new Error(`said that it took ${accepted}, and took ${published}`);
+  if (text === undefined) throw new Error("took updates from no body");
+  if (published > 0 && !isUtf8(text)) throw new Error("took what is not UTF-8");
+  const body = JSON.parse(text.toString().replace(/^\ufeff/, "")) as { updates?: { at?: unknown }[] };
+  if (path !== "/v1/updates") return;
+  for (const [index, { error }] of results.entries()) {
+    const at = body.updates?.[index]?.at;
+    if (!error && typeof at === "string" && !RFC_3339.test(at))
+      throw new Error(`took ${JSON.stringify(at)} as a time`);
+  }
+}
