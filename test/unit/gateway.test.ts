@@ -5,9 +5,12 @@ import { gzipSync } from "node:zlib";
 import { pino } from "pino";
 import { afterEach, expect, test } from "vitest";
 import { type Gateway, startGateway } from "../../services/gateway/gateway.ts";
+import { hashOf } from "../../services/gateway/tenants/tenant.ts";
+import { startTenantRegistry } from "../../services/gateway/tenants/tenant-registry.ts";
 import { createMemoryDocumentStore } from "../../shared/adapters/memory/memory-document-store.ts";
 import { createMemoryRateStore } from "../../shared/adapters/memory/memory-rate-store.ts";
 import { createHttpServer } from "../../shared/http/http-server.ts";
+import type { DocumentStore } from "../../shared/ports/document-store.ts";
 import type { Receipt } from "../../shared/publish/publisher.ts";
 import { envelopeOf, type UpdateInput } from "../../shared/publish/update-input.ts";
 import { KeylineError } from "../../shared/runtime/errors.ts";
@@ -347,4 +350,29 @@ test("closing waits neither for a connection that is kept alive nor for a body t
   expect([statusCode, headers.connection]).toEqual([200, "close"]);
   await closed;
   agent.destroy();
+});
+
+test("a store that lost its last change and went on is followed, and one that lost all ends nobody's key", async () => {
+  await start();
+  let current = createMemoryDocumentStore({ maxEntries: 10 });
+  const shop = (key: string) => JSON.stringify({ writeKeys: [{ id: key, hash: hashOf(key) }], quotas: {} });
+  await current.replace("shop", 0, { version: 1, document: shop("lost") });
+  const store: Pick<DocumentStore, "revision" | "changedAfter"> = {
+    revision: () => current.revision(),
+    changedAfter: (revision) => current.changedAfter(revision),
+  };
+  const errors: unknown[] = [];
+  const onError = (error: unknown) => void errors.push(error);
+  const registry = startTenantRegistry({ store, onChange: () => {}, onError, lookAtAllEveryMs: 0 });
+  await registry.refresh();
+  expect(registry.byWriteKey("lost")?.name).toBe("shop");
+  current = createMemoryDocumentStore({ maxEntries: 10 });
+  await registry.refresh();
+  expect(errors[0]).toMatchObject({ code: "tenants_lost" });
+  expect(registry.byWriteKey("lost")?.name).toBe("shop");
+  await current.replace("shop", 0, { version: 2, document: shop("kept") });
+  expect(await current.revision(), "nothing to be seen of it").toBe(1);
+  await registry.refresh();
+  expect([registry.byWriteKey("lost"), registry.byWriteKey("kept")?.name]).toEqual([undefined, "shop"]);
+  await registry.close();
 });

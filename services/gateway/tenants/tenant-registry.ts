@@ -24,32 +24,47 @@ export type TenantRegistry = {
 };
 
 const LOOK_EVERY_MS = 500;
+const LOOK_AT_ALL_EVERY_MS = 60_000;
 
 export function startTenantRegistry(options: {
   store: Pick<DocumentStore, "revision" | "changedAfter">;
   /** A tenant is new, changed, or deleted. */
   onChange(tenant: string, version: number): void;
   onError(error: unknown): void;
+  /** Default: a minute. */
+  lookAtAllEveryMs?: number;
 }): TenantRegistry {
-  const { store } = options;
+  const { store, lookAtAllEveryMs = LOOK_AT_ALL_EVERY_MS } = options;
   const stopping = new AbortController();
   const { signal } = stopping;
   const tenants = new Map<string, Tenant & { version: number }>();
   let owners = new Map<string, Tenant>();
   let revision: number | undefined;
+  let lookedAtAllMs = Number.NEGATIVE_INFINITY;
 
   async function look(): Promise<void> {
     const current = await store.revision();
-    if (current === revision) return;
-    // A store that lost its last second has gone back: then all that it has is looked at.
-    const isBack = revision === undefined || current < revision;
-    const { revision: read, documents } = await store.changedAfter(isBack ? -1 : revision!);
-    if (isBack) for (const name of tenants.keys()) if (!documents.has(name)) tenants.delete(name);
+    const nowMs = performance.now();
+    // A store that lost its last second has gone back, and may be further on again before anyone looks.
+    const all = revision === undefined || current < revision || nowMs - lookedAtAllMs >= lookAtAllEveryMs;
+    if (current === revision && !all) return;
+    const { revision: read, documents } = await store.changedAfter(all ? -1 : revision!);
+    if (all) {
+      // Deleted tenants leave a document. A client that is told 401 drops what it has, so nobody's key ends by this.
+      if (documents.size === 0 && tenants.size > 0) {
+        options.onError(
+          new KeylineError("tenants_lost", "their store has none any more; those it had go on"),
+        );
+        return;
+      }
+      for (const name of tenants.keys()) if (!documents.has(name)) tenants.delete(name);
+      lookedAtAllMs = nowMs;
+    }
     for (const [name, { version, document }] of documents) {
       if (tenants.get(name)?.version === version) continue;
       const settings = JSON.parse(document) as TenantDocument;
-      if ("deleted" in settings) tenants.delete(name);
-      else tenants.set(name, { name, version, ...settings });
+      if (!("deleted" in settings)) tenants.set(name, { name, version, ...settings });
+      else if (!tenants.delete(name)) continue;
       options.onChange(name, version);
     }
     owners = ownersOf(tenants.values());
