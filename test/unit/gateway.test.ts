@@ -6,6 +6,7 @@ import { pino } from "pino";
 import { afterEach, expect, test } from "vitest";
 import { type Gateway, startGateway } from "../../services/gateway/gateway.ts";
 import { hashOf } from "../../services/gateway/tenants/tenant.ts";
+import { createTenantCatalog } from "../../services/gateway/tenants/tenant-catalog.ts";
 import { startTenantRegistry } from "../../services/gateway/tenants/tenant-registry.ts";
 import { createMemoryDocumentStore } from "../../shared/adapters/memory/memory-document-store.ts";
 import { createMemoryRateStore } from "../../shared/adapters/memory/memory-rate-store.ts";
@@ -375,4 +376,18 @@ test("a store that lost its last change and went on is followed, and one that lo
   await registry.refresh();
   expect([registry.byWriteKey("lost"), registry.byWriteKey("kept")?.name]).toEqual([undefined, "shop"]);
   await registry.close();
+});
+
+test("a change that is made is told, though this gateway can't look for it", async () => {
+  await start();
+  const store = createMemoryDocumentStore({ maxEntries: 10 });
+  const registry = {
+    byHash: () => undefined,
+    refresh: async () => {
+      throw new KeylineError("store_unavailable", "away", { retryable: true });
+    },
+  };
+  await store.replace("shop", 0, { version: 1, document: JSON.stringify({ writeKeys: [], quotas: {} }) });
+  const { id } = await createTenantCatalog({ store, registry, now: () => NOW_MS }).addKey("shop");
+  expect((await store.read("shop")).document).toContain(id);
 });
