@@ -12,7 +12,7 @@ import { createMemoryDocumentStore } from "../../shared/adapters/memory/memory-d
 import { createMemoryRateStore } from "../../shared/adapters/memory/memory-rate-store.ts";
 import { createHttpServer } from "../../shared/http/http-server.ts";
 import type { DocumentStore } from "../../shared/ports/document-store.ts";
-import type { Receipt } from "../../shared/publish/publisher.ts";
+import { createPublisher, type PublisherOptions, type Receipt } from "../../shared/publish/publisher.ts";
 import { envelopeOf, type UpdateInput } from "../../shared/publish/update-input.ts";
 import { KeylineError } from "../../shared/runtime/errors.ts";
 
@@ -390,4 +390,19 @@ test("a change that is made is told, though this gateway can't look for it", asy
   await store.replace("shop", 0, { version: 1, document: JSON.stringify({ writeKeys: [], quotas: {} }) });
   const { id } = await createTenantCatalog({ store, registry, now: () => NOW_MS }).addKey("shop");
   expect((await store.read("shop")).document).toContain(id);
+});
+
+test("a publisher that is closed is no fault of an update's: it may be sent again", async () => {
+  await start();
+  const publisher = createPublisher({
+    ...{ maxPending: { pulsar: 1, sqs: 1 }, tail: { add() {}, resent: () => 0 }, now: Date.now },
+  } as Partial<PublisherOptions> as PublisherOptions);
+  await publisher.close();
+  failure = await publisher
+    .publish({ tenant: "shop", userId: "ann", ops: [{ kind: "unset", body: ["plan"] }] })
+    .then(() => undefined)
+    .catch((error: KeylineError) => error);
+  await call("PUT", "/admin/tenants/shop", { writeKeys: [KEY] }, asOperator);
+  const { status, body } = await call("POST", "/v1/track", track(1), withKey(KEY));
+  expect([status, body.error.code]).toEqual([503, "publisher_closed"]);
 });
