@@ -28,7 +28,10 @@ export type GatewayOptions = {
   publisher: Pick<Publisher, "publish">;
   tenantStore: DocumentStore;
   rateStore: RateStore;
-  settings: Pick<Values<typeof gatewaySettings>, "gatewayHost" | "gatewayPort" | "adminToken">;
+  settings: Pick<
+    Values<typeof gatewaySettings>,
+    "gatewayHost" | "gatewayPort" | "adminToken" | "maxUnderWay"
+  >;
   log: Log;
   /** Milliseconds since the epoch. */
   now(): number;
@@ -74,7 +77,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   readJsonOfBeacons(server);
   addLatency(server, metrics);
   const acceptor = createAcceptor({
-    ...{ publisher, rates: rateStore },
+    ...{ publisher, rates: rateStore, maxUnderWay: settings.maxUnderWay },
     onUnknownRate: logRepeated(log, "error", "could not ask for a tenant's quota, what came is taken"),
     onSettled: countUpdates(metrics),
   });

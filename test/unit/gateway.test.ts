@@ -15,6 +15,7 @@ import type { DocumentStore } from "../../shared/ports/document-store.ts";
 import { createPublisher, type PublisherOptions, type Receipt } from "../../shared/publish/publisher.ts";
 import { envelopeOf, type UpdateInput } from "../../shared/publish/update-input.ts";
 import { KeylineError } from "../../shared/runtime/errors.ts";
+import { until } from "../support/until.ts";
 
 const NOW_MS = Date.UTC(2026, 10, 29);
 const TOKEN = "operators-token";
@@ -23,24 +24,27 @@ const log = pino({ level: "silent" });
 let gateway: Gateway;
 let published: UpdateInput[] = [];
 let failure: KeylineError | undefined;
+let answers: Promise<void> | undefined;
 
 afterEach(() => gateway.close());
 
 async function start(): Promise<void> {
   published = [];
   failure = undefined;
+  answers = undefined;
   gateway = await startGateway({
     publisher: {
       async publish(input): Promise<Receipt> {
         const update = envelopeOf(input, NOW_MS);
         if (failure) throw failure;
         published.push(input);
+        await answers;
         return { id: update.id ?? `made-${published.length}`, path: "pulsar", src: "s", seq: 1, stamp: 1 };
       },
     },
     tenantStore: createMemoryDocumentStore({ maxEntries: 10 }),
     rateStore: createMemoryRateStore({ maxBuckets: 10, now: () => NOW_MS }),
-    settings: { gatewayHost: "127.0.0.1", gatewayPort: 0, adminToken: `ann=${TOKEN}` },
+    settings: { gatewayHost: "127.0.0.1", gatewayPort: 0, adminToken: `ann=${TOKEN}`, maxUnderWay: 1_500 },
     log,
     now: () => NOW_MS,
   });
@@ -405,4 +409,19 @@ test("a publisher that is closed is no fault of an update's: it may be sent agai
   await call("PUT", "/admin/tenants/shop", { writeKeys: [KEY] }, asOperator);
   const { status, body } = await call("POST", "/v1/track", track(1), withKey(KEY));
   expect([status, body.error.code]).toEqual([503, "publisher_closed"]);
+});
+
+test("a batch that the publisher has no room for now is refused whole", async () => {
+  await startWithTenant();
+  const { promise, resolve } = Promise.withResolvers<void>();
+  answers = promise;
+  const batch = Array.from({ length: 1_000 }, (_, n) => track(n));
+  const first = call("POST", "/v1/batch", { batch }, withKey(KEY));
+  await until("the first is under way", () => published.length === 1_000);
+  const { status, body, headers } = await call("POST", "/v1/batch", { batch }, withKey(KEY));
+  expect([status, body.error.code, headers.get("retry-after")]).toEqual([503, "publisher_full", "1"]);
+  expect(published).toHaveLength(1_000);
+  resolve();
+  expect((await first).status).toBe(200);
+  expect((await call("POST", "/v1/batch", { batch }, withKey(KEY))).status).toBe(200);
 });
