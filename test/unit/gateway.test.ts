@@ -149,6 +149,17 @@ test("no key, and nobody's, are 401, whatever the body", async () => {
   expect(published).toEqual([]);
 });
 
+test("whoever has nobody's key is told before the body is read", async () => {
+  await startWithTenant();
+  const bomb = gzipSync(Buffer.alloc(50_000_000, " "));
+  const packed = { "content-encoding": "gzip" };
+  for (const [path, headers] of [
+    ["/v1/batch", withKey("a-key-of-nobody-here")],
+    ["/v1/updates", {}],
+  ] as const)
+    expect((await call("POST", path, bomb, { ...packed, ...headers })).status).toBe(401);
+});
+
 test("a key is taken from the body of a beacon, and a body may be packed", async () => {
   await startWithTenant();
   const beacon = await fetch(`${gateway.url}/v1/track`, {
