@@ -436,3 +436,16 @@ test("a batch that the publisher has no room for now is refused whole", async ()
   expect((await first).status).toBe(200);
   expect((await call("POST", "/v1/batch", { batch }, withKey(KEY))).status).toBe(200);
 });
+
+test.each(["{}", "no JSON", "null"])("a tenant whose settings are %s stops no other", async (document) => {
+  await start();
+  const store = createMemoryDocumentStore({ maxEntries: 10 });
+  const errors: unknown[] = [];
+  const onError = (error: unknown) => void errors.push(error);
+  const registry = startTenantRegistry({ store, onChange: () => {}, onError });
+  await store.replace("broken", 0, { version: 1, document });
+  await createTenantCatalog({ store, registry, now: () => NOW_MS }).put("shop", { writeKeys: [KEY] });
+  expect(registry.byWriteKey(KEY)?.name).toBe("shop");
+  expect(errors[0]).toMatchObject({ code: "tenant_unreadable", path: "broken" });
+  await registry.close();
+});

@@ -62,7 +62,12 @@ export function startTenantRegistry(options: {
     }
     for (const [name, { version, document }] of documents) {
       if (tenants.get(name)?.version === version) continue;
-      const settings = JSON.parse(document) as TenantDocument;
+      const settings = readDocument(document);
+      if (settings === undefined) {
+        const message = `the settings of ${name} can't be read; those it had go on`;
+        options.onError(new KeylineError("tenant_unreadable", message, { path: name, value: version }));
+        continue;
+      }
       if (!("deleted" in settings)) tenants.set(name, { name, version, ...settings });
       else if (!tenants.delete(name)) continue;
       options.onChange(name, version);
@@ -94,6 +99,17 @@ export function startTenantRegistry(options: {
       await running;
     },
   };
+}
+
+/** Undefined for what another version of the gateway may have written: it stops no other tenant's changes. */
+function readDocument(text: string): TenantDocument | undefined {
+  try {
+    const document = JSON.parse(text) as TenantDocument;
+    const isReadable = "deleted" in document || (Array.isArray(document.writeKeys) && "quotas" in document);
+    return isReadable ? document : undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 /** By the hash of each key. Two operators may have given one key to two tenants at once: the first by name has it. */
