@@ -47,7 +47,7 @@ async function startMeasuredGateway(): Promise<string> {
   await tenantStore.replace("bench", 0, { version: Date.now(), document });
   const gateway = await startGateway({
     ...{ publisher, tenantStore, rateStore: createMemoryRateStore({ maxBuckets: 10 }) },
-    settings: { gatewayHost: "127.0.0.1", gatewayPort: 0, adminToken: "bench-token" },
+    settings: { gatewayHost: "127.0.0.1", gatewayPort: 0, adminToken: "bench-token", maxUnderWay: 20_000 },
     log: pino({ level: "fatal" }),
     now: Date.now,
   });

@@ -16,7 +16,10 @@ const MAX_TENANTS = 1_000;
 /** The gateway as it is, on tenants in memory. */
 export async function startDemoGateway(options: {
   publisher: Publisher;
-  settings: Pick<Values<typeof gatewaySettings>, "gatewayHost" | "gatewayPort" | "adminToken">;
+  settings: Pick<
+    Values<typeof gatewaySettings>,
+    "gatewayHost" | "gatewayPort" | "adminToken" | "maxUnderWay"
+  >;
   log: Log;
 }): Promise<DemoGateway> {
   const writeKey = generateKey();

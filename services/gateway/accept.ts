@@ -16,7 +16,7 @@ export type Acceptor = {
   /**
    * A result for each item, in their order, once all of them are settled.
    * @throws Throttled where the tenant's quota does not allow all of them; KeylineError `batch_over_burst` where it
-   *   never will
+   *   never will, `publisher_full` where there is no room for all of them now: nothing was taken then
    */
   accept(tenant: Tenant, items: readonly Item[]): Promise<ItemResult[]>;
 };
@@ -24,11 +24,26 @@ export type Acceptor = {
 export function createAcceptor(options: {
   publisher: Pick<Publisher, "publish">;
   rates: Pick<RateStore, "take">;
+  /** The publisher's: a request that it would take a part of is refused whole, else each try sends that part again. */
+  maxUnderWay: number;
   /** The quota could not be asked for: what came is taken. */
   onUnknownRate(error: unknown): void;
   onSettled(tenant: string, result: "accepted" | "refused" | "failed" | "throttled", count: number): void;
 }): Acceptor {
-  const { publisher, rates, onSettled } = options;
+  const { publisher, rates, maxUnderWay, onSettled } = options;
+  let underWay = 0;
+
+  async function inRoom<T>(count: number, work: () => Promise<T>): Promise<T> {
+    // What is larger than all the room goes in alone, and the publisher takes of it what it can.
+    if (underWay > 0 && underWay + count > maxUnderWay)
+      throw new KeylineError("publisher_full", `${underWay} updates are under way here, try again later`, {
+        retryable: true,
+      });
+    underWay += count;
+    return work().finally(() => {
+      underWay -= count;
+    });
+  }
 
   async function spend(tenant: Tenant, count: number): Promise<void> {
     const rate = rateOf(tenant.quotas);
@@ -70,8 +85,12 @@ export function createAcceptor(options: {
 
   return {
     async accept(tenant, items) {
-      await spend(tenant, items.filter((item) => !(item instanceof Error)).length);
-      const results = await Promise.all(items.map((item) => settle(tenant, item)));
+      const count = items.filter((item) => !(item instanceof Error)).length;
+      const results = await inRoom(count, async () => {
+        // What is refused is work as well.
+        await spend(tenant, items.length);
+        return Promise.all(items.map((item) => settle(tenant, item)));
+      });
       const failures = results.filter((result) => result instanceof KeylineError);
       const failed = failures.filter(({ retryable }) => retryable).length;
       const accepted = results.length - failures.length;

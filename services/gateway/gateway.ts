@@ -29,7 +29,10 @@ export type GatewayOptions = {
   publisher: Pick<Publisher, "publish">;
   tenantStore: DocumentStore;
   rateStore: RateStore;
-  settings: Pick<Values<typeof gatewaySettings>, "gatewayHost" | "gatewayPort" | "adminToken">;
+  settings: Pick<
+    Values<typeof gatewaySettings>,
+    "gatewayHost" | "gatewayPort" | "adminToken" | "maxUnderWay"
+  >;
   log: Log;
   /** Milliseconds since the epoch. */
   now(): number;
@@ -59,7 +62,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
 
 /** All of it but its port: it does not listen yet. */
 export async function createGateway(
-  options: Omit<GatewayOptions, "settings"> & { settings: Pick<GatewayOptions["settings"], "adminToken"> },
+  options: Omit<GatewayOptions, "settings"> & { settings: Pick<GatewayOptions["settings"], "adminToken" | "maxUnderWay"> },
 ): Promise<{ server: FastifyInstance; close(): Promise<void> }> {
   const { publisher, tenantStore, rateStore, settings, log, now } = options;
   const lifecycle = createLifecycle(log);
@@ -84,13 +87,13 @@ export async function createGateway(
       finishWithinMs: FINISH_WITHIN_MS,
     }),
   );
-  // Only requests: answers are short.
+  // Requests only: what is answered is a fraction of what came.
   await server.register(fastifyCompress, { globalCompression: false, requestEncodings: ["gzip", "deflate"] });
   // Browsers can't send another type without asking first, so Segment's send JSON as text.
   readJsonBodies(server, ["text/plain"]);
   addLatency(server, metrics);
   const acceptor = createAcceptor({
-    ...{ publisher, rates: rateStore },
+    ...{ publisher, rates: rateStore, maxUnderWay: settings.maxUnderWay },
     onUnknownRate: logRepeated(log, "error", "could not ask for a tenant's quota, what came is taken"),
     onSettled: countUpdates(metrics),
   });

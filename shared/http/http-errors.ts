@@ -101,9 +101,11 @@ const statusOfCode: Record<string, number> = {
   write_key_taken: 409,
   tenants_busy: 503,
   tenants_not_loaded: 503,
+  publisher_full: 503,
 };
 
 const EXPECTED = new Set([
+  "publisher_full",
   "tenants_not_loaded",
   "definitions_not_loaded",
   "update_not_visible",

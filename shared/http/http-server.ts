@@ -71,6 +71,7 @@ export async function createHttpServer(options: HttpServerOptions): Promise<Fast
     const { status, body } = describeError(error, request);
     if (isWorthALine(error, status)) request.log.error({ err: error }, error.message);
     if (error instanceof Throttled) reply.header("retry-after", Math.ceil(error.retryAfterMs / 1_000));
+    else if (status === 503 && body.retryable) reply.header("retry-after", 1);
     return reply.code(status).send({ error: body });
   });
   server.setNotFoundHandler((request, reply) =>

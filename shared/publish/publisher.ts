@@ -28,8 +28,8 @@ export type Publisher = {
   /**
    * Validates, numbers, stamps and sends one update. Resolves when a path has it durably. Rejects with a
    * KeylineError: `invalid_update` or `too_large` with the path and the value that are wrong,
-   * `publisher_full` when too much is under way here, or a PublishError when neither path took it by the
-   * deadline, which is when it settles at the latest, whatever the paths do.
+   * `publisher_full` when too much is under way here, `publisher_closed`, or a PublishError when neither path took
+   * it by the deadline, which is when it settles at the latest, whatever the paths do.
    */
   publish(input: UpdateInput): Promise<Receipt>;
   /** Sends the update of a PublishError again, under the same identity, so that it counts once. */
@@ -119,7 +119,8 @@ export function createPublisher(options: PublisherOptions): Publisher {
   }
 
   function refuseSurplus(): void {
-    if (closed) throw new KeylineError("publisher_closed", "the publisher is closed");
+    // Elsewhere the same call may succeed: its caller must not take it for one that is wrong.
+    if (closed) throw new KeylineError("publisher_closed", "the publisher is closed", { retryable: true });
     if (underWay() < options.maxUnderWay) return;
     const message = `${underWay()} updates are under way here, try again later`;
     throw new KeylineError("publisher_full", message, { retryable: true });

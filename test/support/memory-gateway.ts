@@ -10,7 +10,11 @@ export type MemoryGateway = Gateway & {
   published: UpdateInput[];
   /** What the publisher rejects with, from now on. */
   failWith(error: Error | undefined): void;
+  /** What it takes from now on is durable only then. */
+  answerAfter(moment: Promise<void>): void;
 };
+
+const MAX_UNDER_WAY = 1_500;
 
 /** A gateway in this process, on stores in memory, whose publisher checks as the real one does and keeps. */
 export async function startMemoryGateway({
@@ -22,18 +26,21 @@ export async function startMemoryGateway({
 }): Promise<MemoryGateway> {
   const published: UpdateInput[] = [];
   let failure: Error | undefined;
+  let durable: Promise<void> | undefined;
   const gateway = await startGateway({
     publisher: {
       async publish(input): Promise<Receipt> {
         const update = envelopeOf(input, nowMs);
         if (failure) throw failure;
         published.push(input);
-        return { id: update.id ?? `made-${published.length}`, path: "pulsar", src: "s", seq: 1, stamp: 1 };
+        const number = published.length;
+        await durable;
+        return { id: update.id ?? `made-${number}`, path: "pulsar", src: "s", seq: 1, stamp: 1 };
       },
     },
     tenantStore: createMemoryDocumentStore({ maxEntries: 10 }),
     rateStore: createMemoryRateStore({ maxBuckets: 10, now: () => nowMs }),
-    settings: { gatewayHost: "127.0.0.1", gatewayPort: 0, adminToken },
+    settings: { gatewayHost: "127.0.0.1", gatewayPort: 0, adminToken, maxUnderWay: MAX_UNDER_WAY },
     log: pino({ level: "silent" }),
     now: () => nowMs,
   });
@@ -42,6 +49,9 @@ export async function startMemoryGateway({
     published,
     failWith(error) {
       failure = error;
+    },
+    answerAfter(moment) {
+      durable = moment;
     },
   };
 }

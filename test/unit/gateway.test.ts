@@ -4,9 +4,16 @@ import { connect } from "node:net";
 import { gzipSync } from "node:zlib";
 import { pino } from "pino";
 import { afterEach, expect, test } from "vitest";
+import { hashOf } from "../../services/gateway/tenants/tenant.ts";
+import { createTenantCatalog } from "../../services/gateway/tenants/tenant-catalog.ts";
+import { startTenantRegistry } from "../../services/gateway/tenants/tenant-registry.ts";
+import { createMemoryDocumentStore } from "../../shared/adapters/memory/memory-document-store.ts";
 import { createHttpServer } from "../../shared/http/http-server.ts";
+import type { DocumentStore } from "../../shared/ports/document-store.ts";
+import { createPublisher, type PublisherOptions } from "../../shared/publish/publisher.ts";
 import { KeylineError } from "../../shared/runtime/errors.ts";
 import { type MemoryGateway, startMemoryGateway } from "../support/memory-gateway.ts";
+import { until } from "../support/until.ts";
 
 const log = pino({ level: "silent" });
 const NOW_MS = Date.UTC(2026, 10, 29);
@@ -126,6 +133,17 @@ test("no key, and nobody's, are 401, whatever the body", async () => {
     expect([status, body.error.code]).toEqual([401, "unauthorised"]);
   }
   expect(gateway.published).toEqual([]);
+});
+
+test("whoever has nobody's key is told before the body is read", async () => {
+  await startWithTenant();
+  const bomb = gzipSync(Buffer.alloc(50_000_000, " "));
+  const packed = { "content-encoding": "gzip" };
+  for (const [path, headers] of [
+    ["/v1/batch", withKey("a-key-of-nobody-here")],
+    ["/v1/updates", {}],
+  ] as const)
+    expect((await call("POST", path, bomb, { ...packed, ...headers })).status).toBe(401);
 });
 
 test("a key is taken from the body of a beacon, and a body may be packed", async () => {
@@ -374,4 +392,87 @@ test("closing waits neither for a connection that is kept alive nor for a body t
   expect([statusCode, headers.connection]).toEqual([200, "close"]);
   await closed;
   agent.destroy();
+});
+
+test("a store that lost its last change and went on is followed, and one that lost all ends nobody's key", async () => {
+  await start();
+  let current = createMemoryDocumentStore({ maxEntries: 10 });
+  const shop = (key: string) => JSON.stringify({ writeKeys: [{ id: key, hash: hashOf(key) }], quotas: {} });
+  await current.replace("shop", 0, { version: 1, document: shop("lost") });
+  const store: Pick<DocumentStore, "revision" | "changedAfter"> = {
+    revision: () => current.revision(),
+    changedAfter: (revision) => current.changedAfter(revision),
+  };
+  const errors: unknown[] = [];
+  const onError = (error: unknown) => void errors.push(error);
+  const registry = startTenantRegistry({ store, onChange: () => {}, onError, lookAtAllEveryMs: 0 });
+  await registry.refresh();
+  expect(registry.byWriteKey("lost")?.name).toBe("shop");
+  current = createMemoryDocumentStore({ maxEntries: 10 });
+  await registry.refresh();
+  expect(errors[0]).toMatchObject({ code: "tenants_lost" });
+  expect(registry.byWriteKey("lost")?.name).toBe("shop");
+  await current.replace("shop", 0, { version: 2, document: shop("kept") });
+  expect(await current.revision(), "nothing to be seen of it").toBe(1);
+  await registry.refresh();
+  expect([registry.byWriteKey("lost"), registry.byWriteKey("kept")?.name]).toEqual([undefined, "shop"]);
+  await registry.close();
+});
+
+test("a change that is made is told, though this gateway can't look for it", async () => {
+  await start();
+  const store = createMemoryDocumentStore({ maxEntries: 10 });
+  const registry = {
+    byHash: () => undefined,
+    refresh: async () => {
+      throw new KeylineError("store_unavailable", "away", { retryable: true });
+    },
+  };
+  await store.replace("shop", 0, { version: 1, document: JSON.stringify({ writeKeys: [], quotas: {} }) });
+  const { id } = await createTenantCatalog({ store, registry, now: () => NOW_MS }).addKey("shop");
+  expect((await store.read("shop")).document).toContain(id);
+});
+
+test("a publisher that is closed is no fault of an update's: it may be sent again", async () => {
+  await start();
+  const publisher = createPublisher({
+    ...{ maxPending: { pulsar: 1, sqs: 1 }, tail: { add() {}, resent: () => 0 }, now: Date.now },
+  } as Partial<PublisherOptions> as PublisherOptions);
+  await publisher.close();
+  const failure = await publisher
+    .publish({ tenant: "shop", userId: "ann", ops: [{ kind: "unset", body: ["plan"] }] })
+    .then(() => undefined)
+    .catch((error: KeylineError) => error);
+  gateway.failWith(failure);
+  await call("PUT", "/admin/tenants/shop", { writeKeys: [KEY] }, asOperator);
+  const { status, body } = await call("POST", "/v1/track", track(1), withKey(KEY));
+  expect([status, body.error.code]).toEqual([503, "publisher_closed"]);
+});
+
+test("a batch that the publisher has no room for now is refused whole", async () => {
+  await startWithTenant();
+  const { promise, resolve } = Promise.withResolvers<void>();
+  gateway.answerAfter(promise);
+  const batch = Array.from({ length: 1_000 }, (_, n) => track(n));
+  const first = call("POST", "/v1/batch", { batch }, withKey(KEY));
+  await until("the first is under way", () => gateway.published.length === 1_000);
+  const { status, body, headers } = await call("POST", "/v1/batch", { batch }, withKey(KEY));
+  expect([status, body.error.code, headers.get("retry-after")]).toEqual([503, "publisher_full", "1"]);
+  expect(gateway.published).toHaveLength(1_000);
+  resolve();
+  expect((await first).status).toBe(200);
+  expect((await call("POST", "/v1/batch", { batch }, withKey(KEY))).status).toBe(200);
+});
+
+test.each(["{}", "no JSON", "null"])("a tenant whose settings are %s stops no other", async (document) => {
+  await start();
+  const store = createMemoryDocumentStore({ maxEntries: 10 });
+  const errors: unknown[] = [];
+  const onError = (error: unknown) => void errors.push(error);
+  const registry = startTenantRegistry({ store, onChange: () => {}, onError });
+  await store.replace("broken", 0, { version: 1, document });
+  await createTenantCatalog({ store, registry, now: () => NOW_MS }).put("shop", { writeKeys: [KEY] });
+  expect(registry.byWriteKey(KEY)?.name).toBe("shop");
+  expect(errors[0]).toMatchObject({ code: "tenant_unreadable", path: "broken" });
+  await registry.close();
 });

@@ -23,6 +23,20 @@ export function authenticate(
   throw new KeylineError("unauthorised", message);
 }
 
+/**
+ * An `onRequest` hook: what has nobody's key is refused before its body is read and unpacked.
+ *
+ * @param mayBeInBody whether a request without the header may have its key there.
+ */
+export function knownOnly(
+  registry: Pick<TenantRegistry, "byWriteKey">,
+  { mayBeInBody }: { mayBeInBody: boolean },
+): (request: FastifyRequest) => Promise<void> {
+  return async (request) => {
+    if (request.headers.authorization !== undefined || !mayBeInBody) authenticate(request, registry);
+  };
+}
+
 function keyOf(authorization: string): string | undefined {
   const [, scheme = "", credentials = ""] = /^(Basic|Bearer) +(\S+)$/i.exec(authorization) ?? [];
   if (scheme.toLowerCase() === "bearer") return credentials;

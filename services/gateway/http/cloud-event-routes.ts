@@ -17,7 +17,7 @@ import { MAX_UPDATES_PER_REQUEST } from "../limits.ts";
 import type { Arrival } from "../segment/segment-updates.ts";
 import type { TenantRegistry } from "../tenants/tenant-registry.ts";
 import { Answer, answer } from "./answer.ts";
-import { authenticate } from "./authenticate.ts";
+import { authenticate, knownOnly } from "./authenticate.ts";
 
 /** POST /v1/events: CloudEvents in structured mode or, as an array, in batch mode. */
 export function addCloudEventRoutes(
@@ -46,6 +46,7 @@ export function addCloudEventRoutes(
         security: [{ writeKey: [] }],
       },
       validatorCompiler: uncheckedBody,
+      onRequest: knownOnly(registry, { mayBeInBody: false }),
       config: { errors: [400, 401, 413, 415, 429, 503] },
     },
     async (request, reply) => {

@@ -9,7 +9,7 @@ import { callSchemas, callTypes } from "../segment/segment-call.ts";
 import { type Arrival, updateOf } from "../segment/segment-updates.ts";
 import type { TenantRegistry } from "../tenants/tenant-registry.ts";
 import { Answer, answer } from "./answer.ts";
-import { authenticate } from "./authenticate.ts";
+import { authenticate, knownOnly } from "./authenticate.ts";
 
 export type SegmentRouteOptions = {
   registry: Pick<TenantRegistry, "byWriteKey">;
@@ -29,6 +29,7 @@ const route = {
  */
 export function addSegmentRoutes(server: FastifyInstance, options: SegmentRouteOptions): void {
   const { registry, acceptor, now } = options;
+  const onRequest = knownOnly(registry, { mayBeInBody: true });
   const common = { response: { 200: Answer }, security: [{ writeKey: [] }] };
 
   for (const type of callTypes)
@@ -36,6 +37,7 @@ export function addSegmentRoutes(server: FastifyInstance, options: SegmentRouteO
       `/v1/${type}`,
       {
         ...route,
+        onRequest,
         schema: { summary: `Segment's ${type}`, body: Type.Omit(callSchemas[type], ["type"]), ...common },
       },
       async (request, reply) => {
@@ -47,6 +49,7 @@ export function addSegmentRoutes(server: FastifyInstance, options: SegmentRouteO
 
   const batch = {
     ...route,
+    onRequest,
     schema: { summary: "Segment's batch: any calls, each with its type", body: Batch, ...common },
   };
   for (const url of ["/v1/batch", "/v1/import"])

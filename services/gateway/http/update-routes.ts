@@ -12,7 +12,7 @@ import { MAX_UPDATES_PER_REQUEST } from "../limits.ts";
 import type { Tenant } from "../tenants/tenant.ts";
 import type { TenantRegistry } from "../tenants/tenant-registry.ts";
 import { Answer, answer } from "./answer.ts";
-import { authenticate } from "./authenticate.ts";
+import { authenticate, knownOnly } from "./authenticate.ts";
 
 /** An update as a caller says it; the tenant is the write key's. */
 const NativeUpdate = Type.Object(
@@ -57,6 +57,7 @@ export function addUpdateRoutes(
         security: [{ writeKey: [] }],
       },
       validatorCompiler: uncheckedBody,
+      onRequest: knownOnly(registry, { mayBeInBody: false }),
       config: { errors: ERRORS },
     },
     async (request, reply) => {

@@ -41,7 +41,10 @@ export function createTenantCatalog(options: {
     return { version, tenant };
   }
 
-  /** Changes the document from what it is at that moment, and has this gateway know it. */
+  /**
+   * Changes the document from what it is at that moment, and has this gateway know it; where that fails, the change is
+   * made all the same, and known within a second as everywhere.
+   */
   async function change(
     name: string,
     next: (before: Tenant | undefined) => TenantDocument,
@@ -51,7 +54,7 @@ export function createTenantCatalog(options: {
       const document = next(tenant);
       const replacement = { version: Math.max(version + 1, now()), document: JSON.stringify(document) };
       if (!(await store.replace(name, version, replacement))) continue;
-      await registry.refresh();
+      await registry.refresh().catch(() => {});
       return document;
     }
     const message = `others changed the tenant ${name} at the same time; it is as they left it`;

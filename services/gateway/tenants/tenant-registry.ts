@@ -24,32 +24,52 @@ export type TenantRegistry = {
 };
 
 const LOOK_EVERY_MS = 500;
+const LOOK_AT_ALL_EVERY_MS = 60_000;
 
 export function startTenantRegistry(options: {
   store: Pick<DocumentStore, "revision" | "changedAfter">;
   /** A tenant is new, changed, or deleted. */
   onChange(tenant: string, version: number): void;
   onError(error: unknown): void;
+  /** Default: a minute. */
+  lookAtAllEveryMs?: number;
 }): TenantRegistry {
-  const { store } = options;
+  const { store, lookAtAllEveryMs = LOOK_AT_ALL_EVERY_MS } = options;
   const stopping = new AbortController();
   const { signal } = stopping;
   const tenants = new Map<string, Tenant & { version: number }>();
   let owners = new Map<string, Tenant>();
   let revision: number | undefined;
+  let lookedAtAllMs = Number.NEGATIVE_INFINITY;
 
   async function look(): Promise<void> {
     const current = await store.revision();
-    if (current === revision) return;
-    // A store that lost its last second has gone back: then all that it has is looked at.
-    const isBack = revision === undefined || current < revision;
-    const { revision: read, documents } = await store.changedAfter(isBack ? -1 : revision!);
-    if (isBack) for (const name of tenants.keys()) if (!documents.has(name)) tenants.delete(name);
+    const nowMs = performance.now();
+    // A store that lost its last second has gone back, and may be further on again before anyone looks.
+    const all = revision === undefined || current < revision || nowMs - lookedAtAllMs >= lookAtAllEveryMs;
+    if (current === revision && !all) return;
+    const { revision: read, documents } = await store.changedAfter(all ? -1 : revision!);
+    if (all) {
+      // Deleted tenants leave a document. A client that is told 401 drops what it has, so nobody's key ends by this.
+      if (documents.size === 0 && tenants.size > 0) {
+        options.onError(
+          new KeylineError("tenants_lost", "their store has none any more; those it had go on"),
+        );
+        return;
+      }
+      for (const name of tenants.keys()) if (!documents.has(name)) tenants.delete(name);
+      lookedAtAllMs = nowMs;
+    }
     for (const [name, { version, document }] of documents) {
       if (tenants.get(name)?.version === version) continue;
-      const settings = JSON.parse(document) as TenantDocument;
-      if ("deleted" in settings) tenants.delete(name);
-      else tenants.set(name, { name, version, ...settings });
+      const settings = readDocument(document);
+      if (settings === undefined) {
+        const message = `the settings of ${name} can't be read; those it had go on`;
+        options.onError(new KeylineError("tenant_unreadable", message, { path: name, value: version }));
+        continue;
+      }
+      if (!("deleted" in settings)) tenants.set(name, { name, version, ...settings });
+      else if (!tenants.delete(name)) continue;
       options.onChange(name, version);
     }
     owners = ownersOf(tenants.values());
@@ -79,6 +99,17 @@ export function startTenantRegistry(options: {
       await running;
     },
   };
+}
+
+/** Undefined for what another version of the gateway may have written: it stops no other tenant's changes. */
+function readDocument(text: string): TenantDocument | undefined {
+  try {
+    const document = JSON.parse(text) as TenantDocument;
+    const isReadable = "deleted" in document || (Array.isArray(document.writeKeys) && "quotas" in document);
+    return isReadable ? document : undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 /** By the hash of each key. Two operators may have given one key to two tenants at once: the first by name has it. */
