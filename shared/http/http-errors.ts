@@ -99,6 +99,7 @@ const statusOfCode: Record<string, number> = {
   tenant_not_found: 404,
   write_key_not_found: 404,
   write_key_taken: 409,
+  write_keys_full: 409,
   tenants_busy: 503,
   tenants_not_loaded: 503,
   publisher_full: 503,

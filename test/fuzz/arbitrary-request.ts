@@ -1,7 +1,7 @@
 /** Requests that are broken in one or more places: in their JSON, the bytes of it, their headers, or their URL. */
-import { deflateSync, gzipSync } from "node:zlib";
 import fc from "fast-check";
 import { arbitraryCall, type Call, OPERATOR_TOKEN, TENANTS } from "./arbitrary-calls.ts";
+import { arbitraryDamagedBytes, arbitraryPacking, type Packing } from "./arbitrary-packing.ts";
 import { arbitraryDamage } from "./arbitrary-strange.ts";
 import { type Damage, writeDamaged } from "./json-text.ts";
 
@@ -39,22 +39,6 @@ const plain: Faults = {
   headers: {},
 };
 
-type Packing = { encoding: string; pack(text: Buffer): Buffer };
-const packings: Packing[] = [
-  { encoding: "gzip", pack: (text) => gzipSync(text) },
-  { encoding: "deflate", pack: (text) => deflateSync(text) },
-  { encoding: "gzip", pack: (text) => gzipSync(text).subarray(0, -4) },
-  { encoding: "gzip", pack: (text) => Buffer.concat([gzipSync(text), Buffer.from("more")]) },
-  { encoding: "gzip", pack: () => gzipSync(Buffer.alloc(1_100_000, " ")) },
-  { encoding: "gzip", pack: (text) => text },
-  { encoding: "deflate", pack: (text) => gzipSync(text) },
-  { encoding: "gzip", pack: () => Buffer.alloc(0) },
-  ...["br", "identity", "gzip, gzip", "x", "", "__proto__", "toString"].map((encoding) => ({
-    encoding,
-    pack: (text: Buffer) => text,
-  })),
-];
-
 const basic = (text: string) => `Basic ${Buffer.from(text).toString("base64")}`;
 type Credentials = { authorization: string | undefined; tenant: string | undefined };
 const credentials: Credentials[] = [
@@ -72,38 +56,6 @@ const credentials: Credentials[] = [
   // Then the body's write key is asked.
   { authorization: undefined, tenant: undefined },
 ];
-
-/** What is done to bytes: cut off, overwritten, put in between. */
-const arbitraryBytes: fc.Arbitrary<(text: Buffer) => Buffer> = fc
-  .record({
-    at: fc.nat({ max: 400 }),
-    how: fc.constantFrom("cut", "overwrite", "insert" as const),
-    bytes: fc.oneof(
-      fc
-        .constantFrom(
-          "ff",
-          "c080",
-          "eda080",
-          "f4908080",
-          "80",
-          "c3",
-          "00",
-          "efbbbf",
-          "e28080",
-          "22",
-          "7b",
-          "5d",
-          "5c",
-        )
-        .map((hex) => Buffer.from(hex, "hex")),
-      fc.uint8Array({ minLength: 1, maxLength: 3 }).map((bytes) => Buffer.from(bytes)),
-    ),
-  })
-  .map(({ at, how, bytes }) => (text: Buffer) => {
-    const place = at % (text.length + 1);
-    const rest = how === "insert" ? text.subarray(place) : text.subarray(place + bytes.length);
-    return how === "cut" ? text.subarray(0, place) : Buffer.concat([text.subarray(0, place), bytes, rest]);
-  });
 
 const arbitraryPath: fc.Arbitrary<(path: string) => string> = fc.oneof(
   fc
@@ -194,8 +146,8 @@ const fault: fc.Arbitrary<Partial<Faults>> = fc.oneof(
     arbitrary: fc.array(arbitraryDamage, { minLength: 1, maxLength: 3 }).map((damages) => ({ damages })),
     weight: 20,
   },
-  { arbitrary: arbitraryBytes.map((bytes) => ({ bytes })), weight: 5 },
-  { arbitrary: fc.constantFrom(...packings).map((packing) => ({ packing })), weight: 2 },
+  { arbitrary: arbitraryDamagedBytes.map((bytes) => ({ bytes })), weight: 5 },
+  { arbitrary: arbitraryPacking.map((packing) => ({ packing })), weight: 2 },
   {
     arbitrary: fc
       .constantFrom(

@@ -76,7 +76,10 @@ export async function createSubject(): Promise<Subject> {
       const answer = { status: statusCode, contentType: headers["content-type"] as string | undefined, body };
       check(answer, request.method);
       for (const input of published) checkTaken(input, request.tenant, nowMs);
-      if (published.length > 0 || answer.status === 200) checkAccepted(request, answer, published.length);
+      // What is read of calls and events always gives an update that the publisher takes.
+      if (!request.path.startsWith("/v1/updates") && answer.body.includes('"code":"invalid_update"'))
+        throw new Error(`the publisher had to refuse it: ${answer.body.slice(0, 300)}`);
+      if (published.length > 0 || answer.status === 200) checkAccepted(request, answer, published);
       return answer.status;
     },
     async sendRaw(bytes, tenant) {
@@ -137,6 +140,7 @@ function checkTaken(input: UpdateInput, tenant: string | undefined, nowMs: numbe
     throw new Error(`an update of ${input.tenant} was taken from ${tenant ?? "nobody"}`);
   const update = envelopeOf(input, nowMs);
   const payload = JSON.stringify(update);
+  if (payload.includes('"__proto__":')) throw new Error(`took a name that is refused: ${payload}`);
   const provenance = {
     key: `${update.tenant}:${update.userId}`,
     sizeBytes: payload.length,
@@ -152,21 +156,33 @@ function checkTaken(input: UpdateInput, tenant: string | undefined, nowMs: numbe
 const RFC_3339 = /^\d{4}-\d{2}-\d{2}[Tt]\d{2}:\d{2}:\d{2}(\.\d+)?([Zz]|[+-]\d{2}:\d{2})$/;
 
 /** Of a request of which something was taken: it was JSON in UTF-8, and the answer says how much was taken. */
-function checkAccepted({ path, text, method }: FuzzRequest, answer: Answer, published: number): void {
+function checkAccepted({ path, text, method }: FuzzRequest, answer: Answer, published: UpdateInput[]): void {
   if (method !== "POST" || !path.startsWith("/v1/")) return;
   const { accepted, results } = JSON.parse(answer.body) as {
     accepted: number;
     results: { error?: object }[];
   };
   if (accepted === 0) throw new Error("said 200, and took nothing");
-  if (accepted !== published) throw new Error(`said that it took ${accepted}, and took ${published}`);
+  if (accepted !== published.length)
+    throw new Error(`said that it took ${accepted}, and took ${published.length}`);
   if (text === undefined) throw new Error("took updates from no body");
-  if (published > 0 && !isUtf8(text)) throw new Error("took what is not UTF-8");
+  if (published.length > 0 && !isUtf8(text)) throw new Error("took what is not UTF-8");
   const body = JSON.parse(text.toString().replace(/^\ufeff/, "")) as { updates?: { at?: unknown }[] };
-  if (path !== "/v1/updates") return;
+  if (path !== "/v1/updates") {
+    for (const { userId } of published) checkUser(path, userId, text.toString());
+    return;
+  }
   for (const [index, { error }] of results.entries()) {
     const at = body.updates?.[index]?.at;
     if (!error && typeof at === "string" && !RFC_3339.test(at))
       throw new Error(`took ${JSON.stringify(at)} as a time`);
   }
+}
+
+/** A user id of a call is not what an anonymous user is known by; of events it is theirs to say. */
+function checkUser(path: string, userId: string, text: string): void {
+  const [, anonymousId] = /^\$anonymous:(.*)$/s.exec(userId) ?? [];
+  if (path === "/v1/events" || anonymousId === undefined) return;
+  if (!text.includes(`"anonymousId":${JSON.stringify(anonymousId)}`))
+    throw new Error(`took ${userId} from who is not known by that id`);
 }

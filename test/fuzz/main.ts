@@ -1,7 +1,7 @@
 /** `npm run fuzz -- --inputs N --seed N`: broken requests to the gateway; the same seed sends the same. */
 import { Command } from "commander";
 import { numberArgument } from "../support/number-argument.ts";
-import { fuzz, MAX_GROWTH_BYTES } from "./fuzz.ts";
+import { fuzz, INPUTS_PER_ROUND, MAX_GROWTH_BYTES } from "./fuzz.ts";
 
 const MAX_COUNT = 999_999_999;
 const PROGRESS_EVERY = 50_000;
@@ -14,7 +14,17 @@ const options = new Command("npm run fuzz --")
   .parse()
   .opts<{ inputs: number; seed: number }>();
 
+let sent = 0;
+for (const crash of ["uncaughtException", "unhandledRejection"])
+  process.on(crash, (error: unknown) => {
+    console.log(`failed: it crashed in one of the ${INPUTS_PER_ROUND} inputs after ${sent}:`, error);
+    console.log(
+      `replay: npm run fuzz -- --seed ${options.seed + sent / INPUTS_PER_ROUND} --inputs ${INPUTS_PER_ROUND}`,
+    );
+    process.exit(1);
+  });
 const report = await fuzz(options, (inputs) => {
+  sent = inputs;
   if (inputs % PROGRESS_EVERY === 0) console.log(`${inputs} inputs`);
 });
 const { inputs, byStatus, updates, memoryBytes, seconds, failure } = report;

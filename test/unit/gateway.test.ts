@@ -338,6 +338,16 @@ test("keys are rotated without a gap, and are not kept", async () => {
   expect((await call("POST", "/v1/track", track(3), withKey(added.writeKey))).status).toBe(200);
 });
 
+test("a tenant has 16 write keys at most", async () => {
+  await startWithTenant();
+  const add = () => call("POST", "/admin/tenants/shop/write-keys", undefined, asOperator);
+  for (let count = 1; count < 16; count += 1) expect((await add()).status).toBe(201);
+  const { status, body } = await add();
+  expect([status, body.error]).toMatchObject([409, { code: "write_keys_full", path: "writeKeys" }]);
+  const { body: shown } = await call("GET", "/admin/tenants/shop", undefined, asOperator);
+  expect(shown.writeKeys).toHaveLength(16);
+});
+
 test("one key is one tenant's", async () => {
   await startWithTenant();
   const { status, body } = await call("PUT", "/admin/tenants/other", { writeKeys: [KEY] }, asOperator);

@@ -4,6 +4,7 @@ import { KeylineError } from "../../../shared/runtime/errors.ts";
 import {
   changedTenant,
   generateKey,
+  MAX_WRITE_KEYS,
   type Tenant,
   type TenantDocument,
   type TenantInput,
@@ -16,7 +17,7 @@ export type TenantCatalog = {
   read(name: string): Promise<Tenant>;
   /** @throws KeylineError `write_key_taken`, `tenants_busy`, `store_unavailable` */
   put(name: string, input: TenantInput): Promise<Tenant>;
-  /** Adds a key that is made here; what it says of the key is said once. @throws as `put` */
+  /** Adds a key that is made here; what it says of the key is said once. @throws KeylineError `write_keys_full`, and as `put` */
   addKey(name: string): Promise<{ tenant: Tenant; id: string; writeKey: string }>;
   /** @throws KeylineError `write_key_not_found`, and as `put` */
   removeKey(name: string, id: string): Promise<Tenant>;
@@ -92,7 +93,9 @@ export function createTenantCatalog(options: {
       const added = writeKeyOf(writeKey, now());
       const document = await change(name, (before) => {
         const { writeKeys, quotas } = existing(name, before);
-        return { writeKeys: [...writeKeys, added], quotas };
+        if (writeKeys.length < MAX_WRITE_KEYS) return { writeKeys: [...writeKeys, added], quotas };
+        const message = `writeKeys: ${name} has ${writeKeys.length}, and no tenant more; remove one first`;
+        throw new KeylineError("write_keys_full", message, { path: "writeKeys", value: writeKeys.length });
       });
       return { tenant: tenantOf(name, document), id: added.id, writeKey };
     },

@@ -29,12 +29,15 @@ export const WriteKeyText = Type.String({
   description: "16 to 128 printable ASCII characters without spaces and colons",
 });
 
+/** Of a tenant: enough to move every kind of client by itself. */
+export const MAX_WRITE_KEYS = 16;
+
 /** What an operator says of a tenant. */
 export const TenantInput = Type.Object(
   {
     writeKeys: Type.Optional(
       Type.Array(WriteKeyText, {
-        maxItems: 16,
+        maxItems: MAX_WRITE_KEYS,
         description: "all of them; absent: those that there are stay",
       }),
     ),
