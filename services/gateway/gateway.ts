@@ -62,7 +62,9 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
 
 /** All of it but its port: it does not listen yet. */
 export async function createGateway(
-  options: Omit<GatewayOptions, "settings"> & { settings: Pick<GatewayOptions["settings"], "adminToken" | "maxUnderWay"> },
+  options: Omit<GatewayOptions, "settings"> & {
+    settings: Pick<GatewayOptions["settings"], "adminToken" | "maxUnderWay">;
+  },
 ): Promise<{ server: FastifyInstance; close(): Promise<void> }> {
   const { publisher, tenantStore, rateStore, settings, log, now } = options;
   const lifecycle = createLifecycle(log);

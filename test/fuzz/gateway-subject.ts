@@ -48,7 +48,7 @@ export async function createSubject(): Promise<Subject> {
     },
     tenantStore: createMemoryDocumentStore({ maxEntries: 10_000 }),
     rateStore: createMemoryRateStore({ maxBuckets: 10_000, now: () => nowMs }),
-    settings: { adminToken: OPERATOR_TOKEN },
+    settings: { adminToken: OPERATOR_TOKEN, maxUnderWay: 20_000 },
     log: pino({ level: "error" }, { write: remember }),
     now: () => nowMs,
   });

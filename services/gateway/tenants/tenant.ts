@@ -12,7 +12,8 @@ export const Quotas = Type.Object(
       Type.Integer({
         minimum: MAX_UPDATES_PER_REQUEST,
         maximum: 100_000_000,
-        description: "updates at once after a rest; by default what comes in 2 s, or one full request where that is more",
+        description:
+          "updates at once after a rest; by default what comes in 2 s, or one full request where that is more",
       }),
     ),
     maxUpdateBytes: Type.Optional(
