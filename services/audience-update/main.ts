@@ -10,10 +10,10 @@ import {
   openSubscriptionReader,
   setUpPulsar,
 } from "../../shared/adapters/open.ts";
-import { KeylineError } from "../../shared/runtime/errors.ts";
 import { createLifecycle, shutdownSignal } from "../../shared/runtime/lifecycle.ts";
 import { createLog } from "../../shared/runtime/log.ts";
-import { readSettings, settingsHelp } from "../../shared/runtime/settings.ts";
+import { runProgram } from "../../shared/runtime/program.ts";
+import { readSettings } from "../../shared/runtime/settings.ts";
 import { startAudienceUpdate } from "./audience-update.ts";
 import { MAX_COMPLETIONS_UNDER_WAY } from "./queue-completion.ts";
 import { audienceUpdateSettings } from "./settings.ts";
@@ -26,21 +26,13 @@ import { waitingQueueUrls } from "./waiting-queues.ts";
 setFlagsFromString("--no-allocation-site-pretenuring");
 setFlagsFromString("--no-parallel-scavenge");
 
-if (process.argv.includes("--help")) {
-  console.log(`audience-update: applies updates from Pulsar and SQS to profiles in Redis.
-
-Settings, from the environment:
-${settingsHelp(audienceUpdateSettings)}`);
-  process.exit(0);
-}
-
-try {
-  await run();
-} catch (error) {
-  if (!(error instanceof KeylineError)) throw error;
-  console.error(`${error.code}: ${error.message}\nSee --help for all settings.`);
-  process.exit(2);
-}
+await runProgram(
+  {
+    about: "audience-update: applies updates from Pulsar and SQS to profiles in Redis.",
+    settings: audienceUpdateSettings,
+  },
+  run,
+);
 
 async function run(): Promise<void> {
   const signal = shutdownSignal();

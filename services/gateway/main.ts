@@ -4,28 +4,17 @@
  */
 import { openStores } from "../../shared/adapters/open.ts";
 import { connectPublisher } from "../../shared/publish/connect-publisher.ts";
-import { KeylineError } from "../../shared/runtime/errors.ts";
 import { createLifecycle, shutdownSignal } from "../../shared/runtime/lifecycle.ts";
 import { createLog } from "../../shared/runtime/log.ts";
-import { readSettings, settingsHelp } from "../../shared/runtime/settings.ts";
+import { runProgram } from "../../shared/runtime/program.ts";
+import { readSettings } from "../../shared/runtime/settings.ts";
 import { startGateway } from "./gateway.ts";
 import { gatewaySettings } from "./settings.ts";
 
-if (process.argv.includes("--help")) {
-  console.log(`gateway: takes updates over HTTP and publishes them.
-
-Settings, from the environment:
-${settingsHelp(gatewaySettings)}`);
-  process.exit(0);
-}
-
-try {
-  await run();
-} catch (error) {
-  if (!(error instanceof KeylineError)) throw error;
-  console.error(`${error.code}: ${error.message}\nSee --help for all settings.`);
-  process.exit(2);
-}
+await runProgram(
+  { about: "gateway: takes updates over HTTP and publishes them.", settings: gatewaySettings },
+  run,
+);
 
 async function run(): Promise<void> {
   const signal = shutdownSignal();

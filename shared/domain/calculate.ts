@@ -9,6 +9,7 @@ import { type EventRule, holds, isAmount, ownValue } from "./definitions/event-r
 import { nextDueMs } from "./definitions/next-due.ts";
 import { bucketOf, firstBucket, type Window } from "./definitions/window.ts";
 import { type Update, updateId } from "./envelope.ts";
+import { keptStates } from "./kept-states.ts";
 import type { ChangeCause } from "./membership-change.ts";
 import { judge } from "./memberships.ts";
 import { ownSlots } from "./own-slots.ts";
@@ -165,7 +166,8 @@ class Turn implements Calculation {
       version: definitions.version,
       asOfMs,
       alarmMs: this.#alarmMs(),
-      states: changed.length > 0 || this.#adopts ? this.#keptStates() : base.states,
+      states:
+        changed.length > 0 || this.#adopts ? keptStates(this.#workspace, definitions, base) : base.states,
       numbers: judged.numbers,
       pending: judged.pending,
     };
@@ -235,21 +237,6 @@ class Turn implements Calculation {
     const { alarmMs, asOfMs } = this.#base;
     const isNewUser = asOfMs === 0;
     return this.#adopts || isNewUser || (alarmMs > 0 && alarmMs <= this.#asOfMs);
-  }
-
-  #keptStates(): Calculated["states"] {
-    const { states, positions, changed } = this.#workspace;
-    if (!this.#adopts && changed.every((place) => positions[place]! > 0 && states[place] !== undefined)) {
-      const kept = this.#base.states.slice();
-      for (const place of changed) kept[positions[place]!] = states[place]!;
-      return kept;
-    }
-    const kept: (number | State)[] = [];
-    for (let place = 0; place < states.length; place += 1) {
-      const state = states[place];
-      if (state !== undefined) kept.push(this.#definitions.attributes[place]!.standing.slot, state);
-    }
-    return kept;
   }
 }
 

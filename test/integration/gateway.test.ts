@@ -10,8 +10,12 @@ import { getJson } from "../support/get-json.ts";
 import { openProfileReader } from "../support/profile-reader.ts";
 import { type RealStack, startRealStack } from "../support/real-stack.ts";
 import { seededRandom } from "../support/seeded-updates.ts";
-import { type ServiceProcess, startService } from "../support/service-process.ts";
-import { type GatewayProcess, startGatewayProcess } from "../support/start-gateway.ts";
+import {
+  type GatewayProcess,
+  type ServiceProcess,
+  startGatewayProcess,
+  startService,
+} from "../support/service-process.ts";
 import { until } from "../support/until.ts";
 
 const SEED = Number(process.env.SEED ?? 20261129);
