@@ -137,6 +137,18 @@ test("a batch is 1 to 1,000 calls", async () => {
   expect(published).toEqual([]);
 });
 
+test.each([
+  ["too many names", Object.fromEntries(Array.from({ length: 257 }, (_, n) => [`f${n}`, 1]))],
+  ["more bytes than all calls may have of it", { page: "x".repeat(20_000) }],
+  ["no object", []],
+])("the context of a batch is refused once, not with each call: %s", async (_, context) => {
+  await startWithTenant();
+  const batch = Array.from({ length: 1_000 }, (_, n) => track(n));
+  const { status, body } = await call("POST", "/v1/batch", { batch, context }, withKey(KEY));
+  expect([status, body.error]).toMatchObject([400, { code: "invalid_request", path: "context" }]);
+  expect(published).toEqual([]);
+});
+
 test("no key, and nobody's, are 401, whatever the body", async () => {
   await startWithTenant();
   for (const headers of [{}, withKey("a-key-of-nobody-here"), { authorization: "Basic !" }]) {

@@ -1,6 +1,9 @@
+import Type from "typebox";
 import { Compile, type Validator } from "typebox/compile";
+import { Properties } from "../../../shared/domain/envelope.ts";
 import { appendPath, refuseBySchema } from "../../../shared/domain/refuse-by-schema.ts";
 import { momentOf } from "../iso-time.ts";
+import { MAX_SHARED_CONTEXT_BYTES } from "../limits.ts";
 import {
   formsOf,
   isObject,
@@ -17,6 +20,10 @@ export type ReadCall = { call: SegmentCall } | { refusal: RequestRefusal };
 const validators = Object.fromEntries(
   Object.entries(callSchemas).map(([type, schema]) => [type, Compile(schema) as unknown as Validator]),
 ) as Record<CallType, Validator>;
+
+/** What a batch says around its calls. */
+const Shared = Type.Object({ context: Properties });
+const shared = Compile(Shared);
 
 const MAX_NAMES = 256;
 
@@ -55,12 +62,27 @@ export function readBatch(
   if (!isObject(body)) return { refusal: refuseRequest("", body, "must be an object with a batch") };
   const { batch, context, sentAt } = body;
   if (!Array.isArray(batch)) return { refusal: refuseRequest("batch", batch, "must be an array of calls") };
-  if (context != null && !isObject(context))
-    return { refusal: refuseRequest("context", context, "must be an object") };
+  const refusal = context == null ? undefined : refuseShared(context, batch.length);
+  if (refusal) return { refusal };
   const calls = batch.map((item, index) =>
-    readCall(context ? inContext(item, context) : item, undefined, `batch[${index}]`),
+    readCall(isObject(context) ? inContext(item, context) : item, undefined, `batch[${index}]`),
   );
   return { calls, sentAt: typeof sentAt === "string" ? sentAt : undefined };
+}
+
+/** Once for all calls: a context that is too wide or too long costs as many times as there are calls. */
+function refuseShared(context: unknown, calls: number): RequestRefusal | undefined {
+  if (!isObject(context)) return refuseRequest("context", context, "must be an object");
+  if (!shared.Check({ context })) {
+    const [error] = shared.Errors({ context });
+    return refuseBySchema("invalid_request", error, { context }, "", formsOf(Shared));
+  }
+  const refusal = refuseUnkept(context, "context", 4);
+  if (refusal) return refusal;
+  const bytes = calls * Buffer.byteLength(JSON.stringify(context));
+  if (bytes <= MAX_SHARED_CONTEXT_BYTES) return undefined;
+  const message = `is ${bytes} bytes long with all calls, more than ${MAX_SHARED_CONTEXT_BYTES}; send fewer calls`;
+  return refuseRequest("context", context, message);
 }
 
 function inContext(item: unknown, context: object): unknown {
