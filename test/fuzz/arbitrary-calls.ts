@@ -1,5 +1,6 @@
 /** The routes of the gateway, each with bodies that it takes. */
 import fc from "fast-check";
+import { RawJson } from "./json-text.ts";
 
 export const OPERATOR_TOKEN = "operators-token";
 export const TENANTS = [
@@ -118,18 +119,36 @@ const settings = fc.record(
   { requiredKeys: [] },
 );
 
+/** Each of its calls has its context: what is short as a request is long as updates. */
+const crowdedBatch = fc
+  .record({
+    calls: fc.constantFrom(2, 300),
+    length: fc.constantFrom(10, 100_000),
+    names: fc.constantFrom(1, 3_000),
+  })
+  .map(({ calls, length, names }) => ({
+    context: Object.fromEntries(
+      Array.from({ length: names }, (_, index) => [`f${index}`, "x".repeat(length / names)]),
+    ),
+    batch: Array.from({ length: calls }, () => new RawJson('{"type":"page","userId":"ann"}')),
+  }));
+
 const posted = (path: string, body: fc.Arbitrary<unknown>, contentType = "application/json") =>
   body.map((value): Call => ({ method: "POST", path, as: "tenant", contentType, body: value }));
+const smallBatch = fc.record(
+  {
+    batch: fc.array(fc.oneof(...Object.values(segmentCalls)), { minLength: 1, maxLength: 4 }),
+    context: fields,
+    sentAt: time,
+  },
+  { requiredKeys: ["batch"] },
+);
 const batched = (path: string) =>
   posted(
     path,
-    fc.record(
-      {
-        batch: fc.array(fc.oneof(...Object.values(segmentCalls)), { minLength: 1, maxLength: 4 }),
-        context: fields,
-        sentAt: time,
-      },
-      { requiredKeys: ["batch"] },
+    fc.oneof(
+      { arbitrary: smallBatch as fc.Arbitrary<unknown>, weight: 100 },
+      { arbitrary: crowdedBatch, weight: 1 },
     ),
   );
 const asOperator = (method: string, path: fc.Arbitrary<string>, body?: fc.Arbitrary<unknown>) =>

@@ -13,6 +13,8 @@ import type { FuzzRequest } from "./arbitrary-request.ts";
 import { answersOf, exchange } from "./raw-exchange.ts";
 
 const STARTED_AT_MS = Date.UTC(2026, 10, 29);
+/** Of all updates of a request, which itself is 1 MiB at most. */
+const MAX_BYTES = 20 * 1_048_576;
 const LIMITS = { maxUpdateBytes: 4_194_304, maxClockSkewMs: 0 };
 
 export type Answer = { status: number; contentType: string | undefined; body: string };
@@ -75,7 +77,9 @@ export async function createSubject(): Promise<Subject> {
       const { statusCode, headers, body } = await server.inject(injected(request));
       const answer = { status: statusCode, contentType: headers["content-type"] as string | undefined, body };
       check(answer, request.method);
-      for (const input of published) checkTaken(input, request.tenant, nowMs);
+      let bytes = 0;
+      for (const input of published) bytes += checkTaken(input, request.tenant, nowMs);
+      if (bytes > MAX_BYTES) throw new Error(`became ${bytes} bytes of updates`);
       // What is read of calls and events always gives an update that the publisher takes.
       if (!request.path.startsWith("/v1/updates") && answer.body.includes('"code":"invalid_update"'))
         throw new Error(`the publisher had to refuse it: ${answer.body.slice(0, 300)}`);
@@ -134,8 +138,8 @@ function checkError({ status, contentType, body }: Answer): void {
     throw new Error(`${status} without an error of the one shape: ${body.slice(0, 300)}`);
 }
 
-/** What the publisher got is what a consumer will read, and of the tenant whose key came. */
-function checkTaken(input: UpdateInput, tenant: string | undefined, nowMs: number): void {
+/** Returns its length: what the publisher got is what a consumer will read, and of the tenant whose key came. */
+function checkTaken(input: UpdateInput, tenant: string | undefined, nowMs: number): number {
   if (input.tenant !== tenant)
     throw new Error(`an update of ${input.tenant} was taken from ${tenant ?? "nobody"}`);
   const update = envelopeOf(input, nowMs);
@@ -151,6 +155,7 @@ function checkTaken(input: UpdateInput, tenant: string | undefined, nowMs: numbe
     throw new Error(`was taken, and no consumer reads it: ${decoded.refusal.message}: ${payload}`);
   if (!isDeepStrictEqual(JSON.stringify(decoded.update), payload))
     throw new Error(`is read as another: ${payload}`);
+  return payload.length;
 }
 
 const RFC_3339 = /^\d{4}-\d{2}-\d{2}[Tt]\d{2}:\d{2}:\d{2}(\.\d+)?([Zz]|[+-]\d{2}:\d{2})$/;

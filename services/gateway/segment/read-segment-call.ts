@@ -1,7 +1,9 @@
+import Type from "typebox";
 import { Compile, type Validator } from "typebox/compile";
+import { Properties } from "../../../shared/domain/envelope.ts";
 import { appendPath, refuseBySchema } from "../../../shared/domain/refuse-by-schema.ts";
 import { momentOf } from "../iso-time.ts";
-import { MAX_REQUEST_BYTES } from "../limits.ts";
+import { MAX_SHARED_CONTEXT_BYTES } from "../limits.ts";
 import {
   formsOf,
   isObject,
@@ -18,6 +20,10 @@ export type ReadCall = { call: SegmentCall } | { refusal: RequestRefusal };
 const validators = Object.fromEntries(
   Object.entries(callSchemas).map(([type, schema]) => [type, Compile(schema) as unknown as Validator]),
 ) as Record<CallType, Validator>;
+
+/** What a batch says around its calls. */
+const Shared = Type.Object({ context: Properties });
+const shared = Compile(Shared);
 
 const MAX_NAMES = 256;
 
@@ -57,9 +63,6 @@ export function readCall(value: unknown, type: CallType | undefined, path: strin
   return refusal ? { refusal } : { call };
 }
 
-/** Of a batch's context in all of its calls together: what is told once is read and sent with each of them. */
-const MAX_REPEATED_BYTES = 4 * MAX_REQUEST_BYTES;
-
 /**
  * Reads the body of `/v1/batch`: each call by itself, so that one that is wrong does not take the others with it.
  * The batch's context goes around each call's own, as Segment's does.
@@ -70,26 +73,26 @@ export function readBatch(
   if (!isObject(body)) return { refusal: refuseRequest("", body, "must be an object with a batch") };
   const { batch, context, sentAt } = body;
   if (!Array.isArray(batch)) return { refusal: refuseRequest("batch", batch, "must be an array of calls") };
-  if (context != null && !isObject(context))
-    return { refusal: refuseRequest("context", context, "must be an object") };
-  const repeated = refuseRepeated(context, batch.length);
-  if (repeated) return { refusal: repeated };
+  const refusal = context == null ? undefined : refuseShared(context, batch.length);
+  if (refusal) return { refusal };
   const calls = batch.map((item, index) =>
-    readCall(context ? inContext(item, context) : item, undefined, `batch[${index}]`),
+    readCall(isObject(context) ? inContext(item, context) : item, undefined, `batch[${index}]`),
   );
   return { calls, sentAtMs: typeof sentAt === "string" ? momentOf(sentAt) : undefined };
 }
 
-function refuseRepeated(context: object | null | undefined, calls: number): RequestRefusal | undefined {
-  if (!context) return undefined;
-  const names = Object.keys(context).length;
-  if (names > MAX_NAMES)
-    return refuseRequest("context", context, `has ${names} names, more than the ${MAX_NAMES} of each call`);
-  const tooDeep = refuseUnkept(context, "context", 4);
-  if (tooDeep) return tooDeep;
-  const bytes = Buffer.byteLength(JSON.stringify(context));
-  if (bytes * calls <= MAX_REPEATED_BYTES) return undefined;
-  const message = `is ${bytes} bytes long and goes with each of ${calls} calls: at most ${MAX_REPEATED_BYTES} together`;
+/** Once for all calls: a context that is too wide or too long costs as many times as there are calls. */
+function refuseShared(context: unknown, calls: number): RequestRefusal | undefined {
+  if (!isObject(context)) return refuseRequest("context", context, "must be an object");
+  if (!shared.Check({ context })) {
+    const [error] = shared.Errors({ context });
+    return refuseBySchema("invalid_request", error, { context }, "", formsOf(Shared));
+  }
+  const refusal = refuseUnkept(context, "context", 4);
+  if (refusal) return refusal;
+  const bytes = calls * Buffer.byteLength(JSON.stringify(context));
+  if (bytes <= MAX_SHARED_CONTEXT_BYTES) return undefined;
+  const message = `is ${bytes} bytes long with all calls, more than ${MAX_SHARED_CONTEXT_BYTES}; send fewer calls`;
   return refuseRequest("context", context, message);
 }
 
