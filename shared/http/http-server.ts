@@ -1,3 +1,4 @@
+import type { ServerResponse } from "node:http";
 import fastifySwagger from "@fastify/swagger";
 import { TypeBoxValidatorCompiler } from "@fastify/type-provider-typebox";
 import { type FastifyBaseLogger, type FastifyError, type FastifyInstance, fastify } from "fastify";
@@ -41,6 +42,10 @@ export type HttpServerOptions = {
  */
 export async function createHttpServer(options: HttpServerOptions): Promise<FastifyInstance> {
   const { log, title, part, bodyLimit = BODY_LIMIT_BYTES, finishWithinMs = 0 } = options;
+  /** The answer to the latest request of each connection. */
+  const latest = new WeakMap<object, ServerResponse>();
+  /** Connections on which nothing more is read. */
+  const broken = new WeakSet<object>();
   const server = fastify({
     loggerInstance: log.child(
       { part },
@@ -58,9 +63,18 @@ export async function createHttpServer(options: HttpServerOptions): Promise<Fast
         answerBadUrl(response, path, `a part of the URL is longer than ${MAX_PARAM_LENGTH} characters`),
     },
     clientErrorHandler(error, socket) {
-      if (socket.writable) socket.end(answerToBrokenRequest(error));
+      if (broken.has(socket)) return;
+      broken.add(socket);
+      const end = () => {
+        if (socket.writable) socket.end(answerToBrokenRequest(error));
+      };
+      const before = latest.get(socket);
+      // What is broken comes after a whole request, whose answer goes first: it may say that an update was taken.
+      if (before?.req.complete && !before.writableFinished) before.once("close", end);
+      else end();
     },
   });
+  server.server.on("request", (request, response) => latest.set(request.socket, response));
   server.server.on("checkExpectation", answerUnmetExpectation);
   server.removeContentTypeParser("text/plain");
   readJsonBodies(server, ["application/json"]);

@@ -1,4 +1,5 @@
 import { connect } from "node:net";
+import { setImmediate } from "node:timers/promises";
 import type { FastifyInstance } from "fastify";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { addBreakerRoutes } from "../../services/audience-update/admin/breaker-routes.ts";
@@ -74,6 +75,7 @@ test("what is no JSON by its type, or too long, is said in our words", async () 
 });
 
 test("what is no HTTP gets an answer of the same shape", async () => {
+  server.get("/slow", () => setImmediate("answered"));
   const { port } = new URL(await server.listen({ host: "127.0.0.1", port: 0 }));
   const answerTo = (text: string) =>
     new Promise<string>((resolve, reject) => {
@@ -98,6 +100,8 @@ test("what is no HTTP gets an answer of the same shape", async () => {
   expect(await answerTo("GET /livez HTTP/1.1\r\nHost: a\r\nExpect: more\r\n\r\n")).toMatch(
     /^HTTP\/1.1 417 .*\{"error":\{"code":"invalid_request".*"path":"expect"/s,
   );
+  const slowly = "GET /slow HTTP/1.1\r\nHost: a\r\n\r\n";
+  expect(await answerTo(`${slowly}nonsense\r\n\r\n`)).toMatch(/^HTTP\/1.1 200 .*HTTP\/1.1 400 /s);
 });
 
 test("OpenAPI tells the errors of each route", async () => {
