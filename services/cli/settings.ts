@@ -42,7 +42,7 @@ const tenantSettings = {
   gatewayUrl: url({
     env: "GATEWAY_URL",
     schemes: ["http", "https"],
-    default: "http://127.0.0.1:8080",
+    default: "http://127.0.0.1:8091",
     meaning: "of `keyline tenant`: a gateway",
   }),
   adminToken,

@@ -39,7 +39,7 @@ export type GatewayOptions = {
 };
 
 export type Gateway = {
-  /** Where it listens, such as `http://127.0.0.1:8080`. */
+  /** Where it listens, such as `http://127.0.0.1:8091`. */
   url: string;
   /** Takes no new request, and answers those that it has; after 15 s it cuts the rest. */
   close(): Promise<void>;

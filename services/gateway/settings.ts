@@ -8,7 +8,7 @@ export const gatewayAddressSettings = {
   gatewayHost: text({ env: "GATEWAY_HOST", default: "0.0.0.0", meaning: "address of the gateway" }),
   gatewayPort: integer({
     env: "GATEWAY_PORT",
-    default: "8080",
+    default: "8091",
     unit: "port",
     min: 0,
     max: 65_535,
