@@ -45,8 +45,9 @@ async function startMeasuredGateway(): Promise<string> {
   const tenantStore = createMemoryDocumentStore({ maxEntries: 10 });
   const document = JSON.stringify({ writeKeys: [writeKeyOf(writeKey, Date.now())], quotas: {} });
   await tenantStore.replace("bench", 0, { version: Date.now(), document });
+  const rateStore = createMemoryRateStore({ maxBuckets: 10 });
   const gateway = await startGateway({
-    ...{ publisher, tenantStore, rateStore: createMemoryRateStore({ maxBuckets: 10 }) },
+    ...{ publisher, tenantStore, rateStore, localRateStore: rateStore },
     settings: { gatewayHost: "127.0.0.1", gatewayPort: 0, adminToken: "bench-token", maxUnderWay: 20_000 },
     log: pino({ level: "fatal" }),
     now: Date.now,

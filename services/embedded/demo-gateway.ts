@@ -27,6 +27,7 @@ export async function startDemoGateway(options: {
   const tenantStore = createMemoryDocumentStore({ maxEntries: MAX_TENANTS });
   await tenantStore.replace(TENANT, 0, { version: Date.now(), document: JSON.stringify(document) });
   const rateStore = createMemoryRateStore({ maxBuckets: MAX_TENANTS });
-  const gateway = await startGateway({ ...options, tenantStore, rateStore, now: Date.now });
+  const stores = { tenantStore, rateStore, localRateStore: rateStore };
+  const gateway = await startGateway({ ...options, ...stores, now: Date.now });
   return { ...gateway, tenant: TENANT, writeKey };
 }

@@ -21,17 +21,23 @@ export type Acceptor = {
   accept(tenant: Tenant, items: readonly Item[]): Promise<ItemResult[]>;
 };
 
+const ASK_AGAIN_AFTER_MS = 1_000;
+
 export function createAcceptor(options: {
   publisher: Pick<Publisher, "publish">;
   rates: Pick<RateStore, "take">;
+  /** This gateway's own, for as long as `rates` can't be asked; what comes is taken where these fail too. */
+  localRates: Pick<RateStore, "take">;
   /** The publisher's: a request that it would take a part of is refused whole, else each try sends that part again. */
   maxUnderWay: number;
-  /** The quota could not be asked for: what came is taken. */
+  /** `rates` could not be asked. */
   onUnknownRate(error: unknown): void;
   onSettled(tenant: string, result: "accepted" | "refused" | "failed" | "throttled", count: number): void;
 }): Acceptor {
-  const { publisher, rates, maxUnderWay, onSettled } = options;
+  const { publisher, rates, localRates, maxUnderWay, onSettled } = options;
   let underWay = 0;
+  /** By `performance.now`; not before, so that a store that hangs does not hold up every request. */
+  let askAgainAtMs = 0;
 
   async function inRoom<T>(count: number, work: () => Promise<T>): Promise<T> {
     // What is larger than all the room goes in alone, and the publisher takes of it what it can.
@@ -45,13 +51,21 @@ export function createAcceptor(options: {
     });
   }
 
+  async function takeTokens(...args: Parameters<RateStore["take"]>): Promise<number> {
+    if (performance.now() >= askAgainAtMs)
+      try {
+        return await rates.take(...args);
+      } catch (error) {
+        askAgainAtMs = performance.now() + ASK_AGAIN_AFTER_MS;
+        options.onUnknownRate(error);
+      }
+    return localRates.take(...args).catch(() => 0);
+  }
+
   async function spend(tenant: Tenant, count: number): Promise<void> {
     const rate = rateOf(tenant.quotas);
     if (!rate || count === 0) return;
-    const waitMs = await rates.take(tenant.name, count, rate).catch((error: unknown) => {
-      options.onUnknownRate(error);
-      return 0;
-    });
+    const waitMs = await takeTokens(tenant.name, count, rate);
     if (waitMs === 0) return;
     onSettled(tenant.name, "throttled", count);
     if (!Number.isFinite(waitMs)) {

@@ -29,6 +29,8 @@ export type GatewayOptions = {
   publisher: Pick<Publisher, "publish">;
   tenantStore: DocumentStore;
   rateStore: RateStore;
+  /** This process's own, for while that can't be asked. */
+  localRateStore: RateStore;
   settings: Pick<
     Values<typeof gatewaySettings>,
     "gatewayHost" | "gatewayPort" | "adminToken" | "maxUnderWay"
@@ -66,7 +68,7 @@ export async function createGateway(
     settings: Pick<GatewayOptions["settings"], "adminToken" | "maxUnderWay">;
   },
 ): Promise<{ server: FastifyInstance; close(): Promise<void> }> {
-  const { publisher, tenantStore, rateStore, settings, log, now } = options;
+  const { publisher, tenantStore, rateStore, localRateStore, settings, log, now } = options;
   const lifecycle = createLifecycle(log);
   const registry = lifecycle.own(
     "tenant registry",
@@ -95,8 +97,12 @@ export async function createGateway(
   readJsonBodies(server, ["text/plain"]);
   addLatency(server, metrics);
   const acceptor = createAcceptor({
-    ...{ publisher, rates: rateStore, maxUnderWay: settings.maxUnderWay },
-    onUnknownRate: logRepeated(log, "error", "could not ask for a tenant's quota, what came is taken"),
+    ...{ publisher, rates: rateStore, localRates: localRateStore, maxUnderWay: settings.maxUnderWay },
+    onUnknownRate: logRepeated(
+      log,
+      "error",
+      "could not ask for the buckets of quotas, this gateway goes by its own",
+    ),
     onSettled: countUpdates(metrics),
   });
   addInputRoutes(server, { registry, acceptor, now });

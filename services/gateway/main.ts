@@ -2,6 +2,7 @@
  * The gateway as a process: reads the settings, opens the adapters that the URLs name, starts it, and on SIGTERM
  * answers what it has and leaves.
  */
+import { createMemoryRateStore } from "../../shared/adapters/memory/memory-rate-store.ts";
 import { openStores } from "../../shared/adapters/open.ts";
 import { connectPublisher } from "../../shared/publish/connect-publisher.ts";
 import { createLifecycle, shutdownSignal } from "../../shared/runtime/lifecycle.ts";
@@ -10,6 +11,9 @@ import { runProgram } from "../../shared/runtime/program.ts";
 import { readSettings } from "../../shared/runtime/settings.ts";
 import { startGateway } from "./gateway.ts";
 import { gatewaySettings } from "./settings.ts";
+
+/** Of tenants that send while Redis is away. */
+const MAX_LOCAL_BUCKETS = 100_000;
 
 await runProgram(
   { about: "gateway: takes updates over HTTP and publishes them.", settings: gatewaySettings },
@@ -27,7 +31,10 @@ async function run(): Promise<void> {
   const publisher = lifecycle.own("publisher", await connectPublisher({}, log));
   const gateway = lifecycle.own(
     "gateway",
-    await startGateway({ publisher, tenantStore, rateStore, settings, log, now: Date.now }),
+    await startGateway({
+      ...{ publisher, tenantStore, rateStore, settings, log, now: Date.now },
+      localRateStore: createMemoryRateStore({ maxBuckets: MAX_LOCAL_BUCKETS }),
+    }),
   );
   log.info({ url: gateway.url }, "started");
   log.info({ signal: await signal }, "stopping");

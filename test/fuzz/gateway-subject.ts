@@ -39,6 +39,7 @@ export async function createSubject(): Promise<Subject> {
   const remember = (line: string) => {
     logged = line;
   };
+  const rateStore = createMemoryRateStore({ maxBuckets: 10_000, now: () => nowMs });
   const { server, close } = await createGateway({
     publisher: {
       async publish(input) {
@@ -49,7 +50,7 @@ export async function createSubject(): Promise<Subject> {
       },
     },
     tenantStore: createMemoryDocumentStore({ maxEntries: 10_000 }),
-    rateStore: createMemoryRateStore({ maxBuckets: 10_000, now: () => nowMs }),
+    ...{ rateStore, localRateStore: rateStore },
     settings: { adminToken: OPERATOR_TOKEN, maxUnderWay: 20_000 },
     log: pino({ level: "error" }, { write: remember }),
     now: () => nowMs,

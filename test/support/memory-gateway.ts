@@ -2,6 +2,7 @@ import { pino } from "pino";
 import { type Gateway, startGateway } from "../../services/gateway/gateway.ts";
 import { createMemoryDocumentStore } from "../../shared/adapters/memory/memory-document-store.ts";
 import { createMemoryRateStore } from "../../shared/adapters/memory/memory-rate-store.ts";
+import type { RateStore } from "../../shared/ports/rate-store.ts";
 import type { Receipt } from "../../shared/publish/publisher.ts";
 import { envelopeOf, type UpdateInput } from "../../shared/publish/update-input.ts";
 
@@ -20,9 +21,11 @@ const MAX_UNDER_WAY = 1_500;
 export async function startMemoryGateway({
   adminToken,
   nowMs,
+  rateStore = createMemoryRateStore({ maxBuckets: 10, now: () => nowMs }),
 }: {
   adminToken: string;
   nowMs: number;
+  rateStore?: RateStore;
 }): Promise<MemoryGateway> {
   const published: UpdateInput[] = [];
   let failure: Error | undefined;
@@ -39,7 +42,8 @@ export async function startMemoryGateway({
       },
     },
     tenantStore: createMemoryDocumentStore({ maxEntries: 10 }),
-    rateStore: createMemoryRateStore({ maxBuckets: 10, now: () => nowMs }),
+    rateStore,
+    localRateStore: createMemoryRateStore({ maxBuckets: 10, now: () => nowMs }),
     settings: { gatewayHost: "127.0.0.1", gatewayPort: 0, adminToken, maxUnderWay: MAX_UNDER_WAY },
     log: pino({ level: "silent" }),
     now: () => nowMs,

@@ -314,6 +314,26 @@ test("over quota is the tenant's 429 with Retry-After; others notice nothing, an
   expect((await call("POST", "/v1/track", track(1), withKey(KEY))).status).toBe(200);
 });
 
+test("while the buckets that all share can't be asked, a gateway goes by its own, and asks once a second", async () => {
+  let asked = 0;
+  gateway = await startMemoryGateway({
+    ...{ adminToken: `ann=${TOKEN}`, nowMs: NOW_MS },
+    rateStore: {
+      async take() {
+        asked += 1;
+        throw new KeylineError("store_unavailable", "away", { retryable: true });
+      },
+      async close() {},
+    },
+  });
+  const quotas = { updatesPerSecond: 500, burst: 1_000 };
+  await call("PUT", "/admin/tenants/shop", { writeKeys: [KEY], quotas }, asOperator);
+  const batch = Array.from({ length: 1_000 }, (_, n) => track(n));
+  expect((await call("POST", "/v1/batch", { batch }, withKey(KEY))).status).toBe(200);
+  expect((await call("POST", "/v1/batch", { batch }, withKey(KEY))).status).toBe(429);
+  expect(asked).toBe(1);
+});
+
 test("an update larger than the tenant's quota is refused alone", async () => {
   await startWithTenant({ quotas: { maxUpdateBytes: 300 } });
   const long = { ...track(1), properties: { text: "x".repeat(400) } };
