@@ -36,19 +36,28 @@ export function createAcceptor(options: {
 }): Acceptor {
   const { publisher, rates, localRates, maxUnderWay, onSettled } = options;
   let underWay = 0;
+  const underWayOf = new Map<string, number>();
   /** By `performance.now`; not before, so that a store that hangs does not hold up every request. */
   let askAgainAtMs = 0;
 
-  async function inRoom<T>(count: number, work: () => Promise<T>): Promise<T> {
+  /** One tenant has half of the room at most while others send, so that none of them is crowded out. */
+  async function inRoom<T>(tenant: Tenant, count: number, work: () => Promise<T>): Promise<T> {
+    const own = underWayOf.get(tenant.name) ?? 0;
+    const isFull = underWay + count > maxUnderWay || (underWay > own && own + count > maxUnderWay / 2);
     // What is larger than all the room goes in alone, and the publisher takes of it what it can.
-    if (underWay > 0 && underWay + count > maxUnderWay)
+    if (underWay > 0 && isFull)
       throw new KeylineError("publisher_full", `${underWay} updates are under way here, try again later`, {
         retryable: true,
       });
+    move(tenant, count);
+    return work().finally(() => move(tenant, -count));
+  }
+
+  function move({ name }: Tenant, count: number): void {
     underWay += count;
-    return work().finally(() => {
-      underWay -= count;
-    });
+    const own = (underWayOf.get(name) ?? 0) + count;
+    if (own > 0) underWayOf.set(name, own);
+    else underWayOf.delete(name);
   }
 
   async function takeTokens(...args: Parameters<RateStore["take"]>): Promise<number> {
@@ -100,7 +109,7 @@ export function createAcceptor(options: {
   return {
     async accept(tenant, items) {
       const count = items.filter((item) => !(item instanceof Error)).length;
-      const results = await inRoom(count, async () => {
+      const results = await inRoom(tenant, count, async () => {
         // What is refused is work as well.
         await spend(tenant, items.length);
         return Promise.all(items.map((item) => settle(tenant, item)));

@@ -193,6 +193,14 @@ test("a body that is not UTF-8 is refused, so that no two users become one", asy
   expect(gateway.published).toEqual([]);
 });
 
+test("without a key in the headers no more is read than a beacon may be", async () => {
+  await startWithTenant();
+  const long = { ...track(1), writeKey: KEY, properties: { text: "x".repeat(70_000) } };
+  const { status, body } = await call("POST", "/v1/track", long);
+  expect([status, body.error]).toMatchObject([413, { code: "too_large", path: "body" }]);
+  expect((await call("POST", "/v1/track", long, withKey(KEY))).status).toBe(200);
+});
+
 test("what unpacks to more than a request may be is 413", async () => {
   await startWithTenant();
   const bomb = gzipSync(Buffer.alloc(50_000_000, " "));
@@ -499,6 +507,25 @@ test("a batch that the publisher has no room for now is refused whole", async ()
   resolve();
   expect((await first).status).toBe(200);
   expect((await call("POST", "/v1/batch", { batch }, withKey(KEY))).status).toBe(200);
+});
+
+test("one tenant has half of the room at most while others send", async () => {
+  await startWithTenant();
+  const other = "a-key-of-the-other";
+  await call("PUT", "/admin/tenants/other", { writeKeys: [other] }, asOperator);
+  const { promise, resolve } = Promise.withResolvers<void>();
+  gateway.answerAfter(promise);
+  const calls = (count: number) => ({ batch: Array.from({ length: count }, (_, n) => track(n)) });
+  const first = call("POST", "/v1/batch", calls(700), withKey(KEY));
+  await until("the first is under way", () => gateway.published.length === 700);
+  const second = call("POST", "/v1/track", track(1), withKey(other));
+  await until("the other is under way", () => gateway.published.length === 701);
+  // 1,500 have room here.
+  expect((await call("POST", "/v1/batch", calls(100), withKey(KEY))).status).toBe(503);
+  const third = call("POST", "/v1/batch", calls(700), withKey(other));
+  await until("more of the other is under way", () => gateway.published.length === 1_401);
+  resolve();
+  expect([await first, await second, await third].map(({ status }) => status)).toEqual([200, 200, 200]);
 });
 
 test.each(["{}", "no JSON", "null"])("a tenant whose settings are %s stops no other", async (document) => {

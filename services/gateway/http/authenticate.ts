@@ -3,6 +3,8 @@ import { KeylineError } from "../../../shared/runtime/errors.ts";
 import type { Tenant } from "../tenants/tenant.ts";
 import type { TenantRegistry } from "../tenants/tenant-registry.ts";
 
+const MAX_BYTES_WITHOUT_KEY = 65_536;
+
 /**
  * Whose write key a request has: as the name of Basic authentication (as Segment's clients send it), or as a bearer
  * token.
@@ -34,7 +36,16 @@ export function knownOnly(
 ): (request: FastifyRequest) => Promise<void> {
   return async (request) => {
     if (request.headers.authorization !== undefined || !mayBeInBody) authenticate(request, registry);
+    else refuseLong(request.headers["content-length"]);
   };
+}
+
+/** Whose it is stands in it: no more is read for nobody than a browser's beacon may be. */
+function refuseLong(contentLength: string | undefined): void {
+  const bytes = Number(contentLength ?? Number.NaN);
+  if (bytes <= MAX_BYTES_WITHOUT_KEY) return;
+  const message = `body: longer than ${MAX_BYTES_WITHOUT_KEY} bytes, or of no stated length, without a write key in the headers`;
+  throw new KeylineError("too_large", message, { path: "body", value: contentLength });
 }
 
 function keyOf(authorization: string): string | undefined {
