@@ -50,11 +50,11 @@ async function run(): Promise<void> {
   });
   const { demo, gateway } = embedded;
   terminal.print(`Keyline runs: ${embedded.url}`);
-  terminal.print(
-    `Send updates of tenant ${gateway.tenant} to ${gateway.url} with the write key ${gateway.writeKey}`,
-  );
+  terminal.print(`Send updates of tenant ${gateway.tenant} to ${gateway.url}: WRITE_KEY=${gateway.writeKey}`);
   if (given === "")
-    terminal.print(`The token that may force the route and define audiences: ADMIN_TOKEN=${randomToken}`);
+    terminal.print(
+      `The token that may force the route, define audiences and change tenants: ADMIN_TOKEN=${randomToken}`,
+    );
 
   const quit = Promise.withResolvers<string>();
   let quits = 0;

@@ -1,6 +1,6 @@
 /** What becomes of the updates of one request: each is on a path durably before it is answered. */
 import type { Refusal } from "../../shared/domain/refusal.ts";
-import { Throttled } from "../../shared/http/http-errors.ts";
+import { Refused, Throttled } from "../../shared/http/http-errors.ts";
 import type { RateStore } from "../../shared/ports/rate-store.ts";
 import type { Publisher, Receipt } from "../../shared/publish/publisher.ts";
 import type { UpdateInput } from "../../shared/publish/update-input.ts";
@@ -136,5 +136,7 @@ function bytesOf(value: unknown): number | undefined {
 }
 
 export function errorOf({ code, path, value, message }: Refusal<string>): KeylineError {
-  return new KeylineError(code, `${path || "update"}: ${message}`, { path, value });
+  // What is missing has no value.
+  const given = value === "undefined" ? {} : { value };
+  return new Refused(code, `${path || "update"}: ${message}`, { path, ...given });
 }

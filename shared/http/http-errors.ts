@@ -40,6 +40,9 @@ export class DefinitionRefused extends KeylineError {
   }
 }
 
+/** A part of a request is refused; its value is as `refuse` gives it, quoted and cut. */
+export class Refused extends KeylineError {}
+
 /** Too much came; the same may come again after a time. */
 export class Throttled extends KeylineError {
   readonly retryAfterMs: number;
@@ -151,7 +154,9 @@ export function describeError(
     const { code, message, path, value } = error;
     const body: ErrorBody = { code, message };
     if (path !== undefined) body.path = path;
-    if (value !== undefined) body.value = error instanceof DefinitionRefused ? String(value) : quote(value);
+    if (value !== undefined)
+      body.value =
+        error instanceof DefinitionRefused || error instanceof Refused ? String(value) : quote(value);
     if (error instanceof DefinitionRefused) {
       if (error.position !== undefined) body.position = error.position;
       if (error.usedBy !== undefined) body.usedBy = error.usedBy;

@@ -183,8 +183,12 @@ function answerOf(status: number, text: string): Answered {
   return { error: { code: "unexpected_answer", message, ...(status >= 500 ? { retryable: true } : {}) } };
 }
 
-function toKeylineError({ code, message, path, value, retryable }: Problem): KeylineError {
-  return new KeylineError(code, message, {
+/** An update's place in a request is nothing that its caller knows. */
+const PLACE = /^updates\[\d+\](?:\.|: |$)/;
+
+function toKeylineError({ code, message, value, retryable, ...rest }: Problem): KeylineError {
+  const path = rest.path?.replace(PLACE, "");
+  return new KeylineError(code, message.replace(PLACE, ""), {
     ...(path === undefined ? {} : { path }),
     value,
     retryable: retryable === true,

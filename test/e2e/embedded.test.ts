@@ -70,7 +70,7 @@ test("the gateway of `npm start` takes Segment's calls with the key that it prin
 }, async () => {
   const embedded = start({ REPLAY_RATE: "50" });
   const url = await embedded.url();
-  const sends = /Send updates of tenant demo to (\S+) with the write key (\S+)/;
+  const sends = /Send updates of tenant demo to (\S+): WRITE_KEY=(\S+)/;
   await until("it says where to send", () => sends.test(embedded.output()));
   const [, gateway, key] = sends.exec(embedded.output())!;
   const response = await fetch(`${gateway}/v1/track`, {

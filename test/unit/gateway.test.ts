@@ -227,7 +227,10 @@ test("exact operations are taken by /v1/updates, each checked by itself", async 
   expect(status).toBe(200);
   expect(body.accepted).toBe(1);
   expect(body.results[0]).toEqual({ id: "u-1", path: "pulsar" });
-  expect(body.results[1]!.error).toMatchObject({ code: "invalid_update", path: "ops[0].body.points" });
+  expect(body.results[1]!.error).toMatchObject({
+    code: "invalid_update",
+    path: "updates[1].ops[0].body.points",
+  });
   expect(body.results[2]!.error).toMatchObject({ code: "invalid_update", path: "updates[2].tenant" });
   expect(gateway.published).toMatchObject([{ tenant: "shop", at: Date.UTC(2026, 10, 28, 10) }]);
 });

@@ -67,7 +67,10 @@ function problemOf({ code, message, path, value, retryable }: KeylineError): obj
     code,
     message,
     ...(path === undefined ? {} : { path }),
-    ...(value === undefined ? {} : { value: typeof value === "string" ? value : quote(value) }),
+    // Of what is missing a refusal says that it is undefined.
+    ...(value === undefined || value === "undefined"
+      ? {}
+      : { value: typeof value === "string" ? value : quote(value) }),
     ...(retryable ? { retryable } : {}),
   };
 }

@@ -6,7 +6,7 @@ import { refuse } from "../../../shared/domain/refusal.ts";
 import { uncheckedBody } from "../../../shared/http/http-errors.ts";
 import type { UpdateInput } from "../../../shared/publish/update-input.ts";
 import { KeylineError } from "../../../shared/runtime/errors.ts";
-import { type Acceptor, errorOf, type Item } from "../accept.ts";
+import { type Acceptor, errorOf, type Item, type ItemResult } from "../accept.ts";
 import { momentOf, RFC_3339 } from "../iso-time.ts";
 import { MAX_UPDATES_PER_REQUEST } from "../limits.ts";
 import type { Tenant } from "../tenants/tenant.ts";
@@ -65,7 +65,8 @@ export function addUpdateRoutes(
       const items = updatesIn(request.body).map((update, index) =>
         itemOf(tenant, update, `updates[${index}]`),
       );
-      return answer(reply, await acceptor.accept(tenant, items));
+      const results = await acceptor.accept(tenant, items);
+      return answer(reply, results.map(withPlace));
     },
   );
 }
@@ -80,7 +81,16 @@ function updatesIn(body: unknown): readonly unknown[] {
 const isRfc3339 = new RegExp(RFC_3339);
 const NAMES = new Set(Object.keys(NativeUpdate.properties));
 
-/** The rest is checked where it is published; paths in its errors are of this update. */
+/** What is refused where it is published is told with its place in the request, as what is refused before. */
+function withPlace(result: ItemResult, index: number): ItemResult {
+  const place = `updates[${index}]`;
+  if (!(result instanceof KeylineError) || result.retryable || result.path?.startsWith(place)) return result;
+  const { code, message, path, value } = result;
+  const where = path ? `${place}.${path}` : place;
+  return new KeylineError(code, `${place}: ${message}`, { path: where, value });
+}
+
+/** The rest is checked where it is published. */
 function itemOf(tenant: Tenant, update: unknown, path: string): Item {
   if (typeof update !== "object" || update === null || Array.isArray(update))
     return refused(path, update, "must be an object");
