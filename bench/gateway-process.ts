@@ -1,31 +1,29 @@
 /**
  * A server to be measured, as a process of its own: the gateway with a publisher on an embedded broker, or a bare
- * Fastify that parses and answers. Prints its URL.
+ * Fastify that parses and answers. Prints its URL, and the write key that the gateway takes.
  */
 import { fastify } from "fastify";
 import { pino } from "pino";
-import { startGateway } from "../services/gateway/gateway.ts";
+import { startDemoGateway } from "../services/embedded/demo-gateway.ts";
 import { MAX_REQUEST_BYTES } from "../services/gateway/limits.ts";
-import { writeKeyOf } from "../services/gateway/tenants/tenant.ts";
 import { createMemoryBroker } from "../shared/adapters/memory/memory-broker.ts";
-import { createMemoryDocumentStore } from "../shared/adapters/memory/memory-document-store.ts";
-import { createMemoryRateStore } from "../shared/adapters/memory/memory-rate-store.ts";
 import { createPublisher } from "../shared/publish/publisher.ts";
 import { topicsOf } from "../shared/runtime/topics.ts";
 
-const [kind, writeKey = ""] = process.argv.slice(2);
-const url = kind === "bare" ? await startBare() : await startMeasuredGateway();
-console.log(JSON.stringify({ url }));
+type Measured = { url: string; writeKey: string };
 
-async function startBare(): Promise<string> {
+const { url, writeKey } = process.argv[2] === "bare" ? await startBare() : await startMeasuredGateway();
+console.log(JSON.stringify({ url, writeKey }));
+
+async function startBare(): Promise<Measured> {
   const server = fastify({ bodyLimit: MAX_REQUEST_BYTES });
   server.post("/v1/batch", (request) => ({
     success: (request.body as { batch: unknown[] }).batch.length > 0,
   }));
-  return server.listen({ host: "127.0.0.1", port: 0 });
+  return { url: await server.listen({ host: "127.0.0.1", port: 0 }), writeKey: "" };
 }
 
-async function startMeasuredGateway(): Promise<string> {
+async function startMeasuredGateway(): Promise<Measured> {
   const broker = createMemoryBroker({ partitions: 4, maxRetainedMessages: 1_000 });
   const { updates: topic } = topicsOf("public/keyline");
   const producer = broker.producer({ topic, sendTimeoutMs: 5_000, maxPending: 10_000 });
@@ -42,15 +40,9 @@ async function startMeasuredGateway(): Promise<string> {
     maxUpdateBytes: 131_072,
     now: Date.now,
   });
-  const tenantStore = createMemoryDocumentStore({ maxEntries: 10 });
-  const document = JSON.stringify({ writeKeys: [writeKeyOf(writeKey, Date.now())], quotas: {} });
-  await tenantStore.replace("bench", 0, { version: Date.now(), document });
-  const rateStore = createMemoryRateStore({ maxBuckets: 10 });
-  const gateway = await startGateway({
-    ...{ publisher, tenantStore, rateStore, localRateStore: rateStore },
+  return startDemoGateway({
+    publisher,
     settings: { gatewayHost: "127.0.0.1", gatewayPort: 0, adminToken: "bench-token", maxUnderWay: 20_000 },
     log: pino({ level: "fatal" }),
-    now: Date.now,
   });
-  return gateway.url;
 }

@@ -17,12 +17,12 @@ const options = new Command("npm run bench:gateway --")
   .parse()
   .opts<{ json?: string; seconds: number }>();
 
-const WRITE_KEY = "the-write-key-of-the-bench";
 const BATCHES = [1, 20, 100];
 const CONNECTIONS = 16;
 const BODIES = 64;
 const WARM_UP_MS = 3_000;
 
+type Server = { url: string; writeKey: string };
 type Measured = { eventsPerSecond: number; p99Ms: number; cpuMicros: number };
 
 const figures = createFigures();
@@ -59,15 +59,15 @@ function bodyOf(size: number, n: number): Buffer {
 }
 
 async function measure(kind: "bare" | "gateway", size: number, bodies: readonly Buffer[]): Promise<Measured> {
-  const child = spawn(process.execPath, ["bench/gateway-process.ts", kind, WRITE_KEY], {
+  const child = spawn(process.execPath, ["bench/gateway-process.ts", kind], {
     stdio: ["ignore", "pipe", "inherit"],
   });
   try {
-    const url = await urlOf(child);
-    await load(url, bodies, WARM_UP_MS);
+    const server = await serverOf(child);
+    await load(server, bodies, WARM_UP_MS);
     const startedCpu = cpuSeconds(child.pid!);
     const startedAtMs = performance.now();
-    const latenciesMs = await load(url, bodies, options.seconds * 1_000);
+    const latenciesMs = await load(server, bodies, options.seconds * 1_000);
     const seconds = (performance.now() - startedAtMs) / 1_000;
     const events = latenciesMs.length * size;
     return {
@@ -83,20 +83,20 @@ async function measure(kind: "bare" | "gateway", size: number, bodies: readonly 
   }
 }
 
-async function urlOf(child: ChildProcess): Promise<string> {
-  for await (const line of createInterface(child.stdout!)) return (JSON.parse(line) as { url: string }).url;
+async function serverOf(child: ChildProcess): Promise<Server> {
+  for await (const line of createInterface(child.stdout!)) return JSON.parse(line) as Server;
   throw new Error("the server ended before it listened");
 }
 
 /** As fast as it answers, over some connections. @returns how long each answer took, in ms. */
-async function load(url: string, bodies: readonly Buffer[], forMs: number): Promise<number[]> {
+async function load(server: Server, bodies: readonly Buffer[], forMs: number): Promise<number[]> {
   const agent = new Agent({ keepAlive: true, maxSockets: CONNECTIONS });
   const endsAtMs = performance.now() + forMs;
   const latenciesMs: number[] = [];
   const lane = async (first: number) => {
     for (let n = first; performance.now() < endsAtMs; n += 1) {
       const startedAtMs = performance.now();
-      await post(url, agent, bodies[n % bodies.length]!);
+      await post(server, agent, bodies[n % bodies.length]!);
       latenciesMs.push(performance.now() - startedAtMs);
     }
   };
@@ -105,12 +105,12 @@ async function load(url: string, bodies: readonly Buffer[], forMs: number): Prom
   return latenciesMs;
 }
 
-function post(url: string, agent: Agent, body: Buffer): Promise<void> {
+function post({ url, writeKey }: Server, agent: Agent, body: Buffer): Promise<void> {
   return new Promise((resolve, reject) => {
     const headers = {
       "content-type": "application/json",
       "content-length": body.length,
-      authorization: `Basic ${Buffer.from(`${WRITE_KEY}:`).toString("base64")}`,
+      authorization: `Basic ${Buffer.from(`${writeKey}:`).toString("base64")}`,
     };
     const outgoing = request(`${url}/v1/batch`, { method: "POST", agent, headers }, (response) => {
       if (response.statusCode !== 200) reject(new Error(`answered ${response.statusCode}`));

@@ -1,5 +1,5 @@
 /** A call to one of Keyline's services over HTTP. */
-import { KeylineError, toError } from "../../shared/runtime/errors.ts";
+import { fetchFailure, KeylineError } from "../../shared/runtime/errors.ts";
 
 /** The service's own code, path and value. */
 export class RefusedByService extends KeylineError {}
@@ -35,11 +35,8 @@ export function serviceCall({
       });
       text = await response.text();
     } catch (error) {
-      const { message, cause } = toError(error);
-      const why = cause instanceof Error ? cause.message || message : message;
-      throw new KeylineError("keyline_unreachable", `${setting}=${url} does not answer: ${why}`, {
-        retryable: true,
-      });
+      const text = `${setting}=${url} does not answer: ${fetchFailure(error)}`;
+      throw new KeylineError("keyline_unreachable", text, { retryable: true });
     }
     const answer = parsed(text);
     if (response.ok && (answer !== undefined || response.status === 204)) return answer as T;

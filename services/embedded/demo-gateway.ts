@@ -15,7 +15,7 @@ const MAX_TENANTS = 1_000;
 
 /** The gateway as it is, on tenants in memory. */
 export async function startDemoGateway(options: {
-  publisher: Publisher;
+  publisher: Pick<Publisher, "publish">;
   settings: Pick<
     Values<typeof gatewaySettings>,
     "gatewayHost" | "gatewayPort" | "adminToken" | "maxUnderWay"

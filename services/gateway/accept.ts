@@ -15,8 +15,7 @@ export type ItemResult = Receipt | KeylineError;
 export type Acceptor = {
   /**
    * A result for each item, in their order, once all of them are settled.
-   * @throws Throttled where the tenant's quota does not allow all of them; KeylineError `batch_over_burst` where it
-   *   never will, `publisher_full` where there is no room for all of them now: nothing was taken then
+   * @throws Throttled where the tenant's quota does not allow all of them now; KeylineError `publisher_full` where there is no room for all of them now: nothing was taken then
    */
   accept(tenant: Tenant, items: readonly Item[]): Promise<ItemResult[]>;
 };
@@ -77,10 +76,6 @@ export function createAcceptor(options: {
     const waitMs = await takeTokens(tenant.name, count, rate);
     if (waitMs === 0) return;
     onSettled(tenant.name, "throttled", count);
-    if (!Number.isFinite(waitMs)) {
-      const message = `${count} updates at once are more than ${tenant.name} may ever send; send fewer in a request`;
-      throw new KeylineError("batch_over_burst", message, { path: "quotas.burst", value: rate.burst });
-    }
     const { name, quotas } = tenant;
     throw new Throttled(`${name} may send ${quotas.updatesPerSecond} updates a second; nothing was taken`, {
       ...{ retryAfterMs: waitMs, path: "quotas.updatesPerSecond", value: quotas.updatesPerSecond },

@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import Type from "typebox";
 import { Compile, type Validator } from "typebox/compile";
-import { Properties, UserId } from "../../shared/domain/envelope.ts";
+import { MAX_NAMES, Properties, UserId } from "../../shared/domain/envelope.ts";
 import { appendPath, refuseBySchema } from "../../shared/domain/refuse-by-schema.ts";
 import type { UpdateInput } from "../../shared/publish/update-input.ts";
 import { momentOf, RFC_3339 } from "./iso-time.ts";
@@ -56,7 +56,6 @@ export type CloudEvent = Type.Static<typeof CloudEvent>;
 
 export type ReadCloudEvent = { event: CloudEvent } | { refusal: RequestRefusal };
 
-const MAX_NAMES = 256;
 const cloudEvent = Compile(CloudEvent);
 const extension = Compile(Extension);
 const withProperties = Compile(WithProperties);

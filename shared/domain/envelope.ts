@@ -26,6 +26,9 @@ export const Amount = Type.Union([
   Type.Number({ minimum: -MAX_AMOUNT, maximum: -MIN_AMOUNT }),
 ]);
 
+/** In one body: of attributes, of an event's properties, of its context. */
+export const MAX_NAMES = 256;
+
 export const EpochMs = Type.Integer({
   minimum: -8.64e15,
   maximum: 8.64e15,
@@ -36,7 +39,7 @@ const fieldsOf = <T extends Type.TSchema>(value: T, description: string) =>
   Type.Record(FieldName, value, {
     additionalProperties: false,
     minProperties: 1,
-    maxProperties: 256,
+    maxProperties: MAX_NAMES,
     description,
   });
 
@@ -48,7 +51,7 @@ const members = Type.Array(Member, { minItems: 1, maxItems: 1024 });
 /** What is told of an event, by name. A pattern: of a key's schema nothing else is checked. */
 export const Properties = Type.Record(Type.String({ pattern: "^[\\s\\S]{0,128}$" }), Type.Unknown(), {
   additionalProperties: false,
-  maxProperties: 256,
+  maxProperties: MAX_NAMES,
   description: "an object of at most 256 names, each of at most 128 characters, and any JSON values",
 });
 
@@ -72,7 +75,7 @@ export const Tick = Type.Object({ due: EpochMs }, { additionalProperties: false 
 /** Each kind of operation with its schema, so that a refused one can be explained by its own kind. */
 export const operationSchemas = {
   set: operation("set", fieldsOf(Type.Unknown(), "any JSON value; the latest by stamp wins")),
-  unset: operation("unset", Type.Array(FieldName, { minItems: 1, maxItems: 256 })),
+  unset: operation("unset", Type.Array(FieldName, { minItems: 1, maxItems: MAX_NAMES })),
   add: operation("add", fieldsOf(members, "members to add to each set")),
   remove: operation("remove", fieldsOf(members, "members to remove from each set")),
   increment: operation("increment", fieldsOf(Amount, "what to add to each counter")),

@@ -97,7 +97,6 @@ const statusOfCode: Record<string, number> = {
   definitions_too_large: 400,
   invalid_update: 400,
   too_large: 413,
-  batch_over_burst: 413,
   over_quota: 429,
   tenant_not_found: 404,
   write_key_not_found: 404,

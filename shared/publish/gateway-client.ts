@@ -3,7 +3,7 @@ import { randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import pLimit from "p-limit";
 import type { Path } from "../ports/update-queue.ts";
-import { KeylineError, toError } from "../runtime/errors.ts";
+import { fetchFailure, KeylineError } from "../runtime/errors.ts";
 import type { UpdateInput } from "./update-input.ts";
 import { type UserFunctions, userFunctions } from "./user-functions.ts";
 
@@ -134,9 +134,8 @@ export function createGatewayClient(options: GatewayClientOptions): GatewayClien
       const text = await response.text();
       return { ...answerOf(response.status, text), retryAfterMs };
     } catch (thrown) {
-      const { message, cause } = toError(thrown);
-      const why = cause instanceof Error ? cause.message || message : message;
-      const error: Problem = { code: "gateway_unreachable", message: `${address}: ${why}`, retryable: true };
+      const message = `${address}: ${fetchFailure(thrown)}`;
+      const error: Problem = { code: "gateway_unreachable", message, retryable: true };
       return { error, retryAfterMs: 0 };
     }
   }

@@ -22,6 +22,12 @@ export class KeylineError extends Error {
   }
 }
 
+/** Why a `fetch` failed: its own message says only that it did. */
+export function fetchFailure(thrown: unknown): string {
+  const { message, cause } = toError(thrown);
+  return cause instanceof Error ? cause.message || message : message;
+}
+
 /** Anything that was thrown, as an Error. */
 export function toError(thrown: unknown): Error {
   return thrown instanceof Error ? thrown : new Error(String(thrown));

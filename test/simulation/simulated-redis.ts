@@ -3,7 +3,6 @@ import { createMemoryDocumentStore } from "../../shared/adapters/memory/memory-d
 import { createMemoryDueStore } from "../../shared/adapters/memory/memory-due-store.ts";
 import { createMemoryMemberStore } from "../../shared/adapters/memory/memory-member-store.ts";
 import { createMemoryProfileStore } from "../../shared/adapters/memory/memory-profile-store.ts";
-import { createMemoryRateStore } from "../../shared/adapters/memory/memory-rate-store.ts";
 import { createMemoryRouteStore } from "../../shared/adapters/memory/memory-route-store.ts";
 import type { Stores } from "../../shared/adapters/open.ts";
 import type { Profile } from "../../shared/domain/profile.ts";
@@ -12,7 +11,6 @@ import type { DocumentStore } from "../../shared/ports/document-store.ts";
 import type { DueEntry, DueStore } from "../../shared/ports/due-store.ts";
 import type { MemberStore } from "../../shared/ports/member-store.ts";
 import type { ProfileStore, UserKey, WriteResult } from "../../shared/ports/profile-store.ts";
-import type { RateStore } from "../../shared/ports/rate-store.ts";
 import type { RouteStore } from "../../shared/ports/route-store.ts";
 import { KeylineError } from "../../shared/runtime/errors.ts";
 import { openChannel, type SimulatedProcess, Unreachable, type World, within } from "./network.ts";
@@ -53,7 +51,6 @@ export function createSimulatedRedis(world: World, onDone: (entry: DueEntry) => 
   const definitions = createMemoryDocumentStore({ maxEntries: MAX_ENTRIES, now: world.time.now });
   const due = createMemoryDueStore({ maxEntries: MAX_ENTRIES });
   const members = createMemoryMemberStore({ maxEntries: MAX_ENTRIES });
-  const rates = createMemoryRateStore({ maxBuckets: MAX_ENTRIES, now: world.time.now });
   /** Read when it is asked for, once. */
   const saved = new Map<string, { machinery: string; profile: Profile | undefined }>();
   const dueEntries = new Map<string, AddedEntry>();
@@ -182,11 +179,7 @@ export function createSimulatedRedis(world: World, onDone: (entry: DueEntry) => 
       drop: (of) => command(channel, () => members.drop(of), true),
       close: async () => {},
     };
-    const rateStore: RateStore = {
-      take: (bucket, tokens, limit) => command(channel, () => rates.take(bucket, tokens, limit), true),
-      close: async () => {},
-    };
-    return { store, routeStore, definitionStore, dueStore, memberStore, rateStore };
+    return { store, routeStore, definitionStore, dueStore, memberStore };
   }
 
   return {

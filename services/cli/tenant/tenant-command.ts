@@ -5,7 +5,6 @@ import type { Output } from "../dlq/commands.ts";
 import type { ListedTenant, Quotas, TenantClient } from "./tenant-client.ts";
 
 export type ServiceOptions = { url?: string; token?: string };
-type QuotaOptions = { updatesPerSecond?: number; burst?: number; maxUpdateBytes?: number; noQuotas?: true };
 
 export function tenantCommand(options: {
   /** Reads the settings first; what is given on the command line stands above them. */
@@ -38,7 +37,7 @@ export function tenantCommand(options: {
     .option("--burst <n>", "updates at once after a rest", wholeNumber)
     .option("--max-update-bytes <n>", "of one update", wholeNumber)
     .option("--no-quotas", "drop the quotas that are not named here")
-    .action(async (name: string, given: ServiceOptions & QuotaOptions & { quotas: boolean }) => {
+    .action(async (name: string, given: ServiceOptions & Quotas & { quotas: boolean }) => {
       const client = open(given);
       const before = given.quotas ? await quotasOf(client, name) : {};
       showTenant(await client.put(name, { quotas: { ...before, ...named(given) } }), output);
@@ -72,7 +71,7 @@ function wholeNumber(text: string): number {
   throw new InvalidArgumentError(`must be a whole number, not ${JSON.stringify(text)}`);
 }
 
-function named({ updatesPerSecond, burst, maxUpdateBytes }: QuotaOptions): Quotas {
+function named({ updatesPerSecond, burst, maxUpdateBytes }: Quotas): Quotas {
   return {
     ...(updatesPerSecond === undefined ? {} : { updatesPerSecond }),
     ...(burst === undefined ? {} : { burst }),

@@ -1,6 +1,6 @@
 import Type from "typebox";
 import { Compile, type Validator } from "typebox/compile";
-import { Properties } from "../../../shared/domain/envelope.ts";
+import { MAX_NAMES, Properties } from "../../../shared/domain/envelope.ts";
 import { appendPath, refuseBySchema } from "../../../shared/domain/refuse-by-schema.ts";
 import { momentOf } from "../iso-time.ts";
 import { MAX_SHARED_CONTEXT_BYTES } from "../limits.ts";
@@ -24,8 +24,6 @@ const validators = Object.fromEntries(
 /** What a batch says around its calls. */
 const Shared = Type.Object({ context: Properties });
 const shared = Compile(Shared);
-
-const MAX_NAMES = 256;
 
 /** The field in which a call tells by name; an alias has none, and what it has there is one of the unknown. */
 const TOLD: Record<CallType, "properties" | "traits" | undefined> = {

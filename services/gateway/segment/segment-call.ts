@@ -1,5 +1,5 @@
 import Type from "typebox";
-import { FieldName, Properties, UpdateId, UserId } from "../../../shared/domain/envelope.ts";
+import { FieldName, MAX_NAMES, Properties, UpdateId, UserId } from "../../../shared/domain/envelope.ts";
 
 /**
  * The calls of Segment's HTTP tracking API, as far as they are read here. What is not named here may be there and
@@ -71,7 +71,7 @@ export const callSchemas = {
     traits: Type.Optional(
       Type.Record(FieldName, Type.Unknown(), {
         additionalProperties: false,
-        maxProperties: 256,
+        maxProperties: MAX_NAMES,
         description:
           "an object of at most 256 names, each of 1 to 128 characters, no control characters, not starting with $, and any JSON values",
       }),

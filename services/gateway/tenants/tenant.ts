@@ -98,7 +98,7 @@ export function changedTenant(
   };
 }
 
-/** How fast a tenant's bucket fills, and how much it holds; undefined where it has no bound. */
+/** How fast a tenant's bucket fills, and how much it holds: one full request at least, which would never be taken else. */
 export function rateOf({
   updatesPerSecond,
   burst,
@@ -106,6 +106,6 @@ export function rateOf({
   if (updatesPerSecond === undefined) return undefined;
   return {
     perSecond: updatesPerSecond,
-    burst: burst ?? Math.max(MAX_UPDATES_PER_REQUEST, 2 * updatesPerSecond),
+    burst: Math.max(MAX_UPDATES_PER_REQUEST, burst ?? 2 * updatesPerSecond),
   };
 }
