@@ -27,7 +27,8 @@ export async function startDemoGateway(options: {
   const tenantStore = createMemoryDocumentStore({ maxEntries: MAX_TENANTS });
   await tenantStore.replace(TENANT, 0, { version: Date.now(), document: JSON.stringify(document) });
   const rateStore = createMemoryRateStore({ maxBuckets: MAX_TENANTS });
-  const stores = { tenantStore, rateStore, localRateStore: rateStore };
+  const schemaStore = createMemoryDocumentStore({ maxEntries: MAX_TENANTS });
+  const stores = { tenantStore, schemaStore, rateStore, localRateStore: rateStore };
   const gateway = await startGateway({ ...options, ...stores, now: Date.now });
   return { ...gateway, tenant: TENANT, writeKey };
 }

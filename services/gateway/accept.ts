@@ -24,6 +24,8 @@ const ASK_AGAIN_AFTER_MS = 1_000;
 
 export function createAcceptor(options: {
   publisher: Pick<Publisher, "publish">;
+  /** What an update becomes by its tenant's schema, or why it is not taken. */
+  checkSchema(tenant: Tenant, update: UpdateInput): UpdateInput | KeylineError;
   rates: Pick<RateStore, "take">;
   /** This gateway's own, for as long as `rates` can't be asked; what comes is taken where these fail too. */
   localRates: Pick<RateStore, "take">;
@@ -92,8 +94,10 @@ export function createAcceptor(options: {
         return new KeylineError("too_large", message, { path: "ops", value: bytes });
       }
     }
+    const checked = options.checkSchema(tenant, item);
+    if (checked instanceof Error) return checked;
     try {
-      return await publisher.publish(item);
+      return await publisher.publish(checked);
     } catch (thrown) {
       const error = toError(thrown);
       if (error instanceof KeylineError) return error;

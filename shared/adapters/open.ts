@@ -123,6 +123,8 @@ export type Stores = {
 export type GatewayStores = {
   /** Each tenant's settings. */
   tenantStore: DocumentStore;
+  /** Each tenant's schema. */
+  schemaStore: DocumentStore;
   rateStore: RateStore;
 };
 
@@ -138,6 +140,7 @@ export function openStores(
     routeStore: createRedisRouteStore(connection, options),
     definitionStore: createRedisDocumentStore(connection, "definitions", options),
     tenantStore: createRedisDocumentStore(connection, "tenants", options),
+    schemaStore: createRedisDocumentStore(connection, "schemas", options),
     dueStore: createRedisDueStore(connection, options),
     memberStore: createRedisMemberStore(connection, options),
     rateStore: createRedisRateStore(connection, options),

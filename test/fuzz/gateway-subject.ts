@@ -50,6 +50,7 @@ export async function createSubject(): Promise<Subject> {
       },
     },
     tenantStore: createMemoryDocumentStore({ maxEntries: 10_000 }),
+    schemaStore: createMemoryDocumentStore({ maxEntries: 10_000 }),
     ...{ rateStore, localRateStore: rateStore },
     settings: { adminToken: OPERATOR_TOKEN, maxUnderWay: 20_000 },
     log: pino({ level: "error" }, { write: remember }),
