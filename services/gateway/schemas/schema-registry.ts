@@ -93,18 +93,26 @@ export function startSchemaRegistry(options: {
     }
   }
 
+  /** What can't be written of one tenant holds up no other, unless the store is away. */
   async function writeAll(): Promise<void> {
     const learned = [...states].filter(([, { unwritten }]) => unwritten !== undefined);
-    for (const [tenant, state] of learned) await write(tenant, state);
-    if (learned.length > 0) await watch.refresh();
+    if (learned.length === 0) return;
+    for (const [tenant, state] of learned)
+      try {
+        await write(tenant, state);
+      } catch (error) {
+        onError(error);
+        if (error instanceof KeylineError && error.code === "store_unavailable") return;
+      }
+    await watch.refresh().catch(onError);
   }
 
   async function run(): Promise<void> {
     while (!signal.aborted) {
       await sleep(writeEveryMs, undefined, { signal }).catch(() => {});
-      if (!signal.aborted) await writeAll().catch(onError);
+      if (!signal.aborted) await writeAll();
     }
-    await writeAll().catch(onError);
+    await writeAll();
   }
 
   const watch = watchDocuments({
