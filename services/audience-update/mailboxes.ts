@@ -63,8 +63,10 @@ type Mailbox<Item> = {
   priority: Priority;
   items: Item[];
   failures: number;
-  /** When the first of these failed, by `performance.now`. */
-  failingSinceMs: number;
+  /** Those of them in a row between which turns of others succeeded: an outage of the store is nobody's own. */
+  ownFailures: number;
+  /** By `performance.now`. */
+  failedAtMs: number;
 };
 
 export type Mailboxes<Item> = {
@@ -78,7 +80,7 @@ export type Mailboxes<Item> = {
 };
 
 /** So many in a row are no hiccup. */
-const FAILURES_OF_ITS_OWN = 3;
+const MAX_OWN_FAILURES = 5;
 
 export function createMailboxes<Item>(options: MailboxOptions<Item>): Mailboxes<Item> {
   const { limits } = options;
@@ -156,7 +158,9 @@ export function createMailboxes<Item>(options: MailboxOptions<Item>): Mailboxes<
   function rest(mailbox: Mailbox<Item>, left: readonly Item[]): void {
     if (closed) return;
     mailbox.mode = "resting";
-    if (mailbox.failures === 0) mailbox.failingSinceMs = performance.now();
+    const others = mailbox.failures > 0 && proceededAtMs > mailbox.failedAtMs;
+    mailbox.ownFailures = others ? mailbox.ownFailures + 1 : 0;
+    mailbox.failedAtMs = performance.now();
     mailbox.failures += 1;
     mailbox.items = [...options.keepOwn(mailbox.key, [...left, ...mailbox.items])];
     resting += 1;
@@ -172,9 +176,8 @@ export function createMailboxes<Item>(options: MailboxOptions<Item>): Mailboxes<
   function keep(mailbox: Mailbox<Item>, own: readonly Item[]): void {
     const held = mailbox.items.length;
     const isFull = held >= (limits.maxInFlightMessages * limits.maxUserSharePercent) / 100;
-    // Where the turns of all fail it is the store's fault, and everybody waits.
-    const alone = mailbox.failures >= FAILURES_OF_ITS_OWN && proceededAtMs > mailbox.failingSinceMs;
-    if (isFull && alone) for (const item of own) options.parkSurplus(item, held);
+    if (isFull && mailbox.ownFailures >= MAX_OWN_FAILURES)
+      for (const item of own) options.parkSurplus(item, held);
     else mailbox.items.push(...own);
   }
 
@@ -197,7 +200,8 @@ export function createMailboxes<Item>(options: MailboxOptions<Item>): Mailboxes<
         priority,
         items: [item],
         failures: 0,
-        failingSinceMs: 0,
+        ownFailures: 0,
+        failedAtMs: 0,
       };
       mailboxes.set(key, fresh);
       wait(fresh);
