@@ -4,8 +4,8 @@
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import type { DocumentStore, TenantDocument } from "../../../shared/ports/document-store.ts";
+import { watchDocuments } from "../../../shared/runtime/document-watch.ts";
 import { KeylineError } from "../../../shared/runtime/errors.ts";
-import { watchDocuments } from "../document-watch.ts";
 import type { SchemaCatalog } from "./schema-catalog.ts";
 import { readSchema } from "./schema-document.ts";
 import { createSchema, type Learned, learn, type SchemaLimits, type TenantSchema } from "./tenant-schema.ts";

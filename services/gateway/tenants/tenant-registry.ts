@@ -1,7 +1,7 @@
 /** The tenants as this gateway has them: what it read last, from memory. */
 import type { DocumentStore } from "../../../shared/ports/document-store.ts";
+import { watchDocuments } from "../../../shared/runtime/document-watch.ts";
 import { KeylineError } from "../../../shared/runtime/errors.ts";
-import { watchDocuments } from "../document-watch.ts";
 import { hashOf, type Tenant, type TenantDocument } from "./tenant.ts";
 
 export type TenantRegistry = {

@@ -1,5 +1,6 @@
 import { hash, randomBytes } from "node:crypto";
 import Type from "typebox";
+import { HotUserPolicy } from "../../../shared/domain/hot-user-policy.ts";
 import type { RateLimit } from "../../../shared/domain/token-bucket.ts";
 import {
   MAX_ATTRIBUTES,
@@ -33,6 +34,7 @@ export const Quotas = Type.Object(
     maxUpdateBytes: Type.Optional(
       Type.Integer({ minimum: 256, maximum: 1_048_576, description: "of one update as JSON" }),
     ),
+    hotUsers: Type.Optional(HotUserPolicy),
     maxAttributes: Type.Optional(
       Type.Integer({ minimum: 1, maximum: MAX_ATTRIBUTES, description: "in the tenant's schema" }),
     ),

@@ -3,8 +3,8 @@
  * outage of Redis must not stop what Pulsar takes.
  */
 import { setTimeout as sleep } from "node:timers/promises";
-import type { DocumentStore, TenantDocument } from "../../shared/ports/document-store.ts";
-import { KeylineError } from "../../shared/runtime/errors.ts";
+import type { DocumentStore, TenantDocument } from "../ports/document-store.ts";
+import { KeylineError } from "./errors.ts";
 
 export type DocumentWatch = {
   /** True from the first look that succeeded on. */
@@ -20,7 +20,7 @@ const LOOK_AT_ALL_EVERY_MS = 60_000;
 export function watchDocuments(options: {
   store: Pick<DocumentStore, "revision" | "changedAfter">;
   /** What the documents are, for the code `..._lost` of an error. */
-  what: "tenants" | "schemas";
+  what: "tenants" | "schemas" | "settings";
   /** Whose documents were read before, as far as they are still known. */
   known(): Iterable<string>;
   /** Their store has others, and none of this tenant any more. */
