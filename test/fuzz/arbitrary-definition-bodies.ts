@@ -6,7 +6,7 @@ import { arbitraryExpression } from "./arbitrary-expressions.ts";
 export type Part = "attributes" | "audiences";
 export type NamedDefinition = { part: Part; name: string; definition: object };
 
-/** Taken whatever a tenant has, in the place of which it comes. */
+/** Right whatever a tenant has, in the place of which it comes. */
 export const arbitrarySet: fc.Arbitrary<Record<Part, Record<string, object>>> = arbitraryDefinitions;
 
 export const ATTRIBUTE_NAMES = ["orders", "spend", "items", "tier", "constructor"];

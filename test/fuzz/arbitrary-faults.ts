@@ -1,7 +1,7 @@
 /** What may be broken of a request: its JSON, the bytes of it, its headers, or its URL. */
 import fc from "fast-check";
 import { arbitraryDamagedBytes, arbitraryPacking, type Packing } from "./arbitrary-packing.ts";
-import { arbitraryDamage } from "./arbitrary-strange.ts";
+import { arbitraryDamage, arbitraryText } from "./arbitrary-strange.ts";
 import { type Damage, writeDamaged } from "./json-text.ts";
 
 /** A request that nothing is wrong with yet. */
@@ -85,9 +85,7 @@ const arbitraryPath: fc.Arbitrary<(path: string) => string> = fc.oneof(
       "/V1/batch",
     )
     .map((path) => () => path),
-  fc
-    .string({ maxLength: 5, unit: "binary" })
-    .map((end) => (path: string) => `${path}/${encodeURI(end.toWellFormed())}`),
+  arbitraryText(5).map((end) => (path: string) => `${path}/${encodeURI(end.toWellFormed())}`),
 );
 
 const arbitraryHeaders: fc.Arbitrary<Record<string, string>> = fc.dictionary(
