@@ -11,7 +11,7 @@ import {
 } from "./arbitrary-definition-bodies.ts";
 import type { WholeRequest } from "./arbitrary-faults.ts";
 
-export const SERVICE_TENANTS = ["shop", "constructor", "x".repeat(64)];
+export const SERVICE_TENANTS = ["shop", "constructor", "x".repeat(64)] as const;
 /** Those that have profiles, of each tenant. */
 export const USERS = ["ann", "42", "ä b:c", "a/b,c"];
 
@@ -21,7 +21,8 @@ export type ServiceCall = WholeRequest & {
   sound?: true;
 };
 
-const tenant = fc.constantFrom(...SERVICE_TENANTS);
+const [often, ...seldom] = SERVICE_TENANTS;
+const tenant = fc.oneof({ arbitrary: fc.constant(often), weight: 6 }, fc.constantFrom(...seldom));
 const user = fc.oneof(
   { arbitrary: fc.constantFrom(...USERS), weight: 8 },
   fc.constantFrom("nobody", "__proto__", "constructor", "x".repeat(256), "x".repeat(257), "\u0000", "😀"),
@@ -102,25 +103,31 @@ const reads = fc.oneof(
     queryOf(after),
   ),
   get("reader", ofUser(fc.constant("/audiences")), queryOf(after, flag("all"))),
-  get(
-    "reader",
-    ofUser(nameOf("audiences").map((name) => `/explain?audience=${encodeURIComponent(name)}`)),
-    fc.oneof(
-      fc.constant(""),
-      after.map((query) => `&${query}`),
+  {
+    arbitrary: get(
+      "reader",
+      ofUser(nameOf("audiences").map((name) => `/explain?audience=${encodeURIComponent(name)}`)),
+      fc.oneof(
+        fc.constant(""),
+        after.map((query) => `&${query}`),
+      ),
     ),
-  ),
+    weight: 3,
+  },
   get("reader", ofTenant(fc.constant("users:batch")), queryOf(manyIds, listedIds, after)),
   ...(["attributes", "audiences"] as const).flatMap((part) => [
     get("reader", ofTenant(fc.constant(part))),
     get("reader", ofPart(part)),
   ]),
   get("reader", ofTenant(fc.constant("definitions"))),
-  get(
-    "reader",
-    ofPart("audiences").map((path) => `${path}/members`),
-    queryOf(limit, cursor),
-  ),
+  {
+    arbitrary: get(
+      "reader",
+      ofPart("audiences").map((path) => `${path}/members`),
+      queryOf(limit, cursor),
+    ),
+    weight: 4,
+  },
   get(
     "reader",
     ofPart("audiences").map((path) => `${path}/count`),
@@ -172,7 +179,7 @@ const setting = fc.constantFrom(...liveNames);
 const amount = fc.constantFrom(1, 2, 50, 100, 256, 2_000, 1_000_000, 67_108_864, 0, -1, 1.5, 1e15, 1e21);
 const change = fc.record(
   {
-    settings: fc.dictionary(setting, fc.oneof(amount, fc.constant(null)), { minKeys: 1, maxKeys: 3 }),
+    settings: fc.dictionary(setting, fc.oneof(amount, fc.constant(null)), { minKeys: 1, maxKeys: 2 }),
     reason,
     name,
   },
@@ -197,7 +204,7 @@ const toggle = fc.record(
   {
     route: fc.constantFrom("pulsar", "sqs", "auto", "both"),
     reason: fc.oneof({ arbitrary: reason, weight: 3 }, fc.constantFrom("", " ", "x".repeat(501))),
-    expiresInSeconds: fc.constantFrom(1, 60, 86_400, 0, 86_401, 1.5, -1),
+    expiresInSeconds: fc.constantFrom(5, 60, 86_400, 0, 86_401, 1.5, -1),
     name,
   },
   { requiredKeys: ["route", "reason"] },
@@ -213,8 +220,8 @@ const soundToggle = fc.record(
 );
 
 export const arbitraryServiceCall: fc.Arbitrary<ServiceCall> = fc.oneof(
-  { arbitrary: reads, weight: 8 },
-  { arbitrary: writesOfDefinitions, weight: 8 },
+  { arbitrary: reads, weight: 9 },
+  { arbitrary: writesOfDefinitions, weight: 12 },
   { arbitrary: change.map((body) => put("/admin/settings", body)), weight: 2 },
   { arbitrary: soundChange.map((body) => put("/admin/settings", body, true)), weight: 1 },
   { arbitrary: toggle.map((body) => put("/admin/breaker", body)), weight: 2 },

@@ -8,7 +8,8 @@ import {
   READERS_TOKEN,
   type ServiceRequest,
 } from "./arbitrary-service-request.ts";
-import { type Changes, type Client, checkTaken } from "./check-taken.ts";
+import type { Client } from "./check-definitions.ts";
+import { type Changes, checkTaken } from "./check-taken.ts";
 import { startFuzzedService } from "./fuzzed-service.ts";
 import { answersOf, exchange } from "./raw-exchange.ts";
 import { createAnswerCheck } from "./service-answers.ts";
