@@ -13,7 +13,7 @@ import type { WholeRequest } from "./arbitrary-faults.ts";
 
 export const SERVICE_TENANTS = ["shop", "constructor", "x".repeat(64)] as const;
 /** Those that have profiles, of each tenant. */
-export const USERS = ["ann", "42", "ä b:c", "a/b,c"];
+export const USERS = ["ann", "42", "ä b:c", "a/b,c"] as const;
 
 export type ServiceCall = WholeRequest & {
   as: "operator" | "reader" | "nobody";

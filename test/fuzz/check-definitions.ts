@@ -42,6 +42,18 @@ export async function checkDefinition(
   checkRight(kept.name, kept.definition);
 }
 
+/** Whatever it says, a user who was counted before can be read and explained. @throws Error */
+export async function checkReads(definitionPath: string, userId: string, client: Client): Promise<void> {
+  const [, tenant, audience] = /^(.*)\/(?:attributes|audiences\/(\w+))/.exec(definitionPath) ?? [];
+  if (tenant === undefined) return;
+  const user = `${tenant}/users/${encodeURIComponent(userId)}`;
+  const paths = [user, ...(audience === undefined ? [] : [`${user}/explain?audience=${audience}`])];
+  for (const path of paths) {
+    const { status, body } = await client("GET", path);
+    if (status !== 200) throw new Error(`${path} is not answered: ${JSON.stringify(body)}`);
+  }
+}
+
 const wrong = new Set(WRONG_EXPRESSIONS);
 const FIELDS = new Set([
   "event",

@@ -1,8 +1,15 @@
 /** Of a request to the service: it changed what it may and says that it did, and what it says is what is kept. */
 import { isUtf8 } from "node:buffer";
 import { isDeepStrictEqual } from "node:util";
+import { USERS } from "./arbitrary-service-calls.ts";
 import type { Caller, ServiceRequest } from "./arbitrary-service-request.ts";
-import { type Client, checkDefinition, checkSet, type DefinitionSet } from "./check-definitions.ts";
+import {
+  type Client,
+  checkDefinition,
+  checkReads,
+  checkSet,
+  type DefinitionSet,
+} from "./check-definitions.ts";
 import type { Toggle } from "./fuzzed-service.ts";
 import type { Answer } from "./subject.ts";
 
@@ -53,7 +60,10 @@ type Put = Context & { answer: Answer; caller: Caller & { role: "operator" } };
 async function checkPut(path: string, query: string, body: unknown, put: Put): Promise<void> {
   if (path === "/admin/breaker") return checkToggle(body as Body, put);
   if (path === "/admin/settings") return checkSettings(body as Body, put);
-  if (!path.endsWith("/definitions")) return checkDefinition(path, body as object, put.answer, put.client);
+  if (!path.endsWith("/definitions")) {
+    await checkDefinition(path, body as object, put.answer, put.client);
+    return checkReads(path, USERS[0], put.client);
+  }
   const isDry = (JSON.parse(put.answer.body) as { dryRun: boolean }).dryRun;
   if (!isDry && query === "dryRun=true") throw new Error("was asked to change nothing");
   if (isDry && put.before.definitions !== put.after.definitions)

@@ -82,6 +82,21 @@ async function openService(): Promise<Subject<ServiceRequest>> {
             throw new Error(`${name} is not explained: ${JSON.stringify(explained.body)}`);
         }
       }
+      for (const { name } of audiences as { name: string }[])
+        await checkPages(`/v1/tenants/${tenant}/audiences/${name}`);
+    }
+  }
+
+  /** One by one, to the last page. */
+  async function checkPages(audience: string): Promise<void> {
+    const seen = new Set<string>();
+    for (let query = "?limit=1"; query !== ""; ) {
+      const { status, body } = await client("GET", `${audience}/members${query}`);
+      if (status !== 200) throw new Error(`${audience} has no page ${query}: ${JSON.stringify(body)}`);
+      const { members, next } = body as { members: string[]; next: string | null };
+      for (const member of members) seen.add(member);
+      if (seen.size > USERS.length) throw new Error(`${audience} has ${[...seen].join()}`);
+      query = next === null ? "" : `?limit=1&cursor=${next}`;
     }
   }
 
