@@ -1,4 +1,5 @@
 import { parse } from "secure-json-parse";
+import { refuseNonJson } from "../domain/validate.ts";
 import type { CellType } from "./mapping.ts";
 
 /** A cell's value, or what it should have been. */
@@ -41,10 +42,13 @@ function toNumber(raw: unknown): Converted {
     : { problem: "must be a number with a decimal point, such as 29.5" };
 }
 
-/** As the gateway reads JSON: names that could reach into an object's prototype are refused. */
+/** As the gateway reads JSON: names that could reach into an object's prototype are refused, and what it can't keep. */
 export function readJson(text: string): Converted {
   try {
-    return { value: parse(text, null, { protoAction: "error", constructorAction: "error" }) };
+    const value: unknown = parse(text, null, { protoAction: "error", constructorAction: "error" });
+    const refusal = refuseNonJson(value, "", 1);
+    if (!refusal) return { value };
+    return { problem: `must be JSON that can be kept: ${refusal.path} ${refusal.message}`.trim() };
   } catch (error) {
     return { problem: `must be JSON: ${error instanceof Error ? error.message : String(error)}` };
   }

@@ -11,6 +11,8 @@ export type MemoryGateway = Gateway & {
   published: UpdateInput[];
   /** What the publisher rejects with, from now on. */
   failWith(error: Error | undefined): void;
+  /** How often it did. */
+  refused(): number;
   /** What it takes from now on is durable only then. */
   answerAfter(moment: Promise<void>): void;
 };
@@ -29,12 +31,16 @@ export async function startMemoryGateway({
 }): Promise<MemoryGateway> {
   const published: UpdateInput[] = [];
   let failure: Error | undefined;
+  let refused = 0;
   let durable: Promise<void> | undefined;
   const gateway = await startGateway({
     publisher: {
       async publish(input): Promise<Receipt> {
         const update = envelopeOf(input, nowMs);
-        if (failure) throw failure;
+        if (failure) {
+          refused += 1;
+          throw failure;
+        }
         published.push(input);
         const number = published.length;
         await durable;
@@ -54,6 +60,7 @@ export async function startMemoryGateway({
     failWith(error) {
       failure = error;
     },
+    refused: () => refused,
     answerAfter(moment) {
       durable = moment;
     },
