@@ -4,6 +4,8 @@ export type Frontier<Entry, Result> = {
   add(entry: Entry): (result: Result) => void;
   /** Entries that are not passed. */
   size(): number;
+  /** Those of them that are settled. */
+  ahead(): { entry: Entry; result: Result }[];
 };
 
 export function createFrontier<Entry, Result>(
@@ -33,5 +35,7 @@ export function createFrontier<Entry, Result>(
       };
     },
     size: () => entries.length - passed,
+    ahead: () =>
+      entries.slice(passed).flatMap(({ entry, result }) => (result === undefined ? [] : [{ entry, result }])),
   };
 }

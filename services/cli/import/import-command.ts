@@ -111,7 +111,8 @@ function newState(
   importId: string,
 ): ImportState {
   const next = { line: 1, offset: 0 };
-  return { version: 1, ...asked, importId, next, accepted: 0, refused: 0, reportBytes: 0, done: false };
+  const counts = { accepted: 0, refused: 0, reportBytes: 0 };
+  return { version: 1, ...asked, importId, next, ahead: [], ...counts, done: false };
 }
 
 function alreadyDone(

@@ -17,6 +17,8 @@ const ImportState = Type.Object({
   columns: Type.Optional(Type.Array(Type.String())),
   /** Everything before it is settled. */
   next: Type.Object({ line: Type.Integer({ minimum: 1 }), offset: Count }),
+  /** Lines behind it whose rows were taken before their turn. */
+  ahead: Type.Array(Type.Integer({ minimum: 1 })),
   accepted: Count,
   refused: Count,
   /** What of the report belongs to that. */
@@ -51,7 +53,7 @@ export async function writeImportState(path: string, state: ImportState): Promis
   const before = `${path}.tmp`;
   const handle = await open(before, "w");
   try {
-    await handle.writeFile(`${JSON.stringify(state, undefined, 2)}\n`);
+    await handle.writeFile(`${JSON.stringify(state)}\n`);
     await handle.sync();
   } finally {
     await handle.close();

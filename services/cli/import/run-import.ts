@@ -41,6 +41,8 @@ export async function runImport(options: ImportOptions): Promise<void> {
   let pendingBytes = 0;
   let turn = Promise.withResolvers<void>();
   let savedAtMs = performance.now();
+  /** By an earlier run, of rows that are not read yet. */
+  const takenBefore = new Set(state.ahead);
 
   function wake(): void {
     turn.resolve();
@@ -71,17 +73,19 @@ export async function runImport(options: ImportOptions): Promise<void> {
     const { line, next, text } = row;
     pendingBytes += text.length;
     const settle = frontier.add({ line, next, text });
-    if ("refusal" in row) settle(row.refusal);
+    if (takenBefore.delete(line)) settle("accepted");
+    else if ("refusal" in row) settle(row.refusal);
     else lanes.put({ update: row.update, bytes: text.length, settle });
   }
 
   async function save(): Promise<void> {
     savedAtMs = performance.now();
     // Of this moment: rows settle while the report is written.
-    const settled = { ...state };
+    const taken = frontier.ahead().filter(({ result }) => result === "accepted");
+    const settled = { ...state, ahead: [...taken.map(({ entry }) => entry.line), ...takenBefore] };
     settled.reportBytes = await report.flush();
     // Nothing is settled, so that the next try may be with another mapping.
-    const isBegun = settled.next.offset > 0;
+    const isBegun = settled.next.offset > 0 || settled.ahead.length > 0;
     if (isBegun && options.statePath !== undefined) await writeImportState(options.statePath, settled);
   }
 
