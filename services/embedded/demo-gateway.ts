@@ -18,7 +18,7 @@ export async function startDemoGateway(options: {
   publisher: Pick<Publisher, "publish">;
   settings: Pick<
     Values<typeof gatewaySettings>,
-    "gatewayHost" | "gatewayPort" | "adminToken" | "maxUnderWay"
+    "gatewayHost" | "gatewayPort" | "adminToken" | "maxUnderWay" | "maxImportBytes"
   >;
   log: Log;
 }): Promise<DemoGateway> {

@@ -51,7 +51,7 @@ export async function createSubject(): Promise<Subject> {
     },
     tenantStore: createMemoryDocumentStore({ maxEntries: 10_000 }),
     ...{ rateStore, localRateStore: rateStore },
-    settings: { adminToken: OPERATOR_TOKEN, maxUnderWay: 20_000 },
+    settings: { adminToken: OPERATOR_TOKEN, maxUnderWay: 20_000, maxImportBytes: 1_048_576 },
     log: pino({ level: "error" }, { write: remember }),
     now: () => nowMs,
   });

@@ -23,10 +23,12 @@ const MAX_UNDER_WAY = 1_500;
 export async function startMemoryGateway({
   adminToken,
   nowMs,
+  maxImportBytes = 1_073_741_824,
   rateStore = createMemoryRateStore({ maxBuckets: 10, now: () => nowMs }),
 }: {
   adminToken: string;
   nowMs: number;
+  maxImportBytes?: number;
   rateStore?: RateStore;
 }): Promise<MemoryGateway> {
   const published: UpdateInput[] = [];
@@ -50,7 +52,10 @@ export async function startMemoryGateway({
     tenantStore: createMemoryDocumentStore({ maxEntries: 10 }),
     rateStore,
     localRateStore: createMemoryRateStore({ maxBuckets: 10, now: () => nowMs }),
-    settings: { gatewayHost: "127.0.0.1", gatewayPort: 0, adminToken, maxUnderWay: MAX_UNDER_WAY },
+    settings: {
+      ...{ gatewayHost: "127.0.0.1", gatewayPort: 0, adminToken },
+      ...{ maxUnderWay: MAX_UNDER_WAY, maxImportBytes },
+    },
     log: pino({ level: "silent" }),
     now: () => nowMs,
   });

@@ -90,8 +90,11 @@ function withPlace(result: ItemResult, index: number): ItemResult {
   return new KeylineError(code, `${place}: ${message}`, { path: where, value });
 }
 
-/** The rest is checked where it is published. */
-function itemOf(tenant: Tenant, update: unknown, path: string): Item {
+/**
+ * An update as a caller says it; the rest is checked where it is published.
+ * @param path where it stands in the request
+ */
+export function itemOf(tenant: Tenant, update: unknown, path: string): Item {
   if (typeof update !== "object" || update === null || Array.isArray(update))
     return refused(path, update, "must be an object");
   const unknown = Object.keys(update).find((name) => !NAMES.has(name));
