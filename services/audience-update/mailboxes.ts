@@ -1,10 +1,13 @@
+import type { Priority } from "../../shared/domain/envelope.ts";
+import { createWaitingMailboxes } from "./waiting-mailboxes.ts";
+
 /**
  * One mailbox per key that has messages in hand; the key is the user's, but for what others put on the topic. It is
  * in one of these modes:
  *
- * - waiting: it has items and stands in the queue for the next round
+ * - waiting: it has items and stands in the queue for the next round, as bulk where all of them are
  * - running: its turn is under way; what arrives meanwhile stays in the mailbox
- * - resting: its last turn failed; it stands back for a while, alone, and keeps its items
+ * - resting: its last turn failed; it stands back for a while, alone, and keeps its items, up to its share
  *
  * A mailbox that runs dry is dropped. A turn takes everything the mailbox holds, so one hot user costs one
  * write a turn, and a round takes the turns of many users, so that their writes share a pipeline. A user is
@@ -18,13 +21,21 @@ export type Turn<Item> = {
   failures: number;
 };
 
-export type MailboxOptions<Item> = {
-  /** Items that one turn takes at most. */
-  maxItemsPerTurn: number;
+/** Looked at each time, so that they may change. */
+export type MailboxLimits = {
+  /** Updates of one user that one turn takes at most. */
+  maxUpdatesPerTurn: number;
   /** Users whose turns share a round at most. */
   maxUsersPerRound: number;
   /** Rounds under way at once. */
   maxRounds: number;
+  /** Of a queue's messages in flight, what one user may hold whose turns fail while those of others don't. */
+  maxUserSharePercent: number;
+  maxInFlightMessages: number;
+};
+
+export type MailboxOptions<Item> = {
+  limits: Readonly<MailboxLimits>;
   /**
    * Runs the turns of a round: `unsettled` are those to be tried again, each with the items that are left of it.
    * A turn in `finishing` runs on alone until its promise resolves; only then does `unsettled` say what is left of it. A
@@ -39,6 +50,8 @@ export type MailboxOptions<Item> = {
    * nothing else has to wait for a user whose turns fail.
    */
   keepOwn(key: string, items: readonly Item[]): readonly Item[];
+  /** Sees to an item that came for a user whose turns fail, and who has his share already. */
+  parkSurplus(item: Item, held: number): void;
   /** How long a user rests after `failures` failed turns, in milliseconds. */
   restMs(failures: number): number;
 };
@@ -46,23 +59,35 @@ export type MailboxOptions<Item> = {
 type Mailbox<Item> = {
   key: string;
   mode: "waiting" | "running" | "resting";
+  /** Live as soon as one of its items was, until it runs dry. */
+  priority: Priority;
   items: Item[];
   failures: number;
+  /** When the first of these failed, by `performance.now`. */
+  failingSinceMs: number;
 };
 
 export type Mailboxes<Item> = {
-  deliver(key: string, item: Item): void;
+  deliver(key: string, item: Item, priority: Priority): void;
+  /** The limits have changed: there may be room for another round. */
+  recheck(): void;
   /** Keys with messages in hand, and how many of them rest after a failure. */
   counts(): { users: number; resting: number };
   /** Stops at once. Items in hand are dropped; they were not acknowledged. */
   close(): void;
 };
 
+/** So many in a row are no hiccup. */
+const FAILURES_OF_ITS_OWN = 3;
+
 export function createMailboxes<Item>(options: MailboxOptions<Item>): Mailboxes<Item> {
+  const { limits } = options;
   const mailboxes = new Map<string, Mailbox<Item>>();
-  let ready: Mailbox<Item>[] = [];
+  const ready = createWaitingMailboxes<Mailbox<Item>>();
   const rests = new Set<NodeJS.Timeout>();
   let resting = 0;
+  /** When a turn last came to its end, whoever's. */
+  let proceededAtMs = Number.NEGATIVE_INFINITY;
   let rounds = 0;
   let pumping: NodeJS.Immediate | undefined;
   let closed = false;
@@ -74,8 +99,8 @@ export function createMailboxes<Item>(options: MailboxOptions<Item>): Mailboxes<
 
   function pump(): void {
     pumping = undefined;
-    while (!closed && ready.length > 0 && rounds < options.maxRounds) {
-      const chosen = ready.splice(0, options.maxUsersPerRound);
+    while (!closed && ready.size() > 0 && rounds < limits.maxRounds) {
+      const chosen = ready.take(limits.maxUsersPerRound);
       rounds += 1;
       void run(chosen);
     }
@@ -110,7 +135,7 @@ export function createMailboxes<Item>(options: MailboxOptions<Item>): Mailboxes<
 
   function takeTurn(mailbox: Mailbox<Item>): Item[] {
     const { items } = mailbox;
-    if (items.length > options.maxItemsPerTurn) return items.splice(0, options.maxItemsPerTurn);
+    if (items.length > limits.maxUpdatesPerTurn) return items.splice(0, limits.maxUpdatesPerTurn);
     mailbox.items = [];
     return items;
   }
@@ -118,18 +143,20 @@ export function createMailboxes<Item>(options: MailboxOptions<Item>): Mailboxes<
   function proceed(mailbox: Mailbox<Item>): void {
     if (closed) return;
     mailbox.failures = 0;
+    proceededAtMs = performance.now();
     if (mailbox.items.length === 0) mailboxes.delete(mailbox.key);
     else wait(mailbox);
   }
 
   function wait(mailbox: Mailbox<Item>): void {
     mailbox.mode = "waiting";
-    ready.push(mailbox);
+    ready.add(mailbox, mailbox.priority);
   }
 
   function rest(mailbox: Mailbox<Item>, left: readonly Item[]): void {
     if (closed) return;
     mailbox.mode = "resting";
+    if (mailbox.failures === 0) mailbox.failingSinceMs = performance.now();
     mailbox.failures += 1;
     mailbox.items = [...options.keepOwn(mailbox.key, [...left, ...mailbox.items])];
     resting += 1;
@@ -142,27 +169,48 @@ export function createMailboxes<Item>(options: MailboxOptions<Item>): Mailboxes<
     rests.add(timer);
   }
 
+  function keep(mailbox: Mailbox<Item>, own: readonly Item[]): void {
+    const held = mailbox.items.length;
+    const isFull = held >= (limits.maxInFlightMessages * limits.maxUserSharePercent) / 100;
+    // Where the turns of all fail it is the store's fault, and everybody waits.
+    const alone = mailbox.failures >= FAILURES_OF_ITS_OWN && proceededAtMs > mailbox.failingSinceMs;
+    if (isFull && alone) for (const item of own) options.parkSurplus(item, held);
+    else mailbox.items.push(...own);
+  }
+
   return {
-    deliver(key, item) {
+    deliver(key, item, priority) {
       if (closed) return;
       const mailbox = mailboxes.get(key);
       if (mailbox) {
-        if (mailbox.mode === "resting") mailbox.items.push(...options.keepOwn(key, [item]));
+        if (mailbox.mode === "resting") keep(mailbox, options.keepOwn(key, [item]));
         else mailbox.items.push(item);
+        if (priority === "live" && mailbox.priority === "bulk") {
+          mailbox.priority = "live";
+          if (mailbox.mode === "waiting") ready.add(mailbox, "live");
+        }
         return;
       }
-      const fresh: Mailbox<Item> = { key, mode: "waiting", items: [item], failures: 0 };
+      const fresh: Mailbox<Item> = {
+        key,
+        mode: "waiting",
+        priority,
+        items: [item],
+        failures: 0,
+        failingSinceMs: 0,
+      };
       mailboxes.set(key, fresh);
       wait(fresh);
       pumpSoon();
     },
+    recheck: pumpSoon,
     counts: () => ({ users: mailboxes.size, resting }),
     close() {
       closed = true;
       for (const timer of rests) clearTimeout(timer);
       if (pumping) clearImmediate(pumping);
       mailboxes.clear();
-      ready = [];
+      ready.clear();
     },
   };
 }

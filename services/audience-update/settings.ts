@@ -2,9 +2,9 @@ import { problemOfTokens } from "../../shared/http/operators.ts";
 import {
   breakerSettings,
   connectionSettings,
-  publisherSettings,
   sharedSettings,
 } from "../../shared/runtime/connection-settings.ts";
+import { publisherSettings } from "../../shared/runtime/publisher-settings.ts";
 import { integer, text } from "../../shared/runtime/settings.ts";
 import { waitingQueueSettings } from "./waiting-queues.ts";
 
@@ -133,6 +133,15 @@ export const consumerSettings = {
     min: 1,
     max: 1_000_000,
     meaning: "received and not yet acknowledged, of each queue; at the bound no more are asked for",
+  }),
+  maxUserSharePercent: integer({
+    env: "MAX_USER_SHARE_PERCENT",
+    default: "25",
+    unit: "%",
+    min: 1,
+    max: 100,
+    meaning:
+      "of a queue's messages in flight, what one user may hold whose saves fail while others' don't; what comes beyond is parked",
   }),
   maxInFlightBytes: integer({
     env: "MAX_IN_FLIGHT_BYTES",

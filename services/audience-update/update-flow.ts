@@ -1,10 +1,11 @@
 /**
  * The way of an update through this service, top to bottom:
  *
- *   receive     from both queues, always, as long as there is room in flight
- *   deliver     to the mailbox of its key, which is the user's
+ *   receive     from the queues, always, as long as there is room in flight; of bulk, as little as live updates leave
+ *   deliver     to the mailbox of its key, which is the user's; live ones have their turn first
  *   decode      what the mailbox holds, once it is its turn: an envelope of ours, or a minimal message of any
  *               program; what can't be read is parked, and what is another user's moves to that mailbox
+ *   limit       what is over its user's limit is skipped or parked, where the tenant says so
  *   fold        all of it on the profile as this process knows it
  *   save        by compare-and-set, the turns of many users in one round
  *   follow up   after the store's reply: list members, note the user's next moment, announce who entered or left
@@ -14,55 +15,48 @@
  * Nothing is acknowledged before its effect is in the store or its dead letter is durable. A failed save is
  * tried again in place and holds up its user only.
  */
-import { type Decoded, type DecodeLimits, decode } from "../../shared/domain/decode.ts";
-import { type Update, userKey } from "../../shared/domain/envelope.ts";
-import { refuse } from "../../shared/domain/refusal.ts";
+import type { DecodeLimits } from "../../shared/domain/decode.ts";
+import { type Refusal, refuse } from "../../shared/domain/refusal.ts";
 import { stampTimeMs } from "../../shared/domain/stamp.ts";
 import type { ProfileStore } from "../../shared/ports/profile-store.ts";
 import type { Consumer, Delivery, FallbackConsumer } from "../../shared/ports/update-queue.ts";
-import { toError } from "../../shared/runtime/errors.ts";
 import type { DeadLetterOffice } from "./dead-letter.ts";
 import type { DefinitionWatch } from "./definition-watch.ts";
 import type { Fate, FoldLimits } from "./fold-turn.ts";
-import { createIntake, type Intake } from "./intake.ts";
+import type { HotUsers } from "./hot-users.ts";
+import type { Intake } from "./intake.ts";
+import { createIntakes, type IntakeLimits } from "./intakes.ts";
 import type { LedgerKeeper } from "./ledger-keeper.ts";
-import { createMailboxes } from "./mailboxes.ts";
+import { createMailboxes, type Mailboxes, type MailboxLimits } from "./mailboxes.ts";
+import { createMessageOpener, type Item } from "./open-messages.ts";
 import { createProfileCache } from "./profile-cache.ts";
 import { restMs } from "./rest.ts";
-import { type OpenItem, type RoundOptions, runRound } from "./run-round.ts";
+import { type RoundOptions, runRound } from "./run-round.ts";
 import type { EffectRunner } from "./turn-effects.ts";
 import type { FlowCounts, UpdateMetrics } from "./update-metrics.ts";
 
 export type FlowLimits = DecodeLimits &
-  FoldLimits & {
-    /** Messages and bytes in flight, for each of the two queues. */
-    maxInFlightMessages: number;
-    maxInFlightBytes: number;
-    maxUpdatesPerTurn: number;
-    maxUsersPerRound: number;
-    maxRounds: number;
+  FoldLimits &
+  IntakeLimits &
+  MailboxLimits & {
     maxCacheBytes: number;
   };
 
 export type FlowOptions = {
   primary: Consumer;
+  bulk: Consumer;
   fallback: FallbackConsumer;
   store: ProfileStore;
   deadLetters: DeadLetterOffice;
   keeper: LedgerKeeper;
   definitions: Pick<DefinitionWatch, "isFresh" | "refresh" | "of">;
   effects: EffectRunner;
+  hotUsers: HotUsers;
   limits: FlowLimits;
   metrics: UpdateMetrics;
   now(): number;
   onStoreFailure(error: Error): void;
 };
-
-/** A message in hand; decoded only where its key was not its user's. */
-type Item = { delivery: Delivery; intake: Intake; update?: Update };
-
-/** A message as it was read; with the stack where reading it threw. */
-type Opened = Decoded & { stack?: string | undefined };
 
 export type UpdateFlow = {
   /** Starts receiving. */
@@ -70,30 +64,35 @@ export type UpdateFlow = {
   /** Stops asking, finishes what is in hand, for at most `timeoutMs`; true when nothing was left. */
   drain(timeoutMs: number): Promise<boolean>;
   counts(): FlowCounts;
-  /** Messages from Pulsar: in hand now, and received since the start. */
+  /** Goes by these from now on. */
+  tune(limits: Partial<FlowLimits>): void;
+  /** Live messages from Pulsar: in hand now, and received since the start. */
   fromPulsar(): { inHand: number; received: number };
 };
 
 export function createUpdateFlow(options: FlowOptions): UpdateFlow {
-  const { limits, metrics, store, deadLetters, keeper, definitions, effects, now } = options;
+  // A copy of its own, which `tune` changes.
+  const limits = { ...options.limits };
+  const { metrics, store, deadLetters, keeper, definitions, effects, hotUsers, now } = options;
   const cache = createProfileCache({ maxBytes: limits.maxCacheBytes });
-  const inFlightLimits = { maxMessages: limits.maxInFlightMessages, maxBytes: limits.maxInFlightBytes };
-  const intakes = [
-    createIntake(options.primary, inFlightLimits),
-    createIntake(options.fallback, inFlightLimits, keeper.keep),
-  ];
+  const intakes = createIntakes(options, limits, now);
   const toAcknowledge = new Map<Intake, Delivery[]>();
   const unreadable = new Set<string>();
-  const mailboxes = createMailboxes<Item>({
-    maxItemsPerTurn: limits.maxUpdatesPerTurn,
-    maxUsersPerRound: limits.maxUsersPerRound,
-    maxRounds: limits.maxRounds,
+  const open = createMessageOpener({
+    ...{ limits, hotUsers, deadLetters, metrics, now },
+    sendOn: (key, item) => mailboxes.deliver(key, item, item.intake.priority),
+    acknowledge: ({ delivery, intake }) => acknowledgeLater(delivery, intake),
+  });
+  const mailboxes: Mailboxes<Item> = createMailboxes<Item>({
+    limits,
     async runRound(turns) {
       const result = await runRound(turns, round);
       acknowledgeSettled();
       for (const finished of new Set(result.finishing.values())) void finished.then(acknowledgeSettled);
       return result;
     },
+    parkSurplus: ({ delivery, intake }, held) =>
+      void deadLetters.park(delivery, intake, refuseSurplus(delivery.key, held)),
     keepOwn: (key, items) => open(key, items).map(({ item }) => item),
     restMs,
   });
@@ -114,35 +113,10 @@ export function createUpdateFlow(options: FlowOptions): UpdateFlow {
     unreadable,
   };
 
-  /** No payload whatever may end the process: it would come again to the next one. */
-  function decodeSafely(delivery: Delivery): Opened {
-    try {
-      return decode(delivery.payload, delivery, limits, now());
-    } catch (thrown) {
-      const { message, stack } = toError(thrown);
-      return { refusal: refuse("apply_failed", "", delivery.payload, message), stack };
-    }
-  }
-
-  /**
-   * Decodes what came under a key, and tells apart: the user's own updates, and the others, which are parked
-   * or moved to their user's mailbox. Messages wait as they came until then, since decoded ones would be most of
-   * what the garbage collector has to copy.
-   */
-  function open(key: string, items: readonly Item[]): OpenItem<Item>[] {
-    const own: OpenItem<Item>[] = [];
-    for (const item of items) {
-      const decoded: Opened = item.update ? { update: item.update } : decodeSafely(item.delivery);
-      if ("update" in decoded && keyOf(decoded.update) === key)
-        own.push({ item, update: decoded.update, path: item.delivery.path });
-      else sendOn(item, decoded);
-    }
-    return own;
-  }
-
-  function sendOn({ delivery, intake }: Item, decoded: Opened): void {
-    if ("refusal" in decoded) void deadLetters.park(delivery, intake, decoded.refusal, decoded.stack);
-    else mailboxes.deliver(keyOf(decoded.update), { delivery, intake, update: decoded.update });
+  function acknowledgeLater(delivery: Delivery, intake: Intake): void {
+    const settled = toAcknowledge.get(intake);
+    if (settled) settled.push(delivery);
+    else toAcknowledge.set(intake, [delivery]);
   }
 
   function settle(items: readonly Item[], fates: readonly Fate[]): void {
@@ -152,10 +126,9 @@ export function createUpdateFlow(options: FlowOptions): UpdateFlow {
         void deadLetters.park(delivery, intake, fate.refusal, fate.stack);
         return;
       }
-      const settled = toAcknowledge.get(intake);
-      if (settled) settled.push(delivery);
-      else toAcknowledge.set(intake, [delivery]);
-      metrics.applied(fate.outcome, delivery.path, now() - stampTimeMs(fate.stamp));
+      acknowledgeLater(delivery, intake);
+      intakes.onSettled(intake, delivery);
+      metrics.applied(fate.outcome, delivery.path, intake.priority, now() - stampTimeMs(fate.stamp));
     });
   }
 
@@ -168,34 +141,47 @@ export function createUpdateFlow(options: FlowOptions): UpdateFlow {
 
   return {
     start() {
-      for (const intake of intakes)
-        void intake.receive((delivery) => mailboxes.deliver(delivery.key, { delivery, intake }));
+      for (const intake of intakes.all)
+        void intake.receive((delivery) => {
+          const arrivals = hotUsers.arrived(delivery.key);
+          mailboxes.deliver(delivery.key, { delivery, intake, arrivals }, intake.priority);
+        });
     },
     async drain(timeoutMs) {
-      for (const intake of intakes) intake.stop();
-      const drained = Promise.all(intakes.map(({ inFlight }) => inFlight.drained())).then(() => true);
+      for (const intake of intakes.all) intake.stop();
+      const drained = Promise.all(intakes.all.map(({ inFlight }) => inFlight.drained())).then(() => true);
       const timedOut = Promise.withResolvers<boolean>();
       const timer = setTimeout(timedOut.resolve, timeoutMs, false);
       const clean = await Promise.race([drained, timedOut.promise]);
       clearTimeout(timer);
-      for (const { inFlight } of intakes) inFlight.close();
+      for (const { inFlight } of intakes.all) inFlight.close();
       deadLetters.close();
       keeper.close();
       effects.close();
       mailboxes.close();
       return clean;
     },
-    fromPulsar: () => ({ inHand: intakes[0]!.inFlight.messages(), received: intakes[0]!.received() }),
+    tune(changed) {
+      const { maxCacheBytes } = limits;
+      Object.assign(limits, changed);
+      if (limits.maxCacheBytes !== maxCacheBytes) cache.resize(limits.maxCacheBytes);
+      for (const { inFlight } of intakes.all) inFlight.recheck();
+      mailboxes.recheck();
+    },
+    fromPulsar: () => ({ inHand: intakes.live.inFlight.messages(), received: intakes.live.received() }),
     counts: () => ({
       ...mailboxes.counts(),
       unreadable: unreadable.size,
-      messages: intakes.reduce((sum, { inFlight }) => sum + inFlight.messages(), 0),
-      bytes: intakes.reduce((sum, { inFlight }) => sum + inFlight.bytes(), 0),
+      bulk: intakes.bulk.inFlight.messages(),
+      bulkWindow: intakes.bulkWindow(),
+      messages: intakes.all.reduce((sum, { inFlight }) => sum + inFlight.messages(), 0),
+      bytes: intakes.all.reduce((sum, { inFlight }) => sum + inFlight.bytes(), 0),
       cachedProfiles: cache.size(),
     }),
   };
 }
 
-function keyOf({ tenant, userId }: Update): string {
-  return userKey(tenant, userId);
+function refuseSurplus(key: string, held: number): Refusal {
+  const message = `${held} updates of this user wait already, whose saves fail; replay it once they don't`;
+  return refuse("user_over_share", "", key, message);
 }

@@ -1,11 +1,11 @@
-import { type Update, updateId, userKey } from "../domain/envelope.ts";
+import { type Priority, type Update, updateId, userKey } from "../domain/envelope.ts";
 import { createStampClock } from "../domain/stamp.ts";
 import type { Path, Producer } from "../ports/update-queue.ts";
 import type { Breaker } from "../routing/breaker.ts";
 import type { Route } from "../routing/router.ts";
 import { KeylineError } from "../runtime/errors.ts";
-import { createNumbering } from "./numbering.ts";
-import { createRoutedSender, payloadOf } from "./routed-send.ts";
+import { createNumbering, type Numbering } from "./numbering.ts";
+import { createRoutedSender, payloadOf, type RoutedSender } from "./routed-send.ts";
 import type { Tail } from "./tail.ts";
 import { assertEnvelope, envelopeOf, type UpdateInput } from "./update-input.ts";
 import { type UserFunctions, userFunctions } from "./user-functions.ts";
@@ -66,6 +66,12 @@ export class PublishError extends KeylineError {
 
 export type PublisherOptions = {
   primary: Producer;
+  /** Bulk updates go to a topic of their own, and make way for live ones; without it, as these. */
+  bulk?: {
+    producer: Producer;
+    /** How much later live sends may be for them, on average. */
+    targetDelayMs: number;
+  };
   fallback: Producer;
   breaker: Breaker;
   /** Where to send now. */
@@ -76,7 +82,7 @@ export type PublisherOptions = {
   deadlineMs: number;
   /** Calls, and sends that go on after their call has settled; more are refused. */
   maxUnderWay: number;
-  /** Sends without an answer at once, for each path; more of them wait here. */
+  /** Live sends without an answer at once, for each path; more of them wait here. */
   maxPending: Record<Path, number>;
   /** Users whose numbers are remembered. */
   maxUsers: number;
@@ -92,20 +98,33 @@ export type PublisherOptions = {
  * it is.
  */
 const MAX_AHEAD_MS = 600_000;
+/** Of what may be under way, so that live updates always find room. */
+const MAX_BULK_SHARE = 0.5;
+/** Few beside the window of the live sends. */
+const MAX_BULK_OVER_SQS = 20;
 
 export function createPublisher(options: PublisherOptions): Publisher {
   let clock = createStampClock(options.now);
-  const numbering = createNumbering({ maxUsers: options.maxUsers });
-  const sender = createRoutedSender({ ...options, onPulsarHas: options.tail.add });
+  // Each a line of its own, so that numbers are dense on either topic.
+  const lines: Record<Priority, Numbering> = {
+    live: createNumbering({ maxUsers: options.maxUsers }),
+    bulk: createNumbering({ maxUsers: options.maxUsers }),
+  };
+  const live = createRoutedSender({ ...options, onPulsarHas: options.tail.add });
+  const senders: Record<Priority, RoutedSender> = {
+    live,
+    bulk: options.bulk ? createBulkSender(options, options.bulk) : live,
+  };
   const published: Record<Path, number> = { pulsar: 0, sqs: 0 };
   const calls = new Set<Promise<Receipt>>();
+  let bulkCalls = 0;
   let failed = 0;
   let closed = false;
 
   async function send(update: Update, payload: string): Promise<Receipt> {
     const key = userKey(update.tenant, update.userId);
     const message = { key, payload, deduplicationId: `${key} ${update.src} ${update.seq}` };
-    const outcome = await sender.send(message);
+    const outcome = await senders[priorityOf(update)].send(message);
     if ("failures" in outcome) {
       failed += 1;
       throw new PublishError(update, outcome.failures);
@@ -114,15 +133,22 @@ export function createPublisher(options: PublisherOptions): Publisher {
     return receiptOf(update, outcome.path);
   }
 
-  function underWay(): number {
-    return calls.size + sender.abandoned();
+  function bulkAbandoned(): number {
+    return senders.bulk === live ? 0 : senders.bulk.abandoned();
   }
 
-  function refuseSurplus(): void {
+  function underWay(): number {
+    return calls.size + live.abandoned() + bulkAbandoned();
+  }
+
+  function refuseSurplus(priority: Priority): void {
     // Elsewhere the same call may succeed: its caller must not take it for one that is wrong.
     if (closed) throw new KeylineError("publisher_closed", "the publisher is closed", { retryable: true });
-    if (underWay() < options.maxUnderWay) return;
-    const message = `${underWay()} updates are under way here, try again later`;
+    const bulkUnderWay = bulkCalls + bulkAbandoned();
+    const isFull = priority === "bulk" && bulkUnderWay >= options.maxUnderWay * MAX_BULK_SHARE;
+    if (underWay() < options.maxUnderWay && !isFull) return;
+    const count = isFull ? `${bulkUnderWay} bulk` : underWay();
+    const message = `${count} updates are under way here, try again later`;
     throw new KeylineError("publisher_full", message, { retryable: true });
   }
 
@@ -135,7 +161,12 @@ export function createPublisher(options: PublisherOptions): Publisher {
   }
 
   function start(update: Update, payload: string): Promise<Receipt> {
-    const sending = send(update, payload).finally(() => calls.delete(sending));
+    const isBulk = Number(update.priority === "bulk");
+    bulkCalls += isBulk;
+    const sending = send(update, payload).finally(() => {
+      calls.delete(sending);
+      bulkCalls -= isBulk;
+    });
     calls.add(sending);
     return sending;
   }
@@ -143,12 +174,13 @@ export function createPublisher(options: PublisherOptions): Publisher {
   /** An update is numbered when nothing but the paths can fail it any more: a refused one leaves no gap. */
   async function publish(input: UpdateInput): Promise<Receipt> {
     const update = envelopeOf(input, options.now());
-    refuseSurplus();
+    refuseSurplus(priorityOf(update));
     if (clock.aheadMs() > MAX_AHEAD_MS) {
       clock = createStampClock(options.now);
-      numbering.renew();
+      for (const line of Object.values(lines)) line.renew();
     }
     const key = userKey(update.tenant, update.userId);
+    const numbering = lines[priorityOf(update)];
     Object.assign(update, numbering.next(key), { stamp: clock.next() });
     let payload: string;
     try {
@@ -164,7 +196,7 @@ export function createPublisher(options: PublisherOptions): Publisher {
     publish,
     async resend(update) {
       assertEnvelope(update);
-      refuseSurplus();
+      refuseSurplus(priorityOf(update));
       return start(update, serialise(update));
     },
     user: (tenant, userId) => userFunctions((update) => publish({ ...update, tenant, userId })),
@@ -179,6 +211,23 @@ export function createPublisher(options: PublisherOptions): Publisher {
       await Promise.allSettled(calls);
     },
   };
+}
+
+function createBulkSender(
+  options: PublisherOptions,
+  { producer, targetDelayMs }: NonNullable<PublisherOptions["bulk"]>,
+): RoutedSender {
+  const { pulsar, sqs } = options.maxPending;
+  return createRoutedSender({
+    ...options,
+    primary: producer,
+    maxPending: { pulsar, sqs: Math.min(MAX_BULK_OVER_SQS, sqs) },
+    background: { targetDelayMs },
+  });
+}
+
+function priorityOf({ priority = "live" }: Pick<Update, "priority">): Priority {
+  return priority;
 }
 
 function receiptOf(update: Update, path: Path): Receipt {

@@ -15,6 +15,11 @@ export type RoutedSenderOptions = {
   deadlineMs: number;
   /** Sends without an answer at once, for each path; more of them wait here. */
   maxPending: Record<Path, number>;
+  /**
+   * For what can wait: it makes way as soon as it delays others who send there by so much, waits for its turn on the
+   * route to the deadline, and is nothing to judge Pulsar by.
+   */
+  background?: { targetDelayMs: number };
   /** Gets each message that Pulsar has, or may have and SQS is not known to have. */
   onPulsarHas?(message: OutgoingMessage): void;
 };
@@ -42,14 +47,17 @@ const MIN_ATTEMPT_MS = 5;
 const FIRST_PATH_SHARE = 0.3;
 
 export function createRoutedSender(options: RoutedSenderOptions): RoutedSender {
-  const { primary, fallback, breaker, route, deadlineMs, maxPending } = options;
+  const { primary, fallback, breaker, route, deadlineMs, maxPending, background } = options;
+  const targetDelayMs = background?.targetDelayMs;
   const windows = {
-    pulsar: createSendWindow({ path: "pulsar", maxPending: maxPending.pulsar }),
-    sqs: createSendWindow({ path: "sqs", maxPending: maxPending.sqs }),
+    pulsar: createSendWindow({ path: "pulsar", maxPending: maxPending.pulsar, targetDelayMs }),
+    sqs: createSendWindow({ path: "sqs", maxPending: maxPending.sqs, targetDelayMs }),
   };
+  const firstTurnMs = background ? deadlineMs : deadlineMs * FIRST_PATH_SHARE;
 
   async function sendOver(path: Path, message: OutgoingMessage): Promise<void> {
     if (path === "sqs") return fallback.send(message);
+    if (background) return primary.send(message);
     const { by, path: current } = route();
     // An operator who says pulsar means it: the breaker is not asked.
     if (by === "override" && current === "pulsar") return primary.send(message);
@@ -65,7 +73,7 @@ export function createRoutedSender(options: RoutedSenderOptions): RoutedSender {
       for (;;) {
         const { path: first } = route();
         // What waits too long for its turn on the first path still has time for the other.
-        const firstTurnByMs = Math.min(deadlineAtMs, now() + deadlineMs * FIRST_PATH_SHARE);
+        const firstTurnByMs = Math.min(deadlineAtMs, now() + firstTurnMs);
         const failures: Error[] = [];
         for (const path of [first, otherPath(first)]) {
           if (failures.length > 0 && now() + MIN_ATTEMPT_MS > deadlineAtMs) break;

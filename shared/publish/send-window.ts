@@ -2,6 +2,7 @@ import pLimit from "p-limit";
 import type { Path } from "../ports/update-queue.ts";
 import { createAdaptiveLimit } from "../runtime/adaptive-limit.ts";
 import { KeylineError } from "../runtime/errors.ts";
+import { createBackgroundLimit } from "./background-limit.ts";
 
 /** The sends of one path: a bounded number without an answer, and those that wait for their turn. */
 export type SendWindow = {
@@ -19,11 +20,16 @@ export type SendWindow = {
  * What waits for its turn is not yet sent, so that a burst is not taken for a broker that does not answer. Of a
  * Pulsar that is slow the breaker takes care; SQS has none, so fewer are sent there at once while it is.
  *
- * @param maxPending sends without an answer at once.
+ * @param options.maxPending sends without an answer at once.
+ * @param options.targetDelayMs given where these make way for others who send there: what a send may take longer for them.
  */
-export function createSendWindow({ path, maxPending }: { path: Path; maxPending: number }): SendWindow {
-  const room: (work: () => Promise<void>) => Promise<void> =
-    path === "sqs" ? createAdaptiveLimit(maxPending) : pLimit(maxPending);
+export function createSendWindow(options: {
+  path: Path;
+  maxPending: number;
+  targetDelayMs?: number | undefined;
+}): SendWindow {
+  const { path, maxPending } = options;
+  const room = openRoom(options);
   let abandoned = 0;
 
   const late = () =>
@@ -73,4 +79,13 @@ export function createSendWindow({ path, maxPending }: { path: Path; maxPending:
     },
     abandoned: () => abandoned,
   };
+}
+
+function openRoom({
+  path,
+  maxPending,
+  targetDelayMs,
+}: Parameters<typeof createSendWindow>[0]): (work: () => Promise<void>) => Promise<void> {
+  if (targetDelayMs !== undefined) return createBackgroundLimit(maxPending, targetDelayMs);
+  return path === "sqs" ? createAdaptiveLimit(maxPending) : pLimit(maxPending);
 }

@@ -15,4 +15,6 @@ export const smallFlowLimits: FlowLimits = {
   maxUsersPerRound: 10,
   maxRounds: 2,
   maxCacheBytes: 100_000,
+  bulkDelayMs: 10,
+  maxUserSharePercent: 25,
 };

@@ -50,6 +50,7 @@ export async function startMemoryGateway({
       },
     },
     tenantStore: createMemoryDocumentStore({ maxEntries: 10 }),
+    schemaStore: createMemoryDocumentStore({ maxEntries: 10 }),
     rateStore,
     localRateStore: createMemoryRateStore({ maxBuckets: 10, now: () => nowMs }),
     settings: {

@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import type { Priority } from "../../shared/domain/envelope.ts";
 import { stampTimeMs } from "../../shared/domain/stamp.ts";
 import type { OutgoingMessage, Path, Producer } from "../../shared/ports/update-queue.ts";
 import { createPublisher, type PublisherOptions } from "../../shared/publish/publisher.ts";
@@ -37,8 +38,11 @@ function open(
     now: Date.now,
     ...options,
   });
-  return (userId: string) =>
-    publisher.publish({ tenant: "shop", userId, ops: [{ kind: "set", body: { plan: "pro" } }] });
+  return (userId: string, priority?: Priority) =>
+    publisher.publish({
+      ...{ tenant: "shop", userId, ops: [{ kind: "set", body: { plan: "pro" } }] },
+      ...(priority && { priority }),
+    });
 }
 
 function start(takesMs: Record<Path, () => number>, maxPending: Record<Path, number>) {
@@ -136,4 +140,58 @@ test.each([
   });
   await publish("1").catch(() => {});
   expect(added).toEqual(inTail ? [sent[0]] : []);
+});
+
+test("bulk goes to its own topic under numbers of its own, so that either topic has all of its numbers", async () => {
+  const [pulsar, bulk, sqs] = [createProducer(() => 1), createProducer(() => 1), createProducer(() => 1)];
+  const publish = open({
+    ...{ primary: pulsar.producer, fallback: sqs.producer, maxPending: { pulsar: 10, sqs: 10 } },
+    bulk: { producer: bulk.producer, targetDelayMs: 10 },
+  });
+  const receipts = [
+    await publish("1"),
+    await publish("1", "bulk"),
+    await publish("1"),
+    await publish("1", "bulk"),
+  ];
+  expect(receipts.map(({ seq }) => seq)).toEqual([1, 1, 2, 2]);
+  expect(receipts[0]!.src).toBe(receipts[2]!.src);
+  expect(receipts[1]!.src).toBe(receipts[3]!.src);
+  expect(receipts[1]!.src).not.toBe(receipts[0]!.src);
+  expect([pulsar, bulk, sqs].map(({ sent }) => sent.length)).toEqual([2, 2, 0]);
+});
+
+test("bulk goes over SQS when its topic fails, and Pulsar is not judged by it", async () => {
+  const [pulsar, bulk, sqs] = [createProducer(() => 1), createProducer(() => -1), createProducer(() => 1)];
+  let guarded = 0;
+  const publish = open({
+    ...{ primary: pulsar.producer, fallback: sqs.producer, maxPending: { pulsar: 10, sqs: 10 } },
+    bulk: { producer: bulk.producer, targetDelayMs: 10 },
+    breaker: {
+      guard(work: () => Promise<void>) {
+        guarded += 1;
+        return work();
+      },
+    } as Partial<Breaker> as Breaker,
+  });
+  expect(await publish("1", "bulk")).toMatchObject({ path: "sqs" });
+  expect(guarded).toBe(0);
+  await publish("1");
+  expect(guarded).toBe(1);
+});
+
+test("bulk has half of the room at most", async () => {
+  const gate = Promise.withResolvers<void>();
+  const held: Producer = { send: () => gate.promise, connected: () => true, close: async () => {} };
+  const publish = open({
+    ...{ primary: held, fallback: held, maxPending: { pulsar: 100, sqs: 100 }, maxUnderWay: 10 },
+    bulk: { producer: held, targetDelayMs: 10 },
+  });
+  const calls = Array.from({ length: 5 }, () => publish("1", "bulk"));
+  await expect(publish("1", "bulk")).rejects.toMatchObject({ code: "publisher_full", retryable: true });
+  calls.push(...Array.from({ length: 5 }, () => publish("1")));
+  await expect(publish("1")).rejects.toMatchObject({ code: "publisher_full" });
+  gate.resolve();
+  expect(await Promise.all(calls)).toHaveLength(10);
+  expect(await publish("1", "bulk")).toMatchObject({ seq: 6 });
 });

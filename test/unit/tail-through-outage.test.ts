@@ -14,9 +14,9 @@ import { attributes } from "../../shared/domain/profile.ts";
 import { decodeProfile } from "../../shared/domain/profile-record.ts";
 import { openPublisher } from "../../shared/publish/open-publisher.ts";
 import { startRouting } from "../../shared/routing/start-routing.ts";
-import { publisherSettings } from "../../shared/runtime/connection-settings.ts";
 import { createLifecycle } from "../../shared/runtime/lifecycle.ts";
 import { createLog } from "../../shared/runtime/log.ts";
+import { publisherSettings } from "../../shared/runtime/publisher-settings.ts";
 import { readSettings } from "../../shared/runtime/settings.ts";
 import { topicsOf } from "../../shared/runtime/topics.ts";
 import { until } from "../support/until.ts";
@@ -72,6 +72,8 @@ async function start() {
         ledgerQueue: sqs.ledgerQueue,
         changesQueue: sqs.changesQueue,
         definitionStore: createMemoryDocumentStore({ maxEntries: 1, now: Date.now }),
+        tenantStore: createMemoryDocumentStore({ maxEntries: 1 }),
+        settingsStore: createMemoryDocumentStore({ maxEntries: 1 }),
         dueStore: createMemoryDueStore({ maxEntries: 1 }),
         memberStore: createMemoryMemberStore({ maxEntries: 1 }),
         store,
