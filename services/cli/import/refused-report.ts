@@ -30,8 +30,12 @@ export async function openRefusedReport(path: string, bytes: number): Promise<Re
   let file: Awaited<ReturnType<typeof open>> | undefined;
   return {
     add({ line, text }, { code, path: column, value, message }) {
-      const where = column ? { path: column } : {};
-      const entry = `${JSON.stringify({ line, code, ...where, value, message, raw: text })}\n`;
+      const where = {
+        ...(column ? { path: column } : {}),
+        // Of what is missing a refusal says that it is undefined.
+        ...(value === "undefined" ? {} : { value }),
+      };
+      const entry = `${JSON.stringify({ line, code, ...where, message, raw: text })}\n`;
       lines.push(entry);
       waiting += entry.length;
     },

@@ -114,7 +114,10 @@ function note(row: ImportedRow, result: ItemResult | undefined, progress: Import
   progress.report.push({
     ...{ line: row.line, code, message: refused.message.replace(PLACE, "") },
     ...(path ? { path } : {}),
-    ...(value === undefined ? {} : { value: typeof value === "string" ? value : quote(value) }),
+    // Of what is missing a refusal says that it is undefined.
+    ...(value === undefined || value === "undefined"
+      ? {}
+      : { value: typeof value === "string" ? value : quote(value) }),
   });
 }
 
