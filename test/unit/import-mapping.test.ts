@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
 import { compileMapping, type Fields } from "../../shared/imports/map-row.ts";
 import { readMapping } from "../../shared/imports/read-mapping.ts";
@@ -161,4 +162,21 @@ test.each([
 ])("the mapping %s is refused at %s", (text, path, value) => {
   const refused = () => compileMapping(readMapping(text), COLUMNS);
   expect(refused).toThrow(expect.objectContaining({ code: "bad_mapping", path, value }));
+});
+
+test("the mapping that the documents show is one", () => {
+  const [, shown] = /```yaml\n([\s\S]*?)```/.exec(readFileSync("docs/imports.md", "utf8"))!;
+  const mapping = readMapping(shown!);
+  const row = ["17", "o-1", "20260102", "29.5", "a|b"];
+  expect(compileMapping(mapping, mapping.columns)(row, "made-1")).toEqual({
+    update: {
+      ...{ userId: "17", id: "o-1", at: Date.UTC(2026, 0, 1, 23), priority: "bulk" },
+      ops: [
+        { kind: "event", body: { name: "order_completed", properties: { amount: 29.5 } } },
+        { kind: "set", body: { source: "crm" } },
+        { kind: "add", body: { tags: ["a", "b"] } },
+        { kind: "increment", body: { spent: 29.5 } },
+      ],
+    },
+  });
 });
