@@ -234,6 +234,18 @@ test("an import does not go on with another file, mapping or gateway", async () 
   expect([code, err]).toEqual([2, expect.stringContaining("import_changed: the file has changed")]);
 });
 
+test("a file that breaks off is imported up to there, and is not taken for whole", async () => {
+  await start();
+  const packed = gzipSync(manyRows(20_000));
+  const file = write("cut.csv.gz", packed.subarray(0, packed.length / 2));
+  for (const _run of ["first", "again"]) {
+    const { code, err } = await runKeyline(environment(), ...words(file));
+    expect([code, err]).toEqual([2, expect.stringContaining("bad_gzip")]);
+  }
+  expect(gateway.published.length).toBeGreaterThan(5_000);
+  expect(gateway.published).toHaveLength(counted().length);
+});
+
 test("a dry run reports every refused line, and sends and remembers nothing", async () => {
   await start();
   const file = write("dry.csv", `user,when,plan,points\nann,1,a,1\nbob,1,a,x\n${"u".repeat(257)},1,a,1\n`);

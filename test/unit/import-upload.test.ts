@@ -177,10 +177,9 @@ test("a gateway that closes says from which line an upload goes on", async () =>
   sender.raw.write(rows(100).join(""));
   await until("they are taken", () => gateway.published.length === 100, { everyMs: 5 });
   const closed = gateway.close();
-  sender.raw.write(rows(1).join(""));
   const { status, body } = await sender.answered;
   expect([status, body.error.code]).toEqual([503, "gateway_closing"]);
-  expect(body.nextLine).toBe(2 + gateway.published.length);
+  expect(body).toMatchObject({ accepted: 100, nextLine: 102 });
   sender.raw.destroy();
   await closed;
 });

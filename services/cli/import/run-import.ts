@@ -39,16 +39,14 @@ export async function runImport(options: ImportOptions): Promise<void> {
   const { state, report, send, requests, signal } = options;
   let failure: unknown;
   let pendingBytes = 0;
-  let turn = Promise.withResolvers<void>();
+  /** Goes on with what waits for a row to settle. */
+  let wake = () => {};
   let savedAtMs = performance.now();
   /** By an earlier run, of rows that are not read yet. */
   const takenBefore = new Set(state.ahead);
 
-  function wake(): void {
-    turn.resolve();
-    turn = Promise.withResolvers();
-  }
-  signal.addEventListener("abort", wake, { once: true });
+  const onAbort = () => wake();
+  signal.addEventListener("abort", onAbort, { once: true });
 
   const frontier = createFrontier<Entry, RowResult>((entry, result) => {
     pendingBytes -= entry.text.length;
@@ -96,7 +94,9 @@ export async function runImport(options: ImportOptions): Promise<void> {
       const isDue = performance.now() - savedAtMs >= SAVE_EVERY_MS;
       if (isDue || report.waiting() >= SAVE_AT_REPORT_LENGTH) await save();
       if (isOver() || (frontier.size() <= rows && pendingBytes <= bytes)) return;
-      await turn.promise;
+      await new Promise<void>((resolve) => {
+        wake = resolve;
+      });
     }
   }
 
@@ -107,11 +107,11 @@ export async function runImport(options: ImportOptions): Promise<void> {
       if (isOver()) break;
     }
     if (!isOver()) await settleTo(0, 0);
+    state.done = !isOver();
   } finally {
     await lanes.close();
-    state.done = !isOver() && frontier.size() === 0;
     await save();
-    signal.removeEventListener("abort", wake);
+    signal.removeEventListener("abort", onAbort);
   }
   if (failure !== undefined && !signal.aborted) throw failure;
 }

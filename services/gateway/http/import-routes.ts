@@ -106,10 +106,10 @@ function addRoute(server: FastifyInstance, options: ImportRouteOptions, closing:
     async (request, reply) => {
       const tenant = authenticate(request, registry);
       discardRest(request, reply);
-      const upload = await uploadedFile(request, IDLE_MS);
       const gone = new AbortController();
       reply.raw.once("close", () => gone.abort(new KeylineError("caller_left", "the caller left")));
       const signal = AbortSignal.any([closing, gone.signal]);
+      const upload = await uploadedFile(request, { idleMs: IDLE_MS, signal });
       const { error, ...progress } = await takeUpload(upload, {
         ...options,
         ...request.query,

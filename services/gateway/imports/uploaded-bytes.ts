@@ -4,22 +4,28 @@ import { KeylineError, toError } from "../../../shared/runtime/errors.ts";
  * The bytes of a part of an upload, as long as they come.
  *
  * @param idleMs for the next of them to come; while nobody reads, nobody waits.
- * @throws KeylineError `upload_stalled`; `upload_broken` where the request is no multipart or ends too soon
+ * @throws KeylineError `upload_stalled`; `upload_broken` where the request is no multipart or ends too soon; the
+ *   signal's reason
  */
-export async function* patiently(
-  bytes: AsyncIterable<Uint8Array>,
-  idleMs: number,
-): AsyncGenerator<Uint8Array> {
+export async function* patiently<T>(
+  bytes: AsyncIterable<T>,
+  { idleMs, signal }: Patience,
+): AsyncGenerator<T> {
   const source = bytes[Symbol.asyncIterator]();
   for (;;) {
-    const { value, done } = await soon(source.next(), idleMs);
+    const { value, done } = await soon(source.next(), { idleMs, signal });
     if (done) return;
     yield value;
   }
 }
 
-async function soon<T>(coming: Promise<T>, idleMs: number): Promise<T> {
+export type Patience = { idleMs: number; signal: AbortSignal };
+
+async function soon<T>(coming: Promise<T>, { idleMs, signal }: Patience): Promise<T> {
   const late = Promise.withResolvers<never>();
+  const onAbort = () => late.reject(signal.reason);
+  signal.addEventListener("abort", onAbort);
+  if (signal.aborted) onAbort();
   const message = `nothing more came for ${idleMs / 1_000} s`;
   const timer = setTimeout(() => late.reject(new KeylineError("upload_stalled", message)), idleMs);
   try {
@@ -30,6 +36,7 @@ async function soon<T>(coming: Promise<T>, idleMs: number): Promise<T> {
     throw new KeylineError("upload_broken", `body: ${error.message}`, { path: "body", cause: error });
   } finally {
     clearTimeout(timer);
+    signal.removeEventListener("abort", onAbort);
   }
 }
 
