@@ -156,7 +156,7 @@ test("what the gateway refuses is in the report with the line and the place in t
 });
 
 /** So that there is time to stop it. */
-const SLOWLY = { updatesPerSecond: 8_000, burst: 4_000 };
+const SLOWLY = { updatesPerSecond: 20_000, burst: 4_000 };
 
 test("an import that is killed goes on where it was, and counts each line once", async () => {
   await start(SLOWLY);
@@ -192,7 +192,7 @@ test("an interrupted import finishes what is under way, says how to go on, and g
 });
 
 test("it waits while neither path takes anything, and for a quota", async () => {
-  await start({ updatesPerSecond: 4_000, burst: 1_000 });
+  await start({ updatesPerSecond: 10_000, burst: 1_000 });
   const rows = 5_000;
   gateway.failWith(new KeylineError("publish_failed", "neither path", { retryable: true }));
   const running = startKeyline(environment(), ...words(write("many.csv", manyRows(rows))));
