@@ -63,8 +63,10 @@ type Mailbox<Item> = {
   priority: Priority;
   items: Item[];
   failures: number;
-  /** When the first of these failed, by `performance.now`. */
-  failingSinceMs: number;
+  /** Those of them in a row between which turns of others succeeded: an outage of the store is nobody's own. */
+  ownFailures: number;
+  /** By `performance.now`. */
+  failedAtMs: number;
 };
 
 export type Mailboxes<Item> = {
@@ -78,7 +80,24 @@ export type Mailboxes<Item> = {
 };
 
 /** So many in a row are no hiccup. */
-const FAILURES_OF_ITS_OWN = 3;
+const MAX_OWN_FAILURES = 5;
+
+/** Tells a user whose turns fail alone from a store that is away. */
+function createFailureWatch() {
+  /** When a turn last came to its end, whoever's. */
+  let proceededAtMs = Number.NEGATIVE_INFINITY;
+  return {
+    proceeded() {
+      proceededAtMs = performance.now();
+    },
+    failed(mailbox: Pick<Mailbox<unknown>, "failures" | "ownFailures" | "failedAtMs">): void {
+      const others = mailbox.failures > 0 && proceededAtMs > mailbox.failedAtMs;
+      mailbox.ownFailures = others ? mailbox.ownFailures + 1 : 0;
+      mailbox.failedAtMs = performance.now();
+      mailbox.failures += 1;
+    },
+  };
+}
 
 export function createMailboxes<Item>(options: MailboxOptions<Item>): Mailboxes<Item> {
   const { limits } = options;
@@ -86,8 +105,7 @@ export function createMailboxes<Item>(options: MailboxOptions<Item>): Mailboxes<
   const ready = createWaitingMailboxes<Mailbox<Item>>();
   const rests = new Set<NodeJS.Timeout>();
   let resting = 0;
-  /** When a turn last came to its end, whoever's. */
-  let proceededAtMs = Number.NEGATIVE_INFINITY;
+  const failing = createFailureWatch();
   let rounds = 0;
   let pumping: NodeJS.Immediate | undefined;
   let closed = false;
@@ -143,7 +161,7 @@ export function createMailboxes<Item>(options: MailboxOptions<Item>): Mailboxes<
   function proceed(mailbox: Mailbox<Item>): void {
     if (closed) return;
     mailbox.failures = 0;
-    proceededAtMs = performance.now();
+    failing.proceeded();
     if (mailbox.items.length === 0) mailboxes.delete(mailbox.key);
     else wait(mailbox);
   }
@@ -156,8 +174,7 @@ export function createMailboxes<Item>(options: MailboxOptions<Item>): Mailboxes<
   function rest(mailbox: Mailbox<Item>, left: readonly Item[]): void {
     if (closed) return;
     mailbox.mode = "resting";
-    if (mailbox.failures === 0) mailbox.failingSinceMs = performance.now();
-    mailbox.failures += 1;
+    failing.failed(mailbox);
     mailbox.items = [...options.keepOwn(mailbox.key, [...left, ...mailbox.items])];
     resting += 1;
     const timer = setTimeout(() => {
@@ -172,9 +189,8 @@ export function createMailboxes<Item>(options: MailboxOptions<Item>): Mailboxes<
   function keep(mailbox: Mailbox<Item>, own: readonly Item[]): void {
     const held = mailbox.items.length;
     const isFull = held >= (limits.maxInFlightMessages * limits.maxUserSharePercent) / 100;
-    // Where the turns of all fail it is the store's fault, and everybody waits.
-    const alone = mailbox.failures >= FAILURES_OF_ITS_OWN && proceededAtMs > mailbox.failingSinceMs;
-    if (isFull && alone) for (const item of own) options.parkSurplus(item, held);
+    if (isFull && mailbox.ownFailures >= MAX_OWN_FAILURES)
+      for (const item of own) options.parkSurplus(item, held);
     else mailbox.items.push(...own);
   }
 
@@ -197,7 +213,8 @@ export function createMailboxes<Item>(options: MailboxOptions<Item>): Mailboxes<
         priority,
         items: [item],
         failures: 0,
-        failingSinceMs: 0,
+        ownFailures: 0,
+        failedAtMs: 0,
       };
       mailboxes.set(key, fresh);
       wait(fresh);

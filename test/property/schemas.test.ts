@@ -1,7 +1,12 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { checkUpdate } from "../../services/gateway/schemas/check-update.ts";
-import { documentOf, readSchema, writeSchema } from "../../services/gateway/schemas/schema-document.ts";
+import {
+  declareSchema,
+  documentOf,
+  readSchema,
+  writeSchema,
+} from "../../services/gateway/schemas/schema-document.ts";
 import {
   createSchema,
   learn,
@@ -9,7 +14,8 @@ import {
   type TenantSchema,
 } from "../../services/gateway/schemas/tenant-schema.ts";
 import type { Operation } from "../../shared/domain/envelope.ts";
-import { arbitraryOperations, arbitrarySchema } from "../support/arbitrary-schemas.ts";
+import { envelopeOf } from "../../shared/publish/update-input.ts";
+import { arbitraryDeclared, arbitraryOperations, arbitrarySchema } from "../support/arbitrary-schemas.ts";
 
 const arbitraryUpdates = fc.array(arbitraryOperations, { maxLength: 8 });
 const copyOf = (schema: TenantSchema) => readSchema(writeSchema(schema))!;
@@ -80,6 +86,7 @@ test("what is left after dropping is as the schema says, and nothing else is dro
       const schema: TenantSchema = { ...given, mode: "drop", unknown: "drop", events: new Map(given.events) };
       for (const [name, { mode: _, ...event }] of schema.events) schema.events.set(name, event);
       const left = checkUpdate(schema, ops, {})?.ops ?? ops;
+      if (left.length > 0) envelopeOf({ tenant: "shop", userId: "ann", ops: [...left] }, 0);
       expect(isAsDeclared({ ...schema, mode: "reject", unknown: "reject" }, left)).toBe(true);
       const kept = (all: readonly Operation[]) =>
         all
@@ -164,6 +171,22 @@ test("no quota is passed by what is learned, also where two gateways learn", () 
       for (const { properties } of schema.events.values()) expect(properties.size).toBeLessThanOrEqual(2);
     }),
     { numRuns: 1_000 },
+  );
+});
+
+test("what is declared is as it was said, beside what was learned, and is counted once", () => {
+  fc.assert(
+    fc.property(arbitrarySchema, arbitraryUpdates, arbitraryDeclared, (given, updates, declared) => {
+      const before = learnedOf({ ...given, mode: "allow", unknown: "learn" }, updates, {});
+      const schema = declareSchema(before, declared);
+      const alone = declareSchema(undefined, declared);
+      expect(shown(schema)).toMatchObject(shown(alone));
+      expect(schema.names).toBe(copyOf(schema).names);
+      const learned = [...before.attributes].filter(([, { origin }]) => origin === "learned");
+      expect([...schema.attributes.keys()].toSorted()).toEqual(
+        [...new Set([...alone.attributes.keys(), ...learned.map(([name]) => name)])].toSorted(),
+      );
+    }),
   );
 });
 

@@ -225,12 +225,19 @@ test("within one request the first that comes says what a name is", async () => 
   await declare({ mode: "reject" });
   const answer = await batch(track("seen", { a: 1 }), track("seen", { a: "x" }));
   expect(codes(answer)).toEqual(["taken", ["schema_mismatch", "batch[1].properties.a"]]);
-  const both = await update(
-    { kind: "event", body: { name: "left", properties: { a: 1 } } },
-    { kind: "event", body: { name: "left", properties: { a: "x" } } },
-  );
-  expect(codes(both)).toEqual([["schema_mismatch", "updates[0].ops[1].body.properties.a"]]);
-  expect(Object.keys((await schema()).events), "a refused update teaches nothing").not.toContain("left");
+  const seen = (properties: object, name = "seen") => ({ kind: "event", body: { name, properties } });
+  const set = (plan: unknown) => ({ kind: "set", body: { plan } });
+  for (const [ops, path] of [
+    [[seen({ a: 1 }, "left"), seen({ a: "x" }, "left")], "properties.a"],
+    [[seen({ b: 1 }), seen({ b: "x" })], "properties.b"],
+    [[set("pro"), set(5)], "plan"],
+  ] as const)
+    expect(codes(await update(...ops))).toEqual([["schema_mismatch", `updates[0].ops[1].body.${path}`]]);
+  const { events, attributes } = await schema();
+  expect([Object.keys(events), attributes], "a refused update teaches nothing").toEqual([
+    expect.not.arrayContaining(["left"]),
+    {},
+  ]);
 });
 
 test("an update that is none teaches nothing, and is told as ever", async () => {
@@ -278,6 +285,21 @@ test.each([
     expect(codes(await batch(calls[1]!))).toEqual(["taken"]);
   },
 );
+
+test("a quota holds within one update, too", async () => {
+  await quotas({ maxAttributes: 1, maxEventNames: 1, maxPropertiesPerEvent: 1 });
+  const seen = (properties: object, name = "seen") => ({ kind: "event", body: { name, properties } });
+  for (const [ops, path] of [
+    [[{ kind: "set", body: { plan: "pro", city: "Rome" } }], "ops[0].body.city"],
+    [[seen({}), seen({}, "left")], "ops[1].body.name"],
+    [[seen({ a: 1, b: 1 })], "ops[0].body.properties.b"],
+  ] as const)
+    expect(codes(await update(...ops))).toEqual([["quota_exceeded", `updates[0].${path}`]]);
+  await update(seen({}));
+  expect(codes(await update(seen({ a: 1 }), seen({ b: 1 })))).toEqual([
+    ["quota_exceeded", "updates[0].ops[1].body.properties.b"],
+  ]);
+});
 
 test("quotas do not count what the gateway makes itself, and are the tenant's alone", async () => {
   await quotas({ maxEventNames: 1 });

@@ -96,7 +96,8 @@ test("what is declared while a gateway has learned it otherwise stays declared",
 
 test("while the store is away a gateway goes on learning, and writes it once the store is back", async () => {
   const store = createStore();
-  const { registry, errors } = start(store);
+  const { registry, catalog, errors } = start(store);
+  await catalog.change("shop", () => declareSchema(undefined, {}));
   await registry.refresh();
   store.setAway(true);
   registry.learn("shop", attributes({ city: "string" }), {});
