@@ -111,7 +111,7 @@ test("reading goes on from any row as if it had not stopped", async () => {
   );
 });
 
-const brokenLines = ['u1,a"b,c', 'u1,"a"b,c', "u1,a", "u1,a,b,c", ",a,b", "\xff"];
+const brokenLines = ['u1,a"b,c', 'u1,"a,c', 'u1,"a"b,c', "u1,a", "u1,a,b,c", ",a,b", "\xff"];
 
 test("a broken line is refused with its number, and costs no other", async () => {
   await fc.assert(
@@ -146,4 +146,30 @@ test("NDJSON is read line by line", async () => {
       );
     }),
   );
+});
+
+test("a byte order mark is no part of the first row of a file without a header", async () => {
+  const format = importFormat("rows.csv", { ...mapping, columns: ["user", "a", "b"] });
+  const rows = await rowsOf(inChunks(Buffer.from('\ufeff"u1",x,y\n'), [1]), { format });
+  expect(taken(rows)).toEqual([[1, "u1", [{ kind: "set", body: { a: "x", b: "y" } }]]]);
+});
+
+test("a line that is too long is refused, passed over, and costs no other", async () => {
+  const long = `u1,${"x".repeat(300_000)},y`;
+  const bytes = Buffer.from(`user,a,b\nu1,1,2\n${long}\n"${long}\nu2,3,4\n${long}`);
+  const rows = await rowsOf(inChunks(bytes, [65_536]));
+  expect(rows.map((row) => [row.line, "refusal" in row ? row.refusal.code : "taken"])).toEqual([
+    [2, "taken"],
+    [3, "line_too_long"],
+    [4, "line_too_long"],
+    [5, "taken"],
+    [6, "line_too_long"],
+  ]);
+  expect(rows.at(-1)!.next.offset).toBe(bytes.length);
+  expect(Math.max(...rows.map(({ text }) => text.length))).toBeLessThan(2_000);
+});
+
+test("UTF-16 is refused as a whole", async () => {
+  const bytes = Buffer.from("\ufeffuser,a,b\nu1,1,2\n", "utf16le");
+  await expect(rowsOf(inChunks(bytes, [7]))).rejects.toMatchObject({ code: "not_utf8" });
 });
