@@ -82,7 +82,7 @@ async function run(file: string, flags: ImportFlags, options: ImportCommandOptio
   if (before) assertSameImport(before, { ...asked, importId: flags.importId }, statePath!);
   const state = before ?? newState(asked, flags.importId ?? looked.sha256);
   if (state.done) return alreadyDone(state, { file, reportPath }, options);
-  if (state.next.line > 1) output.complain(`going on at line ${state.next.line}`);
+  if (before) output.complain(`going on at line ${state.next.line}`);
 
   const report = await openRefusedReport(reportPath, state.reportBytes);
   const progress = showProgress(state, output);
