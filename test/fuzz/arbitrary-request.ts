@@ -2,6 +2,7 @@
 import fc from "fast-check";
 import { arbitraryCall, type Call, OPERATOR_TOKEN, TENANTS } from "./arbitrary-calls.ts";
 import { arbitraryFaults, basic, brokenBy, type Faults, type FuzzRequest } from "./arbitrary-faults.ts";
+import { IMPORTS_PATH } from "./arbitrary-upload.ts";
 
 export type GatewayRequest = FuzzRequest & {
   /** Whose updates it may bring; undefined: it may bring none. */
@@ -30,7 +31,10 @@ export const arbitraryRequest: fc.Arbitrary<GatewayRequest> = fc
   .map(([call, faults, who]) => requestOf(call, faults, who));
 
 function requestOf(call: Call, faults: Partial<Faults<Credentials>>, who: number): GatewayRequest {
-  const { authorization, tenant } = faults.credentials ?? ownCredentials(call, who);
+  const given = faults.credentials ?? ownCredentials(call, who);
+  // An upload waits for its quota, and time stands still here.
+  const mayWait = call.path.startsWith(IMPORTS_PATH) && given.tenant === TENANTS[1].name;
+  const { authorization, tenant } = mayWait ? credentials[0]! : given;
   const isBeacon =
     call.as === "tenant" &&
     call.body !== undefined &&
