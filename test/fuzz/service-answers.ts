@@ -54,7 +54,7 @@ function checkRefusal(operation: Documented | undefined, answer: Answer): void {
   throw new Error(`${status} is not documented: ${body.slice(0, 300)}`);
 }
 
-/** The most exact path first. */
+/** The most exact path first; a part of it may come empty. */
 function documentedIn(server: FastifyInstance): Documented[] {
   const { paths } = server.swagger() as { paths: Record<string, Record<string, Operation>> };
   return Object.entries(paths)
@@ -62,7 +62,7 @@ function documentedIn(server: FastifyInstance): Documented[] {
     .flatMap(([path, operations]) =>
       Object.entries(operations).map(([method, { responses = {} }]) => ({
         method: method.toUpperCase(),
-        path: new RegExp(`^${path.replaceAll(/\{\w+\}/g, "[^/]+")}$`),
+        path: new RegExp(`^${path.replaceAll(/\{\w+\}/g, "[^/]*")}$`),
         schemas: new Map(
           Object.entries(responses).map(([status, { content }]) => {
             const schema = content?.["application/json"]?.schema;
