@@ -35,7 +35,7 @@ export async function checkTaken(
   if (!isTaken) return false;
   if (caller.role !== "operator")
     throw new Error(`taken from who is no operator: ${answer.body.slice(0, 300)}`);
-  const [at = "", query = ""] = path.split(/[?#]/);
+  const [at = "", query = ""] = path.split("?");
   if (method === "DELETE") await checkDeleted(at, client);
   else await checkPut(at, query, bodyOf(request), { ...context, answer, caller });
   const own = { "/admin/breaker": "toggles", "/admin/settings": "settings" }[at] ?? "definitions";

@@ -46,10 +46,11 @@ async function openService(): Promise<Subject<ServiceRequest>> {
     const payload = body === undefined ? {} : { payload: body };
     const answer = await inject(service, { method: method as "GET", url: path, headers, ...payload });
     check(answer, path.includes("after="));
-    checkAnswer(request, answer);
+    const received = { ...request, path: receivedPath(path) };
+    checkAnswer(received, answer);
     const after = await changesOf(service);
     const toggle = service.toggles().last;
-    if (await checkTaken(request, answer, { before, after, toggle, client })) taken += 1;
+    if (await checkTaken(received, answer, { before, after, toggle, client })) taken += 1;
     return answer.status;
   }
 
@@ -82,6 +83,12 @@ async function openService(): Promise<Subject<ServiceRequest>> {
     counts: () => ({ byStatus, taken }),
     close: service.close,
   };
+}
+
+/** As `inject` gives it to the server: without `..` and fragments. */
+function receivedPath(path: string): string {
+  const { pathname, search } = URL.parse(path, "http://localhost") ?? { pathname: path, search: "" };
+  return pathname + search;
 }
 
 async function inject({ server }: FuzzedService, options: InjectOptions): Promise<Answer> {
