@@ -385,11 +385,19 @@ describe("a call is refused with the path and value of what is wrong, as its cal
 });
 
 test("a time is read the same by the short way and by the long one", () => {
+  const days = (month: number) =>
+    Array.from({ length: 31 }, (_, day) => `${twoDigits(month)}-${twoDigits(day + 1)}`);
+  const daysOfYear = Array.from({ length: 12 }, (_, month) => days(month + 1)).flat();
   for (const text of [
-    "2026-11-29T12:00:00.123Z",
+    ...daysOfYear.map((day) => `2026-${day}T12:00:00.123Z`),
     "2024-02-28T23:59:59Z",
+    "2024-02-29T23:59:59Z",
     "2026-01-01T24:00:00Z",
     "2026-11-28T25:00:00Z",
   ])
     expect(momentOf(text), text).toBe(momentOf(text.replace("Z", "+00:00")));
 });
+
+function twoDigits(number: number): string {
+  return String(number).padStart(2, "0");
+}
