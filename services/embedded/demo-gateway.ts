@@ -15,7 +15,7 @@ const MAX_TENANTS = 1_000;
 
 /** The gateway as it is, on tenants in memory. */
 export async function startDemoGateway(options: {
-  publisher: Pick<Publisher, "publish">;
+  publisher: Pick<Publisher, "publishAll">;
   settings: Pick<
     Values<typeof gatewaySettings>,
     "gatewayHost" | "gatewayPort" | "adminToken" | "maxUnderWay"

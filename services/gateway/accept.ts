@@ -2,15 +2,15 @@
 import type { Refusal } from "../../shared/domain/refusal.ts";
 import { Refused, Throttled } from "../../shared/http/http-errors.ts";
 import type { RateStore } from "../../shared/ports/rate-store.ts";
-import type { Publisher, Receipt } from "../../shared/publish/publisher.ts";
+import type { Publisher, PublishResult } from "../../shared/publish/publisher.ts";
 import type { UpdateInput } from "../../shared/publish/update-input.ts";
-import { KeylineError, toError } from "../../shared/runtime/errors.ts";
+import { KeylineError } from "../../shared/runtime/errors.ts";
 import { rateOf, type Tenant } from "./tenants/tenant.ts";
 
 /** An update, or why what came for it is none. */
 export type Item = UpdateInput | KeylineError;
 
-export type ItemResult = Receipt | KeylineError;
+export type ItemResult = PublishResult;
 
 export type Acceptor = {
   /**
@@ -23,7 +23,7 @@ export type Acceptor = {
 const ASK_AGAIN_AFTER_MS = 1_000;
 
 export function createAcceptor(options: {
-  publisher: Pick<Publisher, "publish">;
+  publisher: Pick<Publisher, "publishAll">;
   rates: Pick<RateStore, "take">;
   /** This gateway's own, for as long as `rates` can't be asked; what comes is taken where these fail too. */
   localRates: Pick<RateStore, "take">;
@@ -82,32 +82,16 @@ export function createAcceptor(options: {
     });
   }
 
-  async function settle(tenant: Tenant, item: Item): Promise<ItemResult> {
-    if (item instanceof Error) return item;
-    const { maxUpdateBytes } = tenant.quotas;
-    if (maxUpdateBytes !== undefined) {
-      const bytes = bytesOf(item.ops);
-      if (bytes !== undefined && bytes > maxUpdateBytes) {
-        const message = `the update is ${bytes} bytes long, more than the ${maxUpdateBytes} of ${tenant.name}`;
-        return new KeylineError("too_large", message, { path: "ops", value: bytes });
-      }
-    }
-    try {
-      return await publisher.publish(item);
-    } catch (thrown) {
-      const error = toError(thrown);
-      if (error instanceof KeylineError) return error;
-      throw error;
-    }
-  }
-
   return {
     async accept(tenant, items) {
-      const count = items.filter((item) => !(item instanceof Error)).length;
+      const count = items.filter(isInput).length;
       const results = await inRoom(tenant, count, async () => {
         // What is refused is work as well.
         await spend(tenant, items.length);
-        return Promise.all(items.map((item) => settle(tenant, item)));
+        return publishEach(
+          publisher,
+          items.map((item) => refuseLong(tenant, item) ?? item),
+        );
       });
       const failures = results.filter((result) => result instanceof KeylineError);
       const failed = failures.filter(({ retryable }) => retryable).length;
@@ -118,6 +102,31 @@ export function createAcceptor(options: {
       return results;
     },
   };
+}
+
+/** A result for each item: what is none is its own. */
+async function publishEach(
+  publisher: Pick<Publisher, "publishAll">,
+  items: readonly Item[],
+): Promise<ItemResult[]> {
+  const inputs = items.filter(isInput);
+  const published = await publisher.publishAll(inputs);
+  if (inputs.length === items.length) return published;
+  let next = 0;
+  return items.map((item) => (isInput(item) ? published[next++]! : item));
+}
+
+function isInput(item: Item): item is UpdateInput {
+  return !(item instanceof KeylineError);
+}
+
+function refuseLong({ name, quotas }: Tenant, item: Item): KeylineError | undefined {
+  const { maxUpdateBytes } = quotas;
+  if (maxUpdateBytes === undefined || !isInput(item)) return undefined;
+  const bytes = bytesOf(item.ops);
+  if (bytes === undefined || bytes <= maxUpdateBytes) return undefined;
+  const message = `the update is ${bytes} bytes long, more than the ${maxUpdateBytes} of ${name}`;
+  return new KeylineError("too_large", message, { path: "ops", value: bytes });
 }
 
 /** As JSON; undefined for what JSON can't say, or is nested too deep for it: the publisher tells what is wrong. */

@@ -26,7 +26,7 @@ import { createTenantCatalog } from "./tenants/tenant-catalog.ts";
 import { startTenantRegistry } from "./tenants/tenant-registry.ts";
 
 export type GatewayOptions = {
-  publisher: Pick<Publisher, "publish">;
+  publisher: Pick<Publisher, "publishAll">;
   tenantStore: DocumentStore;
   rateStore: RateStore;
   /** This process's own, for while that can't be asked. */

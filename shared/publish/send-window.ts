@@ -1,19 +1,39 @@
-import pLimit from "p-limit";
-import type { Path } from "../ports/update-queue.ts";
+import type { OutgoingMessage, Path } from "../ports/update-queue.ts";
 import { createAdaptiveLimit } from "../runtime/adaptive-limit.ts";
-import { KeylineError } from "../runtime/errors.ts";
+import { createDeadlines } from "../runtime/deadlines.ts";
+import { KeylineError, toError } from "../runtime/errors.ts";
+import { createFifo } from "../runtime/fifo.ts";
 
 /** The sends of one path: a bounded number without an answer, and those that wait for their turn. */
 export type SendWindow = {
   /**
-   * Calls `send` when there is room, and settles with it, but never later than the deadline. Rejects with the
-   * send's own error, with `publish_late` when its turn has not come by `turnByMs`, or with
-   * `queue_send_timeout` when there is no answer by `deadlineAtMs`. Both by `performance.now`.
+   * Sends the message when there is room, and calls `settle` once, never later than the deadline: without an error
+   * when the path has the message, else with the send's own, with `publish_late` when its turn has not come by
+   * `turnByMs`, or with `queue_send_timeout` when there is no answer by `deadlineAtMs`. Both by `performance.now`.
    */
-  send(send: () => Promise<void>, turnByMs: number, deadlineAtMs: number): Promise<void>;
+  send(message: OutgoingMessage, turnByMs: number, deadlineAtMs: number, settle: Settle): void;
   /** Sends that are not over though nobody waits for them any more. Those under way keep their room. */
   abandoned(): number;
 };
+
+export type Settle = (error?: Error) => void;
+
+type Sending = {
+  readonly message: OutgoingMessage;
+  readonly turnByMs: number;
+  readonly deadlineAtMs: number;
+  readonly settle: Settle;
+  /** `abandoned`: its caller was told that it failed, and it is not over. */
+  stage: "waiting" | "sent" | "abandoned" | "over";
+  slot: number;
+};
+
+/** Where sends wait for their turn. `begin` may throw; `over` is called once for each, whatever becomes of it. */
+type Room = (
+  max: number,
+  begin: (sending: Sending) => Promise<void>,
+  over: (sending: Sending, error?: Error) => void,
+) => (sending: Sending) => void;
 
 /**
  * What waits for its turn is not yet sent, so that a burst is not taken for a broker that does not answer. Of a
@@ -21,9 +41,17 @@ export type SendWindow = {
  *
  * @param maxPending sends without an answer at once.
  */
-export function createSendWindow({ path, maxPending }: { path: Path; maxPending: number }): SendWindow {
-  const room: (work: () => Promise<void>) => Promise<void> =
-    path === "sqs" ? createAdaptiveLimit(maxPending) : pLimit(maxPending);
+export function createSendWindow({
+  path,
+  maxPending,
+  send,
+}: {
+  path: Path;
+  maxPending: number;
+  send(message: OutgoingMessage): Promise<void>;
+}): SendWindow {
+  const enter = (path === "sqs" ? adaptiveRoom : fixedRoom)(maxPending, begin, over);
+  const deadlines = createDeadlines<Sending>(abandon);
   let abandoned = 0;
 
   const late = () =>
@@ -33,44 +61,77 @@ export function createSendWindow({ path, maxPending }: { path: Path; maxPending:
   const unanswered = () =>
     new KeylineError("queue_send_timeout", `no answer over ${path} by the deadline`, { retryable: true });
 
+  function abandon(sending: Sending): void {
+    const error = sending.stage === "waiting" ? late() : unanswered();
+    sending.stage = "abandoned";
+    abandoned += 1;
+    sending.settle(error);
+  }
+
+  function begin(sending: Sending): Promise<void> {
+    if (sending.stage === "abandoned" || performance.now() > sending.turnByMs) throw late();
+    sending.stage = "sent";
+    deadlines.remove(sending);
+    deadlines.add(sending, sending.deadlineAtMs);
+    return send(sending.message);
+  }
+
+  function over(sending: Sending, error?: Error): void {
+    const { stage } = sending;
+    sending.stage = "over";
+    deadlines.remove(sending);
+    if (stage === "abandoned") abandoned -= 1;
+    else sending.settle(error);
+  }
+
   return {
-    send(send, turnByMs, deadlineAtMs) {
-      const { promise, resolve, reject } = Promise.withResolvers<void>();
-      let stage: "waiting" | "sent" | "abandoned" = "waiting";
-
-      function abandon(error: KeylineError): void {
-        stage = "abandoned";
-        abandoned += 1;
-        reject(error);
-      }
-      function over(): void {
-        clearTimeout(timer);
-        if (stage === "abandoned") abandoned -= 1;
-      }
-      let timer = setTimeout(
-        () => {
-          if (stage === "waiting") abandon(late());
-          else timer = setTimeout(() => abandon(unanswered()), Math.max(0, deadlineAtMs - performance.now()));
-        },
-        Math.max(0, turnByMs - performance.now()),
-      );
-
-      void room(async () => {
-        if (stage === "abandoned" || performance.now() > turnByMs) throw late();
-        stage = "sent";
-        await send();
-      }).then(
-        () => {
-          over();
-          resolve();
-        },
-        (error: unknown) => {
-          over();
-          reject(error);
-        },
-      );
-      return promise;
+    send(message, turnByMs, deadlineAtMs, settle) {
+      const sending: Sending = { message, turnByMs, deadlineAtMs, settle, stage: "waiting", slot: -1 };
+      enter(sending);
+      if (sending.stage === "waiting") deadlines.add(sending, turnByMs);
     },
     abandoned: () => abandoned,
   };
 }
+
+/** In the order of their coming. A promise for each turn, as a library's limit makes several, costs more than a send. */
+const fixedRoom: Room = (max, begin, over) => {
+  const waiting = createFifo<Sending>();
+  let underWay = 0;
+
+  function start(sending: Sending): void {
+    let answer: Promise<void>;
+    try {
+      answer = begin(sending);
+    } catch (error) {
+      over(sending, toError(error));
+      return;
+    }
+    underWay += 1;
+    answer.then(
+      () => leave(sending),
+      (error: unknown) => leave(sending, toError(error)),
+    );
+  }
+
+  function leave(sending: Sending, error?: Error): void {
+    underWay -= 1;
+    while (underWay < max && waiting.size() > 0) start(waiting.shift()!);
+    over(sending, error);
+  }
+
+  return (sending) => {
+    if (underWay < max && waiting.size() === 0) start(sending);
+    else waiting.push(sending);
+  };
+};
+
+const adaptiveRoom: Room = (max, begin, over) => {
+  const limit = createAdaptiveLimit(max);
+  return (sending) => {
+    limit(async () => begin(sending)).then(
+      () => over(sending),
+      (error: unknown) => over(sending, toError(error)),
+    );
+  };
+};
