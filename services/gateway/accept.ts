@@ -15,9 +15,10 @@ export type ItemResult = PublishResult;
 export type Acceptor = {
   /**
    * A result for each item, in their order, once all of them are settled.
+   * @param checked that the publisher would refuse none of them as `invalid_update`; they are not checked again then.
    * @throws Throttled where the tenant's quota does not allow all of them now; KeylineError `publisher_full` where there is no room for all of them now: nothing was taken then
    */
-  accept(tenant: Tenant, items: readonly Item[]): Promise<ItemResult[]>;
+  accept(tenant: Tenant, items: readonly Item[], checked?: "checked"): Promise<ItemResult[]>;
 };
 
 const ASK_AGAIN_AFTER_MS = 1_000;
@@ -83,15 +84,13 @@ export function createAcceptor(options: {
   }
 
   return {
-    async accept(tenant, items) {
+    async accept(tenant, items, checked) {
       const count = items.filter(isInput).length;
       const results = await inRoom(tenant, count, async () => {
         // What is refused is work as well.
         await spend(tenant, items.length);
-        return publishEach(
-          publisher,
-          items.map((item) => refuseLong(tenant, item) ?? item),
-        );
+        const taken = items.map((item) => refuseLong(tenant, item) ?? item);
+        return publishEach(publisher, taken, checked);
       });
       const failures = results.filter((result) => result instanceof KeylineError);
       const failed = failures.filter(({ retryable }) => retryable).length;
@@ -108,9 +107,10 @@ export function createAcceptor(options: {
 async function publishEach(
   publisher: Pick<Publisher, "publishAll">,
   items: readonly Item[],
+  checked?: "checked",
 ): Promise<ItemResult[]> {
   const inputs = items.filter(isInput);
-  const published = await publisher.publishAll(inputs);
+  const published = await publisher.publishAll(inputs, checked);
   if (inputs.length === items.length) return published;
   let next = 0;
   return items.map((item) => (isInput(item) ? published[next++]! : item));

@@ -7,7 +7,7 @@ import { KeylineError } from "../runtime/errors.ts";
 import { createNumbering } from "./numbering.ts";
 import { createRoutedSender, payloadOf, type SendOutcome } from "./routed-send.ts";
 import type { Tail } from "./tail.ts";
-import { assertEnvelope, envelopeOf, type UpdateInput } from "./update-input.ts";
+import { assertEnvelope, envelopeOf, envelopeOfChecked, type UpdateInput } from "./update-input.ts";
 import { type UserFunctions, userFunctions } from "./user-functions.ts";
 
 export type Receipt = {
@@ -37,8 +37,10 @@ export type Publisher = {
   /**
    * Publishes many at once, which costs much less than as many calls. Resolves once all are settled, with a result
    * for each in their order: what `publish` resolves or rejects with.
+   *
+   * @param checked that `publish` would not refuse any of them as `invalid_update`; they are not checked then.
    */
-  publishAll(inputs: readonly UpdateInput[]): Promise<PublishResult[]>;
+  publishAll(inputs: readonly UpdateInput[], checked?: "checked"): Promise<PublishResult[]>;
   /** Sends the update of a PublishError again, under the same identity, so that it counts once. */
   resend(update: Update): Promise<Receipt>;
   user(tenant: string, userId: string): UserPublisher;
@@ -151,10 +153,9 @@ export function createPublisher(options: PublisherOptions): Publisher {
 
   /**
    * An update is numbered when nothing but the paths can fail it any more: a refused one leaves no gap.
-   * @throws KeylineError as `publish`, but no PublishError
+   * @throws KeylineError as `publish`, but no PublishError and no `invalid_update`
    */
-  function begin(input: UpdateInput, settle: Settle): void {
-    const update = envelopeOf(input, options.now());
+  function begin(update: Update, settle: Settle): void {
     refuseSurplus();
     if (clock.aheadMs() > MAX_AHEAD_MS) {
       clock = createStampClock(options.now);
@@ -176,12 +177,15 @@ export function createPublisher(options: PublisherOptions): Publisher {
   }
 
   function publish(input: UpdateInput): Promise<Receipt> {
-    return settled((settle) => begin(input, settle));
+    return settled((settle) => begin(envelopeOf(input, options.now()), settle));
   }
 
   return {
     publish,
-    publishAll: (inputs) => settledAll(inputs, begin),
+    publishAll(inputs, checked) {
+      const envelope = checked ? envelopeOfChecked : envelopeOf;
+      return settledAll(inputs, (input, settle) => begin(envelope(input, options.now()), settle));
+    },
     resend: (update) =>
       settled((settle) => {
         assertEnvelope(update);

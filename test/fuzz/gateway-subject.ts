@@ -52,7 +52,7 @@ export async function createSubject(): Promise<Subject> {
 
   const { server, close } = await createGateway({
     publisher: {
-      publishAll: async (inputs) => inputs.map((input) => resultOf(() => publish(input))),
+      publishAll: async (inputs, checked) => inputs.map((input) => resultOf(() => publish(input), checked)),
     },
     tenantStore: createMemoryDocumentStore({ maxEntries: 10_000 }),
     ...{ rateStore, localRateStore: rateStore },

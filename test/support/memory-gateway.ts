@@ -41,8 +41,8 @@ export async function startMemoryGateway({
 
   const gateway = await startGateway({
     publisher: {
-      async publishAll(inputs) {
-        const results = inputs.map((input) => resultOf(() => publish(input)));
+      async publishAll(inputs, checked) {
+        const results = inputs.map((input) => resultOf(() => publish(input), checked));
         await durable;
         return results;
       },
@@ -66,12 +66,13 @@ export async function startMemoryGateway({
   };
 }
 
-/** As the publisher has it of many at once. */
-export function resultOf(publish: () => Receipt): PublishResult {
+/** As the publisher has it of many at once; but it checks what comes as `checked` too, and throws where it is not. */
+export function resultOf(publish: () => Receipt, checked?: "checked"): PublishResult {
   try {
     return publish();
   } catch (error) {
-    if (error instanceof KeylineError) return error;
-    throw error;
+    if (!(error instanceof KeylineError)) throw error;
+    if (checked && error.code === "invalid_update") throw new Error(`not checked: ${error.message}`);
+    return error;
   }
 }

@@ -54,7 +54,7 @@ export function addCloudEventRoutes(
       const arrival = { tenant: tenant.name, receivedAtMs: now() };
       const events = eventsIn(request.body);
       const items = events.map((event) => itemOf(event, arrival));
-      return answer(reply, await acceptor.accept(tenant, items));
+      return answer(reply, await acceptor.accept(tenant, items, "checked"));
     },
   );
 }

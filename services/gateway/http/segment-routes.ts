@@ -43,7 +43,7 @@ export function addSegmentRoutes(server: FastifyInstance, options: SegmentRouteO
       async (request, reply) => {
         const tenant = authenticate(request, registry, fieldOf(request.body, "writeKey"));
         const item = itemOf(readCall(request.body, type, ""), { tenant: tenant.name, receivedAtMs: now() });
-        return answer(reply, await acceptor.accept(tenant, [item]));
+        return answer(reply, await acceptor.accept(tenant, [item], "checked"));
       },
     );
 
@@ -58,7 +58,7 @@ export function addSegmentRoutes(server: FastifyInstance, options: SegmentRouteO
       const { calls, sentAtMs } = batchIn(request.body);
       const arrival = { tenant: tenant.name, receivedAtMs: now(), sentAtMs };
       const items = calls.map((call) => itemOf(call, arrival));
-      return answer(reply, await acceptor.accept(tenant, items));
+      return answer(reply, await acceptor.accept(tenant, items, "checked"));
     });
 }
 
