@@ -1,7 +1,7 @@
 import { spawn } from "node:child_process";
 import { createInterface } from "node:readline";
 import { setTimeout as sleep } from "node:timers/promises";
-import { MAX_PREFETCHED } from "../services/audience-update/update-consumer.ts";
+import { MAX_PREFETCHED } from "../services/audience-update/open-consumers.ts";
 import type { RealStack } from "../test/support/real-stack.ts";
 import { startService } from "../test/support/service-process.ts";
 import { cpuSeconds, peakMemoryMb } from "./process-usage.ts";

@@ -6,7 +6,7 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { audienceUpdateSettings } from "../services/audience-update/settings.ts";
 import { cliSettings } from "../services/cli/settings.ts";
 import { gatewaySettings } from "../services/gateway/settings.ts";
-import { publisherSettings } from "../shared/runtime/connection-settings.ts";
+import { publisherSettings } from "../shared/runtime/publisher-settings.ts";
 import { type Settings, settingsTable } from "../shared/runtime/settings.ts";
 
 export const documentsWithSettings = ["README.md", "docs/settings.md"];

@@ -1,3 +1,5 @@
+export type InFlightLimits = { maxMessages: number; maxBytes: number };
+
 /**
  * The bound on what a consumer holds between receiving and acknowledging. At the bound it stops asking for
  * more; the broker keeps the rest.
@@ -11,40 +13,51 @@ export type InFlight = {
   bytes(): number;
   /** Resolves when nothing is in flight any more. */
   drained(): Promise<void>;
+  /** Looks again whether there is room, after the limits have changed. */
+  recheck(): void;
   /** Lets a waiting `room` go. */
   close(): void;
 };
 
-export function createInFlight(limits: { maxMessages: number; maxBytes: number }): InFlight {
+/** @param limits looked at each time, so that they may change; `recheck` after they have */
+export function createInFlight(limits: () => InFlightLimits): InFlight {
   let messages = 0;
   let bytes = 0;
   let closed = false;
+  let waiting = false;
   let changed = Promise.withResolvers<void>();
-  const full = () => messages >= limits.maxMessages || bytes >= limits.maxBytes;
+  const full = () => {
+    const { maxMessages, maxBytes } = limits();
+    return messages >= maxMessages || bytes >= maxBytes;
+  };
   const notify = () => {
     changed.resolve();
     changed = Promise.withResolvers<void>();
   };
   return {
     async room() {
-      while (full() && !closed) await changed.promise;
-      return closed ? 0 : limits.maxMessages - messages;
+      while (full() && !closed) {
+        waiting = true;
+        await changed.promise;
+      }
+      waiting = false;
+      return closed ? 0 : limits().maxMessages - messages;
     },
     add(sizeBytes) {
       messages += 1;
       bytes += sizeBytes;
     },
     remove(sizeBytes) {
-      const wasFull = full();
       messages -= 1;
       bytes -= sizeBytes;
-      if ((wasFull && !full()) || messages === 0) notify();
+      if (messages === 0 || (waiting && !full())) notify();
     },
     messages: () => messages,
     bytes: () => bytes,
     async drained() {
       while (messages > 0) await changed.promise;
     },
+    recheck: notify,
     close() {
       closed = true;
       notify();

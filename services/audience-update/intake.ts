@@ -1,8 +1,11 @@
+import type { Priority } from "../../shared/domain/envelope.ts";
 import type { Consumer, Delivery, FallbackConsumer } from "../../shared/ports/update-queue.ts";
-import { createInFlight, type InFlight } from "./in-flight.ts";
+import { createInFlight, type InFlight, type InFlightLimits } from "./in-flight.ts";
 
 /** One queue that this process consumes, and what it holds of it. */
 export type Intake = {
+  /** Of the mailboxes that its messages wait in. */
+  priority: Priority;
   /** Receives until stopped, as long as there is room in flight. */
   receive(deliver: (delivery: Delivery) => void): Promise<void>;
   /** Acknowledges what was applied, and makes the room free: at once, or where copies are kept, after that. */
@@ -17,7 +20,7 @@ export type Intake = {
   received(): number;
   /** Stops asking. */
   stop(): void;
-  inFlight: Pick<InFlight, "messages" | "bytes" | "drained" | "close">;
+  inFlight: Pick<InFlight, "messages" | "bytes" | "drained" | "recheck" | "close">;
 };
 
 /** Messages asked for at once: bounds by how many bytes a bound on bytes can be passed. */
@@ -26,8 +29,8 @@ const MAX_RECEIVE = 500;
 /** With `keep`, each applied message is acknowledged only once that has resolved with true. */
 export function createIntake(
   consumer: Consumer | FallbackConsumer,
-  limits: { maxMessages: number; maxBytes: number },
-  keep?: (delivery: Delivery) => Promise<boolean>,
+  limits: () => InFlightLimits,
+  { priority = "live", keep }: { priority?: Priority; keep?: (delivery: Delivery) => Promise<boolean> } = {},
 ): Intake {
   const inFlight = createInFlight(limits);
   let stopped = false;
@@ -42,6 +45,7 @@ export function createIntake(
     for (const delivery of deliveries) void keep?.(delivery).then((kept) => kept && acknowledge([delivery]));
   }
   return {
+    priority,
     async receive(deliver) {
       while (!stopped) {
         const room = await inFlight.room();

@@ -1,8 +1,11 @@
+import type { Priority } from "../../shared/domain/envelope.ts";
+import { createWaitingMailboxes } from "./waiting-mailboxes.ts";
+
 /**
  * One mailbox per key that has messages in hand; the key is the user's, but for what others put on the topic. It is
  * in one of these modes:
  *
- * - waiting: it has items and stands in the queue for the next round
+ * - waiting: it has items and stands in the queue for the next round, as bulk where all of them are
  * - running: its turn is under way; what arrives meanwhile stays in the mailbox
  * - resting: its last turn failed; it stands back for a while, alone, and keeps its items
  *
@@ -18,13 +21,18 @@ export type Turn<Item> = {
   failures: number;
 };
 
-export type MailboxOptions<Item> = {
-  /** Items that one turn takes at most. */
-  maxItemsPerTurn: number;
+/** Looked at each time, so that they may change. */
+export type MailboxLimits = {
+  /** Updates of one user that one turn takes at most. */
+  maxUpdatesPerTurn: number;
   /** Users whose turns share a round at most. */
   maxUsersPerRound: number;
   /** Rounds under way at once. */
   maxRounds: number;
+};
+
+export type MailboxOptions<Item> = {
+  limits: Readonly<MailboxLimits>;
   /**
    * Runs the turns of a round: `unsettled` are those to be tried again, each with the items that are left of it.
    * A turn in `finishing` runs on alone until its promise resolves; only then does `unsettled` say what is left of it. A
@@ -46,12 +54,14 @@ export type MailboxOptions<Item> = {
 type Mailbox<Item> = {
   key: string;
   mode: "waiting" | "running" | "resting";
+  /** Live as soon as one of its items was, until it runs dry. */
+  priority: Priority;
   items: Item[];
   failures: number;
 };
 
 export type Mailboxes<Item> = {
-  deliver(key: string, item: Item): void;
+  deliver(key: string, item: Item, priority: Priority): void;
   /** Keys with messages in hand, and how many of them rest after a failure. */
   counts(): { users: number; resting: number };
   /** Stops at once. Items in hand are dropped; they were not acknowledged. */
@@ -59,8 +69,9 @@ export type Mailboxes<Item> = {
 };
 
 export function createMailboxes<Item>(options: MailboxOptions<Item>): Mailboxes<Item> {
+  const { limits } = options;
   const mailboxes = new Map<string, Mailbox<Item>>();
-  let ready: Mailbox<Item>[] = [];
+  const ready = createWaitingMailboxes<Mailbox<Item>>();
   const rests = new Set<NodeJS.Timeout>();
   let resting = 0;
   let rounds = 0;
@@ -74,8 +85,8 @@ export function createMailboxes<Item>(options: MailboxOptions<Item>): Mailboxes<
 
   function pump(): void {
     pumping = undefined;
-    while (!closed && ready.length > 0 && rounds < options.maxRounds) {
-      const chosen = ready.splice(0, options.maxUsersPerRound);
+    while (!closed && ready.size() > 0 && rounds < limits.maxRounds) {
+      const chosen = ready.take(limits.maxUsersPerRound);
       rounds += 1;
       void run(chosen);
     }
@@ -110,7 +121,7 @@ export function createMailboxes<Item>(options: MailboxOptions<Item>): Mailboxes<
 
   function takeTurn(mailbox: Mailbox<Item>): Item[] {
     const { items } = mailbox;
-    if (items.length > options.maxItemsPerTurn) return items.splice(0, options.maxItemsPerTurn);
+    if (items.length > limits.maxUpdatesPerTurn) return items.splice(0, limits.maxUpdatesPerTurn);
     mailbox.items = [];
     return items;
   }
@@ -124,7 +135,7 @@ export function createMailboxes<Item>(options: MailboxOptions<Item>): Mailboxes<
 
   function wait(mailbox: Mailbox<Item>): void {
     mailbox.mode = "waiting";
-    ready.push(mailbox);
+    ready.add(mailbox, mailbox.priority);
   }
 
   function rest(mailbox: Mailbox<Item>, left: readonly Item[]): void {
@@ -143,15 +154,19 @@ export function createMailboxes<Item>(options: MailboxOptions<Item>): Mailboxes<
   }
 
   return {
-    deliver(key, item) {
+    deliver(key, item, priority) {
       if (closed) return;
       const mailbox = mailboxes.get(key);
       if (mailbox) {
         if (mailbox.mode === "resting") mailbox.items.push(...options.keepOwn(key, [item]));
         else mailbox.items.push(item);
+        if (priority === "live" && mailbox.priority === "bulk") {
+          mailbox.priority = "live";
+          if (mailbox.mode === "waiting") ready.add(mailbox, "live");
+        }
         return;
       }
-      const fresh: Mailbox<Item> = { key, mode: "waiting", items: [item], failures: 0 };
+      const fresh: Mailbox<Item> = { key, mode: "waiting", priority, items: [item], failures: 0 };
       mailboxes.set(key, fresh);
       wait(fresh);
       pumpSoon();
@@ -162,7 +177,7 @@ export function createMailboxes<Item>(options: MailboxOptions<Item>): Mailboxes<
       for (const timer of rests) clearTimeout(timer);
       if (pumping) clearImmediate(pumping);
       mailboxes.clear();
-      ready = [];
+      ready.clear();
     },
   };
 }

@@ -87,7 +87,7 @@ export function startCompletion(options: CompletionOptions): Completion {
   async function completeWhileHealthy(): Promise<void> {
     const consumer = options.queue.consumer();
     const limits = { maxMessages: MAX_COMPLETIONS_UNDER_WAY, maxBytes: MAX_BYTES_UNDER_WAY };
-    const intake = createIntake(consumer, limits);
+    const intake = createIntake(consumer, () => limits);
     const turn = createPace(options.perSecond);
     const leaving = new AbortController();
     const ends = AbortSignal.any([stopping.signal, leaving.signal]);

@@ -2,9 +2,9 @@ import { problemOfTokens } from "../../shared/http/operators.ts";
 import {
   breakerSettings,
   connectionSettings,
-  publisherSettings,
   sharedSettings,
 } from "../../shared/runtime/connection-settings.ts";
+import { publisherSettings } from "../../shared/runtime/publisher-settings.ts";
 import { integer, text } from "../../shared/runtime/settings.ts";
 import { waitingQueueSettings } from "./waiting-queues.ts";
 

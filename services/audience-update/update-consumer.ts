@@ -23,6 +23,7 @@ import { type Announcer, openAnnouncer } from "./announcer.ts";
 import { createDeadLetterOffice } from "./dead-letter.ts";
 import { type DefinitionWatch, startDefinitionWatch } from "./definition-watch.ts";
 import { createLedgerKeeper } from "./ledger-keeper.ts";
+import { openConsumers } from "./open-consumers.ts";
 import { openCompletion } from "./queue-completion.ts";
 import { restMs } from "./rest.ts";
 import type { audienceUpdateSettings } from "./settings.ts";
@@ -88,8 +89,6 @@ export type UpdateConsumer = {
 };
 
 const DEAD_LETTERS_UNDER_WAY = 1_000;
-/** Beside what is in flight; enough to have the next round at hand. */
-export const MAX_PREFETCHED = 2_000;
 
 /** Connects to both queues. `flow.start` begins to receive. */
 export function createUpdateConsumer(options: UpdateConsumerOptions): UpdateConsumer {
@@ -128,16 +127,7 @@ export function createUpdateConsumer(options: UpdateConsumerOptions): UpdateCons
     }),
   );
   const receiving = createLifecycle(log);
-  const primaryConsumer = receiving.own(
-    "primary consumer",
-    primary.consumer({
-      topic: topics.updates,
-      subscription: settings.pulsarSubscription,
-      connections: settings.pulsarConnections,
-      name: voter,
-      maxPrefetched: Math.min(settings.maxInFlightMessages, MAX_PREFETCHED),
-    }),
-  );
+  const { primaryConsumer, bulkConsumer } = openConsumers(receiving, { primary, settings, voter });
   const fallbackConsumer = lifecycle.own("fallback consumer", fallback.consumer());
   const deadLetters = createDeadLetterOffice({
     producer: deadLetterProducer,
@@ -166,13 +156,19 @@ export function createUpdateConsumer(options: UpdateConsumerOptions): UpdateCons
     openCompletion(lifecycle, { ...parts, name: "changes", queue: changesQueue, topic: topics.changes }),
   ];
   const announcer = openAnnouncer(lifecycle, { ...parts, changesQueue });
-  const { publisher, primaryProducer } = openPublisher(lifecycle, { ...parts, fallback, now });
+  const { publisher, primaryProducer } = openPublisher(lifecycle, {
+    ...parts,
+    fallback,
+    now,
+    liveOnly: true,
+  });
   const sweeper = openSweeper({
     ...{ dueStore, publisher, settings, metrics, log, now },
     ready: readyToSend(primaryProducer, routing.router),
   });
   const flow = createUpdateFlow({
     primary: primaryConsumer,
+    bulk: bulkConsumer,
     fallback: fallbackConsumer,
     store,
     deadLetters,

@@ -1,8 +1,8 @@
 /**
  * The way of an update through this service, top to bottom:
  *
- *   receive     from both queues, always, as long as there is room in flight
- *   deliver     to the mailbox of its key, which is the user's
+ *   receive     from the queues, always, as long as there is room in flight; of bulk, as little as live updates leave
+ *   deliver     to the mailbox of its key, which is the user's; live ones have their turn first
  *   decode      what the mailbox holds, once it is its turn: an envelope of ours, or a minimal message of any
  *               program; what can't be read is parked, and what is another user's moves to that mailbox
  *   fold        all of it on the profile as this process knows it
@@ -24,9 +24,10 @@ import { toError } from "../../shared/runtime/errors.ts";
 import type { DeadLetterOffice } from "./dead-letter.ts";
 import type { DefinitionWatch } from "./definition-watch.ts";
 import type { Fate, FoldLimits } from "./fold-turn.ts";
-import { createIntake, type Intake } from "./intake.ts";
+import type { Intake } from "./intake.ts";
+import { createIntakes, type IntakeLimits } from "./intakes.ts";
 import type { LedgerKeeper } from "./ledger-keeper.ts";
-import { createMailboxes } from "./mailboxes.ts";
+import { createMailboxes, type MailboxLimits } from "./mailboxes.ts";
 import { createProfileCache } from "./profile-cache.ts";
 import { restMs } from "./rest.ts";
 import { type OpenItem, type RoundOptions, runRound } from "./run-round.ts";
@@ -34,18 +35,15 @@ import type { EffectRunner } from "./turn-effects.ts";
 import type { FlowCounts, UpdateMetrics } from "./update-metrics.ts";
 
 export type FlowLimits = DecodeLimits &
-  FoldLimits & {
-    /** Messages and bytes in flight, for each of the two queues. */
-    maxInFlightMessages: number;
-    maxInFlightBytes: number;
-    maxUpdatesPerTurn: number;
-    maxUsersPerRound: number;
-    maxRounds: number;
+  FoldLimits &
+  IntakeLimits &
+  MailboxLimits & {
     maxCacheBytes: number;
   };
 
 export type FlowOptions = {
   primary: Consumer;
+  bulk: Consumer;
   fallback: FallbackConsumer;
   store: ProfileStore;
   deadLetters: DeadLetterOffice;
@@ -70,24 +68,18 @@ export type UpdateFlow = {
   /** Stops asking, finishes what is in hand, for at most `timeoutMs`; true when nothing was left. */
   drain(timeoutMs: number): Promise<boolean>;
   counts(): FlowCounts;
-  /** Messages from Pulsar: in hand now, and received since the start. */
+  /** Live messages from Pulsar: in hand now, and received since the start. */
   fromPulsar(): { inHand: number; received: number };
 };
 
 export function createUpdateFlow(options: FlowOptions): UpdateFlow {
   const { limits, metrics, store, deadLetters, keeper, definitions, effects, now } = options;
   const cache = createProfileCache({ maxBytes: limits.maxCacheBytes });
-  const inFlightLimits = { maxMessages: limits.maxInFlightMessages, maxBytes: limits.maxInFlightBytes };
-  const intakes = [
-    createIntake(options.primary, inFlightLimits),
-    createIntake(options.fallback, inFlightLimits, keeper.keep),
-  ];
+  const intakes = createIntakes(options, limits, now);
   const toAcknowledge = new Map<Intake, Delivery[]>();
   const unreadable = new Set<string>();
   const mailboxes = createMailboxes<Item>({
-    maxItemsPerTurn: limits.maxUpdatesPerTurn,
-    maxUsersPerRound: limits.maxUsersPerRound,
-    maxRounds: limits.maxRounds,
+    limits,
     async runRound(turns) {
       const result = await runRound(turns, round);
       acknowledgeSettled();
@@ -115,9 +107,9 @@ export function createUpdateFlow(options: FlowOptions): UpdateFlow {
   };
 
   /** No payload whatever may end the process: it would come again to the next one. */
-  function decodeSafely(delivery: Delivery): Opened {
+  function decodeSafely({ delivery, intake }: Item): Opened {
     try {
-      return decode(delivery.payload, delivery, limits, now());
+      return decode(delivery.payload, delivery, limits, now(), intake.priority);
     } catch (thrown) {
       const { message, stack } = toError(thrown);
       return { refusal: refuse("apply_failed", "", delivery.payload, message), stack };
@@ -132,7 +124,7 @@ export function createUpdateFlow(options: FlowOptions): UpdateFlow {
   function open(key: string, items: readonly Item[]): OpenItem<Item>[] {
     const own: OpenItem<Item>[] = [];
     for (const item of items) {
-      const decoded: Opened = item.update ? { update: item.update } : decodeSafely(item.delivery);
+      const decoded: Opened = item.update ? { update: item.update } : decodeSafely(item);
       if ("update" in decoded && keyOf(decoded.update) === key)
         own.push({ item, update: decoded.update, path: item.delivery.path });
       else sendOn(item, decoded);
@@ -142,7 +134,8 @@ export function createUpdateFlow(options: FlowOptions): UpdateFlow {
 
   function sendOn({ delivery, intake }: Item, decoded: Opened): void {
     if ("refusal" in decoded) void deadLetters.park(delivery, intake, decoded.refusal, decoded.stack);
-    else mailboxes.deliver(keyOf(decoded.update), { delivery, intake, update: decoded.update });
+    else
+      mailboxes.deliver(keyOf(decoded.update), { delivery, intake, update: decoded.update }, intake.priority);
   }
 
   function settle(items: readonly Item[], fates: readonly Fate[]): void {
@@ -155,7 +148,8 @@ export function createUpdateFlow(options: FlowOptions): UpdateFlow {
       const settled = toAcknowledge.get(intake);
       if (settled) settled.push(delivery);
       else toAcknowledge.set(intake, [delivery]);
-      metrics.applied(fate.outcome, delivery.path, now() - stampTimeMs(fate.stamp));
+      intakes.onSettled(intake, delivery);
+      metrics.applied(fate.outcome, delivery.path, intake.priority, now() - stampTimeMs(fate.stamp));
     });
   }
 
@@ -168,29 +162,33 @@ export function createUpdateFlow(options: FlowOptions): UpdateFlow {
 
   return {
     start() {
-      for (const intake of intakes)
-        void intake.receive((delivery) => mailboxes.deliver(delivery.key, { delivery, intake }));
+      for (const intake of intakes.all)
+        void intake.receive((delivery) =>
+          mailboxes.deliver(delivery.key, { delivery, intake }, intake.priority),
+        );
     },
     async drain(timeoutMs) {
-      for (const intake of intakes) intake.stop();
-      const drained = Promise.all(intakes.map(({ inFlight }) => inFlight.drained())).then(() => true);
+      for (const intake of intakes.all) intake.stop();
+      const drained = Promise.all(intakes.all.map(({ inFlight }) => inFlight.drained())).then(() => true);
       const timedOut = Promise.withResolvers<boolean>();
       const timer = setTimeout(timedOut.resolve, timeoutMs, false);
       const clean = await Promise.race([drained, timedOut.promise]);
       clearTimeout(timer);
-      for (const { inFlight } of intakes) inFlight.close();
+      for (const { inFlight } of intakes.all) inFlight.close();
       deadLetters.close();
       keeper.close();
       effects.close();
       mailboxes.close();
       return clean;
     },
-    fromPulsar: () => ({ inHand: intakes[0]!.inFlight.messages(), received: intakes[0]!.received() }),
+    fromPulsar: () => ({ inHand: intakes.live.inFlight.messages(), received: intakes.live.received() }),
     counts: () => ({
       ...mailboxes.counts(),
       unreadable: unreadable.size,
-      messages: intakes.reduce((sum, { inFlight }) => sum + inFlight.messages(), 0),
-      bytes: intakes.reduce((sum, { inFlight }) => sum + inFlight.bytes(), 0),
+      bulk: intakes.bulk.inFlight.messages(),
+      bulkWindow: intakes.bulkWindow(),
+      messages: intakes.all.reduce((sum, { inFlight }) => sum + inFlight.messages(), 0),
+      bytes: intakes.all.reduce((sum, { inFlight }) => sum + inFlight.bytes(), 0),
       cachedProfiles: cache.size(),
     }),
   };

@@ -1,4 +1,5 @@
 import { Counter, Gauge, Histogram, type Registry } from "prom-client";
+import type { Priority } from "../../shared/domain/envelope.ts";
 import type { DeadLetter } from "../../shared/ports/dead-letter.ts";
 import type { Path } from "../../shared/ports/update-queue.ts";
 import { type ChangeMetrics, createChangeMetrics } from "./change-metrics.ts";
@@ -7,7 +8,7 @@ import { type CompletionMetrics, createCompletionMetrics } from "./completion-me
 /** What the service counts, for Prometheus; here what the update flow does. */
 export type UpdateMetrics = ChangeMetrics &
   CompletionMetrics & {
-    applied(outcome: "counted" | "ticked" | "repeat", path: Path, lagMs: number): void;
+    applied(outcome: "counted" | "ticked" | "repeat", path: Path, priority: Priority, lagMs: number): void;
     parked(letter: DeadLetter): void;
     conflict(): void;
     storeFailure(): void;
@@ -26,8 +27,10 @@ export type FlowCounts = {
   users: number;
   resting: number;
   unreadable: number;
-  /** In flight. */
+  /** In flight; those of them that are bulk, and how many of these there may be now. */
   messages: number;
+  bulk: number;
+  bulkWindow: number;
   bytes: number;
   cachedProfiles: number;
 };
@@ -38,14 +41,14 @@ export function createUpdateMetrics(registry: Registry, counts: () => FlowCounts
   const registers = [registry];
   const updates = new Counter({
     name: "keyline_updates_total",
-    help: "Updates settled after the store's reply, by path and outcome",
-    labelNames: ["path", "outcome"],
+    help: "Updates settled after the store's reply, by path, outcome and priority",
+    labelNames: ["path", "outcome", "priority"],
     registers,
   });
   const lag = new Histogram({
     name: "keyline_publish_to_visible_seconds",
     help: "From an update's stamp to the store's reply",
-    labelNames: ["path"],
+    labelNames: ["path", "priority"],
     buckets: LAG_BUCKETS_SECONDS,
     registers,
   });
@@ -84,27 +87,24 @@ export function createUpdateMetrics(registry: Registry, counts: () => FlowCounts
   const total: Record<Path, number> = { pulsar: 0, sqs: 0 };
   const settled: Record<Path, number> = { pulsar: 0, sqs: 0 };
   // Labels are looked up once, not once an update.
+  const childrenOf = (path: Path, priority: Priority) => ({
+    counted: updates.labels(path, "counted", priority),
+    ticked: updates.labels(path, "ticked", priority),
+    repeat: updates.labels(path, "repeat", priority),
+    lag: lag.labels(path, priority),
+  });
   const children = {
-    pulsar: {
-      counted: updates.labels("pulsar", "counted"),
-      ticked: updates.labels("pulsar", "ticked"),
-      repeat: updates.labels("pulsar", "repeat"),
-      lag: lag.labels("pulsar"),
-    },
-    sqs: {
-      counted: updates.labels("sqs", "counted"),
-      ticked: updates.labels("sqs", "ticked"),
-      repeat: updates.labels("sqs", "repeat"),
-      lag: lag.labels("sqs"),
-    },
+    pulsar: { live: childrenOf("pulsar", "live"), bulk: childrenOf("pulsar", "bulk") },
+    sqs: { live: childrenOf("sqs", "live"), bulk: childrenOf("sqs", "bulk") },
   };
   return {
-    applied(outcome, path, lagMs) {
-      children[path][outcome].inc();
+    applied(outcome, path, priority, lagMs) {
+      const child = children[path][priority];
+      child[outcome].inc();
       settled[path] += 1;
       if (outcome !== "counted") return;
       total[path] += 1;
-      children[path].lag.observe(Math.max(0, lagMs) / 1000);
+      child.lag.observe(Math.max(0, lagMs) / 1000);
     },
     parked: ({ reason, via }) => deadLetters.inc({ reason, path: via }),
     conflict: () => conflicts.inc(),
@@ -137,6 +137,11 @@ const gauges: Record<keyof FlowCounts, { name: string; help: string }> = {
   messages: {
     name: "keyline_in_flight_messages",
     help: "Messages received and not yet acknowledged",
+  },
+  bulk: { name: "keyline_in_flight_bulk_messages", help: "Of them, bulk" },
+  bulkWindow: {
+    name: "keyline_bulk_window",
+    help: "Bulk messages that may be in flight now: few while live updates are late",
   },
   bytes: {
     name: "keyline_in_flight_bytes",

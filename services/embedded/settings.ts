@@ -1,9 +1,9 @@
 import {
   breakerSettings,
   connectionSettings,
-  publisherSettings,
   sharedSettings,
 } from "../../shared/runtime/connection-settings.ts";
+import { publisherSettings } from "../../shared/runtime/publisher-settings.ts";
 import { choice, integer, text } from "../../shared/runtime/settings.ts";
 import { adminSettings, consumerSettings } from "../audience-update/settings.ts";
 import { gatewayAddressSettings } from "../gateway/settings.ts";

@@ -5,12 +5,15 @@ import type { RateStore } from "../../shared/ports/rate-store.ts";
 import type { Publisher, PublishResult } from "../../shared/publish/publisher.ts";
 import type { UpdateInput } from "../../shared/publish/update-input.ts";
 import { KeylineError } from "../../shared/runtime/errors.ts";
-import { rateOf, type Tenant } from "./tenants/tenant.ts";
+import { bulkPercentOf, bulkRateOf, rateOf, type Tenant } from "./tenants/tenant.ts";
 
 /** An update, or why what came for it is none. */
 export type Item = UpdateInput | KeylineError;
 
 export type ItemResult = PublishResult;
+
+/** Updates of a request, and how many of them are bulk. */
+type Load = { count: number; bulk: number };
 
 export type Acceptor = {
   /**
@@ -36,21 +39,29 @@ export function createAcceptor(options: {
 }): Acceptor {
   const { publisher, rates, localRates, maxUnderWay, onSettled } = options;
   let underWay = 0;
+  let bulkUnderWay = 0;
   const underWayOf = new Map<string, number>();
   /** By `performance.now`; not before, so that a store that hangs does not hold up every request. */
   let askAgainAtMs = 0;
 
-  /** One tenant has half of the room at most while others send, so that none of them is crowded out. */
-  async function inRoom<T>(tenant: Tenant, count: number, work: () => Promise<T>): Promise<T> {
+  /** One tenant has half of the room at most while others send, and bulk always, so that nobody is crowded out. */
+  async function inRoom<T>(tenant: Tenant, { count, bulk }: Load, work: () => Promise<T>): Promise<T> {
     const own = underWayOf.get(tenant.name) ?? 0;
-    const isFull = underWay + count > maxUnderWay || (underWay > own && own + count > maxUnderWay / 2);
+    const isFull =
+      underWay + count > maxUnderWay ||
+      (underWay > own && own + count > maxUnderWay / 2) ||
+      (bulk > 0 && bulkUnderWay + bulk > maxUnderWay / 2);
     // What is larger than all the room goes in alone, and the publisher takes of it what it can.
     if (underWay > 0 && isFull)
       throw new KeylineError("publisher_full", `${underWay} updates are under way here, try again later`, {
         retryable: true,
       });
     move(tenant, count);
-    return work().finally(() => move(tenant, -count));
+    bulkUnderWay += bulk;
+    return work().finally(() => {
+      move(tenant, -count);
+      bulkUnderWay -= bulk;
+    });
   }
 
   function move({ name }: Tenant, count: number): void {
@@ -71,24 +82,37 @@ export function createAcceptor(options: {
     return localRates.take(...args).catch(() => 0);
   }
 
-  async function spend(tenant: Tenant, count: number): Promise<void> {
-    const rate = rateOf(tenant.quotas);
-    if (!rate || count === 0) return;
-    const waitMs = await takeTokens(tenant.name, count, rate);
-    if (waitMs === 0) return;
-    onSettled(tenant.name, "throttled", count);
+  async function spend(tenant: Tenant, { all, bulk }: { all: number; bulk: number }): Promise<void> {
     const { name, quotas } = tenant;
-    throw new Throttled(`${name} may send ${quotas.updatesPerSecond} updates a second; nothing was taken`, {
-      ...{ retryAfterMs: waitMs, path: "quotas.updatesPerSecond", value: quotas.updatesPerSecond },
-    });
+    const rate = rateOf(quotas);
+    if (!rate) return;
+    // No tenant has a colon in its name.
+    const bulkWaitMs = bulk > 0 ? await takeTokens(`${name}:bulk`, bulk, bulkRateOf(quotas, rate)) : 0;
+    if (bulkWaitMs > 0) refuseSurplus(tenant, all, "bulkPercent", bulkWaitMs);
+    const waitMs = all > 0 ? await takeTokens(name, all, rate) : 0;
+    if (waitMs > 0) refuseSurplus(tenant, all, "updatesPerSecond", waitMs);
+  }
+
+  function refuseSurplus(
+    { name, quotas }: Tenant,
+    count: number,
+    quota: "updatesPerSecond" | "bulkPercent",
+    retryAfterMs: number,
+  ): never {
+    onSettled(name, "throttled", count);
+    const share = quota === "bulkPercent" ? `, of them ${bulkPercentOf(quotas)} % bulk` : "";
+    throw new Throttled(
+      `${name} may send ${quotas.updatesPerSecond} updates a second${share}; nothing was taken`,
+      { retryAfterMs, path: `quotas.${quota}`, value: quotas[quota] ?? bulkPercentOf(quotas) },
+    );
   }
 
   return {
     async accept(tenant, items, checked) {
-      const count = items.filter(isInput).length;
-      const results = await inRoom(tenant, count, async () => {
+      const load = loadOf(items);
+      const results = await inRoom(tenant, load, async () => {
         // What is refused is work as well.
-        await spend(tenant, items.length);
+        await spend(tenant, { all: items.length, bulk: load.bulk });
         const taken = items.map((item) => refuseLong(tenant, item) ?? item);
         return publishEach(publisher, taken, checked);
       });
@@ -101,6 +125,16 @@ export function createAcceptor(options: {
       return results;
     },
   };
+}
+
+function loadOf(items: readonly Item[]): Load {
+  const load = { count: 0, bulk: 0 };
+  for (const item of items) {
+    if (!isInput(item)) continue;
+    load.count += 1;
+    if (item.priority === "bulk") load.bulk += 1;
+  }
+  return load;
 }
 
 /** A result for each item: what is none is its own. */

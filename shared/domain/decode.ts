@@ -1,4 +1,4 @@
-import { ENVELOPE_VERSION, type RawMessage, type Update, userKey } from "./envelope.ts";
+import { ENVELOPE_VERSION, type Priority, type RawMessage, type Update, userKey } from "./envelope.ts";
 import { isReservedSource, type LedgerPlace, ledgerIdentity } from "./ledger-source.ts";
 import { type Refusal, refuse } from "./refusal.ts";
 import { stampAt } from "./stamp.ts";
@@ -20,12 +20,16 @@ export type DecodeLimits = {
 
 export type Decoded = { update: Update } | { refusal: Refusal };
 
-/** Reads one payload: an envelope of ours, or a minimal message from any program. Never throws. */
+/**
+ * Reads one payload: an envelope of ours, or a minimal message from any program. Never throws.
+ * @param priority the topic's
+ */
 export function decode(
   payload: string,
   provenance: Provenance,
   limits: DecodeLimits,
   nowMs: number,
+  priority: Priority = "live",
 ): Decoded {
   const { sizeBytes } = provenance;
   if (sizeBytes > limits.maxUpdateBytes)
@@ -38,7 +42,7 @@ export function decode(
   }
   if (openingBrackets(payload) > MAX_DEPTH && deeperThan(value, MAX_DEPTH))
     return { refusal: refuse("invalid_update", "", payload, `nested deeper than ${MAX_DEPTH} levels`) };
-  const decoded = isRaw(value) ? decodeRaw(value, provenance) : decodeEnvelope(value);
+  const decoded = isRaw(value) ? decodeRaw(value, provenance, priority) : decodeEnvelope(value);
   if ("update" in decoded && decoded.update.stamp > stampAt(nowMs + limits.maxClockSkewMs)) {
     const message = `more than ${limits.maxClockSkewMs} ms ahead of the clock here`;
     return { refusal: refuse("stamp_in_future", "stamp", decoded.update.stamp, message) };
@@ -81,13 +85,13 @@ function isRaw(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null && !Array.isArray(value) && !Object.hasOwn(value, "v");
 }
 
-function decodeRaw(value: Record<string, unknown>, provenance: Provenance): Decoded {
+function decodeRaw(value: Record<string, unknown>, provenance: Provenance, priority: Priority): Decoded {
   const refusal = refuseRawMessage(value);
   if (refusal) return { refusal };
   const { tenantId, userId } = value as RawMessage;
   const { key, position } = provenance;
   const form = key === userKey(tenantId, userId) ? "user" : key === userId ? "userId" : "other";
-  const identity = position && ledgerIdentity(position, form);
+  const identity = position && ledgerIdentity(position, form, priority);
   if (!identity) {
     const message = "a minimal message takes its identity from the Pulsar topic; elsewhere send an envelope";
     return { refusal: refuse("invalid_update", "src", undefined, message) };

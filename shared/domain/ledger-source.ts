@@ -1,4 +1,4 @@
-import type { Update } from "./envelope.ts";
+import type { Priority, Update } from "./envelope.ts";
 
 /** Where the ledger holds a message. Grows along a partition. */
 export type LedgerPlace = { partition: number; ledgerId: number; entryId: number; batchIndex: number };
@@ -26,15 +26,19 @@ const prefixOfForm: Record<KeyForm, string> = {
  * The identity of a message that carries none: its place in the ledger. The place grows along a partition, so
  * it can serve as the number; a safe integer holds 4,096 ledgers, and the next 4,096 are a new source.
  * Messages that are not keyed by their user come in no order that holds for the user; the gaps of their source
- * are never taken for seen.
+ * are never taken for seen. A partition of the topic of bulk updates is another than that of the live ones.
  */
-export function ledgerIdentity(place: LedgerPlace, form: KeyForm): Pick<Update, "src" | "seq"> | undefined {
+export function ledgerIdentity(
+  place: LedgerPlace,
+  form: KeyForm,
+  priority: Priority = "live",
+): Pick<Update, "src" | "seq"> | undefined {
   const { partition, ledgerId, entryId, batchIndex } = place;
   if (entryId >= ENTRIES_PER_LEDGER || batchIndex >= MESSAGES_PER_BATCH) return undefined;
   const era = Math.floor(ledgerId / LEDGERS_PER_SOURCE);
   const ledger = ledgerId % LEDGERS_PER_SOURCE;
   return {
-    src: `${prefixOfForm[form]}${partition}.${era}`,
+    src: `${prefixOfForm[form]}${priority === "bulk" ? "bulk:" : ""}${partition}.${era}`,
     seq: (ledger * ENTRIES_PER_LEDGER + entryId) * MESSAGES_PER_BATCH + batchIndex + 1,
   };
 }

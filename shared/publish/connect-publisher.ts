@@ -1,14 +1,10 @@
 import { openFallbackQueue, openPrimaryQueue, openStores } from "../adapters/open.ts";
 import { type Routing, startRouting } from "../routing/start-routing.ts";
-import {
-  breakerSettings,
-  connectionSettings,
-  publisherSettings,
-  sharedSettings,
-} from "../runtime/connection-settings.ts";
+import { breakerSettings, connectionSettings, sharedSettings } from "../runtime/connection-settings.ts";
 import type { KeylineError } from "../runtime/errors.ts";
 import { createLifecycle } from "../runtime/lifecycle.ts";
 import { createLog, type Log } from "../runtime/log.ts";
+import { publisherSettings } from "../runtime/publisher-settings.ts";
 import { settingsFrom, url, type Values } from "../runtime/settings.ts";
 import { topicsOf } from "../runtime/topics.ts";
 import { openPublisher } from "./open-publisher.ts";
@@ -18,11 +14,11 @@ import { readyToSend } from "./ready-to-send.ts";
 export type { Operation, Priority, Update } from "../domain/envelope.ts";
 // biome-ignore lint/performance/noBarrelFile: the one entry of the library, with what its callers need
 export { KeylineError } from "../runtime/errors.ts";
-export {
-  PublishError,
-  type Publisher,
-  type Receipt,
-  type UserPublisher,
+export { PublishError } from "./publish-error.ts";
+export type {
+  Publisher,
+  Receipt,
+  UserPublisher,
 } from "./publisher.ts";
 export type { UpdateInput } from "./update-input.ts";
 

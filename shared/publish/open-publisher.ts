@@ -1,13 +1,10 @@
 import type { PrimaryQueue } from "../ports/primary-queue.ts";
 import type { Producer, UpdateQueue } from "../ports/update-queue.ts";
 import type { Routing } from "../routing/start-routing.ts";
-import type {
-  breakerSettings,
-  connectionSettings,
-  publisherSettings,
-} from "../runtime/connection-settings.ts";
+import type { breakerSettings, connectionSettings } from "../runtime/connection-settings.ts";
 import type { Lifecycle } from "../runtime/lifecycle.ts";
 import type { Log } from "../runtime/log.ts";
+import type { publisherSettings } from "../runtime/publisher-settings.ts";
 import type { Values } from "../runtime/settings.ts";
 import { topicsOf } from "../runtime/topics.ts";
 import { createPublisher, type Publisher } from "./publisher.ts";
@@ -25,11 +22,14 @@ export type OpenPublisherOptions = {
     | "sqsMaxPending"
     | "publishDeadlineMs"
     | "maxUnderWay"
+    | "bulkDelayMs"
     | "maxNumberedUsers"
     | "tailMs"
     | "maxTailUpdates"
     | "maxTailBytes"
   > & { maxUpdateBytes: number };
+  /** True: nothing but live updates is published, so that no connections for others are held. */
+  liveOnly?: boolean;
   log: Log;
   /** Milliseconds since the epoch, for stamps. */
   now(): number;
@@ -38,16 +38,20 @@ export type OpenPublisherOptions = {
 /** A publisher with producers of its own, on queues and a routing that are there already; `lifecycle` owns them. */
 export function openPublisher(
   lifecycle: Lifecycle,
-  { primary, fallback, routing, settings, log, now }: OpenPublisherOptions,
+  { primary, fallback, routing, settings, liveOnly = false, log, now }: OpenPublisherOptions,
 ): { publisher: Publisher; primaryProducer: Producer } {
+  const topics = topicsOf(settings.pulsarNamespace);
+  const { pulsarSendTimeoutMs: sendTimeoutMs } = settings;
   const primaryProducer = lifecycle.own(
     "primary producer",
-    primary.producer({
-      topic: topicsOf(settings.pulsarNamespace).updates,
-      sendTimeoutMs: settings.pulsarSendTimeoutMs,
-      maxPending: settings.pulsarMaxPending,
-    }),
+    primary.producer({ topic: topics.updates, sendTimeoutMs, maxPending: settings.pulsarMaxPending }),
   );
+  const bulkProducer = liveOnly
+    ? undefined
+    : lifecycle.own(
+        "bulk producer",
+        primary.producer({ topic: topics.bulk, sendTimeoutMs, maxPending: settings.pulsarMaxPending }),
+      );
   const fallbackProducer = lifecycle.own("fallback producer", fallback.producer());
   const tail = lifecycle.own(
     "tail",
@@ -66,6 +70,7 @@ export function openPublisher(
     "publisher",
     createPublisher({
       primary: primaryProducer,
+      ...(bulkProducer && { bulk: { producer: bulkProducer, targetDelayMs: settings.bulkDelayMs } }),
       fallback: fallbackProducer,
       breaker: routing.breaker,
       route: routing.router.route,

@@ -1,11 +1,13 @@
-import { type Update, updateId, userKey } from "../domain/envelope.ts";
+import { type Priority, type Update, updateId, userKey } from "../domain/envelope.ts";
 import { createStampClock } from "../domain/stamp.ts";
 import type { Path, Producer } from "../ports/update-queue.ts";
 import type { Breaker } from "../routing/breaker.ts";
 import type { Route } from "../routing/router.ts";
 import { KeylineError } from "../runtime/errors.ts";
-import { createNumbering } from "./numbering.ts";
-import { createRoutedSender, payloadOf, type SendOutcome } from "./routed-send.ts";
+import { createNumbering, type Numbering } from "./numbering.ts";
+import { PublishError } from "./publish-error.ts";
+import { createRoutedSender, payloadOf, type RoutedSender, type SendOutcome } from "./routed-send.ts";
+import { createUnderWay, type Settle, settled, settledAll, type UnderWay } from "./settled.ts";
 import type { Tail } from "./tail.ts";
 import { assertEnvelope, envelopeOf, envelopeOfChecked, type UpdateInput } from "./update-input.ts";
 import { type UserFunctions, userFunctions } from "./user-functions.ts";
@@ -56,25 +58,14 @@ export type Publisher = {
   close(): Promise<void>;
 };
 
-/**
- * Neither path is known to have the update. Either may have it all the same (an answer got lost): pass
- * `update` to `resend`, which keeps its identity, instead of publishing a second time.
- */
-export class PublishError extends KeylineError {
-  readonly update: Update;
-
-  constructor(update: Update, failures: Error[]) {
-    const reasons = failures.map((failure) => failure.message).join("; ");
-    super("publish_failed", `neither path took the update in time: ${reasons}`, {
-      retryable: true,
-      cause: new AggregateError(failures),
-    });
-    this.update = update;
-  }
-}
-
 export type PublisherOptions = {
   primary: Producer;
+  /** Bulk updates go to a topic of their own, and make way for live ones; without it, as these. */
+  bulk?: {
+    producer: Producer;
+    /** How much later live sends may be for them, on average. */
+    targetDelayMs: number;
+  };
   fallback: Producer;
   breaker: Breaker;
   /** Where to send now. */
@@ -85,7 +76,7 @@ export type PublisherOptions = {
   deadlineMs: number;
   /** Calls, and sends that go on after their call has settled; more are refused. */
   maxUnderWay: number;
-  /** Sends without an answer at once, for each path; more of them wait here. */
+  /** Live sends without an answer at once, for each path; more of them wait here. */
   maxPending: Record<Path, number>;
   /** Users whose numbers are remembered. */
   maxUsers: number;
@@ -101,26 +92,44 @@ export type PublisherOptions = {
  * it is.
  */
 const MAX_AHEAD_MS = 600_000;
+/** Of what may be under way, so that live updates always find room. */
+const MAX_BULK_SHARE = 0.5;
+/** Few beside the window of the live sends. */
+const MAX_BULK_OVER_SQS = 20;
 
 export function createPublisher(options: PublisherOptions): Publisher {
   let clock = createStampClock(options.now);
-  const numbering = createNumbering({ maxUsers: options.maxUsers });
-  const sender = createRoutedSender({ ...options, onPulsarHas: options.tail.add });
+  // Each a line of its own, so that numbers are dense on either topic.
+  const lines: Record<Priority, Numbering> = {
+    live: createNumbering({ maxUsers: options.maxUsers }),
+    bulk: createNumbering({ maxUsers: options.maxUsers }),
+  };
+  const live = createRoutedSender({ ...options, onPulsarHas: options.tail.add });
+  const senders: Record<Priority, RoutedSender> = {
+    live,
+    bulk: options.bulk ? createBulkSender(options, options.bulk) : live,
+  };
   const published: Record<Path, number> = { pulsar: 0, sqs: 0 };
-  let calls = 0;
-  const onIdle: (() => void)[] = [];
+  const calls: Record<Priority, UnderWay> = { live: createUnderWay(), bulk: createUnderWay() };
   let failed = 0;
   let closed = false;
 
-  function underWay(): number {
-    return calls + sender.abandoned();
+  function bulkAbandoned(): number {
+    return senders.bulk === live ? 0 : senders.bulk.abandoned();
   }
 
-  function refuseSurplus(): void {
+  function underWay(): number {
+    return calls.live.count() + calls.bulk.count() + live.abandoned() + bulkAbandoned();
+  }
+
+  function refuseSurplus(priority: Priority): void {
     // Elsewhere the same call may succeed: its caller must not take it for one that is wrong.
     if (closed) throw new KeylineError("publisher_closed", "the publisher is closed", { retryable: true });
-    if (underWay() < options.maxUnderWay) return;
-    const message = `${underWay()} updates are under way here, try again later`;
+    const bulkUnderWay = calls.bulk.count() + bulkAbandoned();
+    const isFull = priority === "bulk" && bulkUnderWay >= options.maxUnderWay * MAX_BULK_SHARE;
+    if (underWay() < options.maxUnderWay && !isFull) return;
+    const count = isFull ? `${bulkUnderWay} bulk` : underWay();
+    const message = `${count} updates are under way here, try again later`;
     throw new KeylineError("publisher_full", message, { retryable: true });
   }
 
@@ -132,13 +141,13 @@ export function createPublisher(options: PublisherOptions): Publisher {
     throw new KeylineError("too_large", message, { value: sizeBytes });
   }
 
-  function start(update: Update, key: string, payload: string, settle: Settle): void {
+  function start(update: Update, key: string, payload: string, settle: Settle<Receipt>): void {
+    const priority = priorityOf(update);
     const message = { key, payload, deduplicationId: `${key} ${update.src} ${update.seq}` };
-    calls += 1;
-    sender.send(message, (outcome) => {
-      calls -= 1;
+    calls[priority].begin();
+    senders[priority].send(message, (outcome) => {
       settle(resultOf(update, outcome));
-      if (calls === 0) for (const resolve of onIdle.splice(0)) resolve();
+      calls[priority].end();
     });
   }
 
@@ -155,13 +164,14 @@ export function createPublisher(options: PublisherOptions): Publisher {
    * An update is numbered when nothing but the paths can fail it any more: a refused one leaves no gap.
    * @throws KeylineError as `publish`, but no PublishError and no `invalid_update`
    */
-  function begin(update: Update, settle: Settle): void {
-    refuseSurplus();
+  function begin(update: Update, settle: Settle<Receipt>): void {
+    refuseSurplus(priorityOf(update));
     if (clock.aheadMs() > MAX_AHEAD_MS) {
       clock = createStampClock(options.now);
-      numbering.renew();
+      for (const line of Object.values(lines)) line.renew();
     }
     const key = userKey(update.tenant, update.userId);
+    const numbering = lines[priorityOf(update)];
     const { src, seq } = numbering.next(key);
     update.src = src;
     update.seq = seq;
@@ -189,7 +199,7 @@ export function createPublisher(options: PublisherOptions): Publisher {
     resend: (update) =>
       settled((settle) => {
         assertEnvelope(update);
-        refuseSurplus();
+        refuseSurplus(priorityOf(update));
         start(update, userKey(update.tenant, update.userId), serialise(update), settle);
       }),
     user: (tenant, userId) => userFunctions((update) => publish({ ...update, tenant, userId })),
@@ -199,44 +209,28 @@ export function createPublisher(options: PublisherOptions): Publisher {
       underWay: underWay(),
       resent: options.tail.resent(),
     }),
-    close() {
+    async close() {
       closed = true;
-      return calls === 0 ? Promise.resolve() : new Promise((resolve) => onIdle.push(resolve));
+      await Promise.all([calls.live.idle(), calls.bulk.idle()]);
     },
   };
 }
 
-/** Gets what became of an update, once. */
-type Settle = (result: PublishResult) => void;
-
-function settled(begin: (settle: Settle) => void): Promise<Receipt> {
-  return new Promise((resolve, reject) =>
-    begin((result) => (result instanceof KeylineError ? reject(result) : resolve(result))),
-  );
+function createBulkSender(
+  options: PublisherOptions,
+  { producer, targetDelayMs }: NonNullable<PublisherOptions["bulk"]>,
+): RoutedSender {
+  const { pulsar, sqs } = options.maxPending;
+  return createRoutedSender({
+    ...options,
+    primary: producer,
+    maxPending: { pulsar, sqs: Math.min(MAX_BULK_OVER_SQS, sqs) },
+    background: { targetDelayMs },
+  });
 }
 
-function settledAll(
-  inputs: readonly UpdateInput[],
-  begin: (input: UpdateInput, settle: Settle) => void,
-): Promise<PublishResult[]> {
-  return new Promise((resolve) => {
-    const results = new Array<PublishResult>(inputs.length);
-    let left = inputs.length;
-    if (left === 0) resolve(results);
-    for (const [index, input] of inputs.entries()) {
-      const settle = (result: PublishResult) => {
-        results[index] = result;
-        left -= 1;
-        if (left === 0) resolve(results);
-      };
-      try {
-        begin(input, settle);
-      } catch (error) {
-        if (!(error instanceof KeylineError)) throw error;
-        settle(error);
-      }
-    }
-  });
+function priorityOf({ priority = "live" }: Pick<Update, "priority">): Priority {
+  return priority;
 }
 
 function receiptOf(update: Update, path: Path): Receipt {

@@ -14,6 +14,11 @@ export type RoutedSenderOptions = {
   deadlineMs: number;
   /** Sends without an answer at once, for each path; more of them wait here. */
   maxPending: Record<Path, number>;
+  /**
+   * For what can wait: it makes way as soon as it delays others who send there by so much, waits for its turn on the
+   * route to the deadline, and is nothing to judge Pulsar by.
+   */
+  background?: { targetDelayMs: number };
   /** Gets each message that Pulsar has, or may have and SQS is not known to have. */
   onPulsarHas?(message: OutgoingMessage): void;
 };
@@ -55,13 +60,14 @@ const FIRST_PATH_SHARE = 0.3;
 
 /** Calls instead of promises: those of each step, for each message, cost more than all that is done with it. */
 export function createRoutedSender(options: RoutedSenderOptions): RoutedSender {
-  const { primary, fallback, breaker, route, deadlineMs, maxPending } = options;
-  const windows = {
-    pulsar: createSendWindow({ path: "pulsar", maxPending: maxPending.pulsar, send: sendToPulsar }),
-    sqs: createSendWindow({ path: "sqs", maxPending: maxPending.sqs, send: sendToSqs }),
-  };
+  const { primary, fallback, breaker, route, deadlineMs, maxPending, background } = options;
+  const window = (path: Path, send: (message: OutgoingMessage) => Promise<void>) =>
+    createSendWindow({ path, maxPending: maxPending[path], targetDelayMs: background?.targetDelayMs, send });
+  const windows = { pulsar: window("pulsar", sendToPulsar), sqs: window("sqs", sendToSqs) };
+  const firstTurnMs = background ? deadlineMs : deadlineMs * FIRST_PATH_SHARE;
 
   function sendToPulsar(message: OutgoingMessage): Promise<void> {
+    if (background) return primary.send(message);
     const { by, path: current } = route();
     // An operator who says pulsar means it: the breaker is not asked.
     if (by === "override" && current === "pulsar") return primary.send(message);
@@ -77,7 +83,7 @@ export function createRoutedSender(options: RoutedSenderOptions): RoutedSender {
     delivery.first = route().path;
     delivery.failures = [];
     // What waits too long for its turn on the first path still has time for the other.
-    const turnByMs = Math.min(delivery.deadlineAtMs, performance.now() + deadlineMs * FIRST_PATH_SHARE);
+    const turnByMs = Math.min(delivery.deadlineAtMs, performance.now() + firstTurnMs);
     attempt(delivery, delivery.first, turnByMs);
   }
 

@@ -3,6 +3,7 @@ import { createAdaptiveLimit } from "../runtime/adaptive-limit.ts";
 import { createDeadlines } from "../runtime/deadlines.ts";
 import { KeylineError, toError } from "../runtime/errors.ts";
 import { createFifo } from "../runtime/fifo.ts";
+import { createBackgroundLimit } from "./background-limit.ts";
 
 /** The sends of one path: a bounded number without an answer, and those that wait for their turn. */
 export type SendWindow = {
@@ -28,29 +29,31 @@ type Sending = {
   slot: number;
 };
 
-/** Where sends wait for their turn. `begin` may throw; `over` is called once for each, whatever becomes of it. */
-type Room = (
-  max: number,
-  begin: (sending: Sending) => Promise<void>,
-  over: (sending: Sending, error?: Error) => void,
-) => (sending: Sending) => void;
+/** What becomes of a send: `begin` may throw, and `over` is called once, whatever it comes to. */
+type Steps = {
+  begin(sending: Sending): Promise<void>;
+  over(sending: Sending, error?: Error): void;
+};
+
+/** Where sends wait for their turn. */
+type Room = (sending: Sending) => void;
+
+export type SendWindowOptions = {
+  path: Path;
+  /** Sends without an answer at once. */
+  maxPending: number;
+  /** Given where these make way for others who send there: what a send may take longer for them. */
+  targetDelayMs?: number | undefined;
+  send(message: OutgoingMessage): Promise<void>;
+};
 
 /**
  * What waits for its turn is not yet sent, so that a burst is not taken for a broker that does not answer. Of a
  * Pulsar that is slow the breaker takes care; SQS has none, so fewer are sent there at once while it is.
- *
- * @param maxPending sends without an answer at once.
  */
-export function createSendWindow({
-  path,
-  maxPending,
-  send,
-}: {
-  path: Path;
-  maxPending: number;
-  send(message: OutgoingMessage): Promise<void>;
-}): SendWindow {
-  const enter = (path === "sqs" ? adaptiveRoom : fixedRoom)(maxPending, begin, over);
+export function createSendWindow(options: SendWindowOptions): SendWindow {
+  const { path, maxPending, send } = options;
+  const enter = openRoom(options, { begin, over });
   const deadlines = createDeadlines<Sending>(abandon);
   let abandoned = 0;
 
@@ -94,8 +97,24 @@ export function createSendWindow({
   };
 }
 
-/** In the order of their coming. A promise for each turn, as a library's limit makes several, costs more than a send. */
-const fixedRoom: Room = (max, begin, over) => {
+function openRoom({ path, maxPending, targetDelayMs }: SendWindowOptions, steps: Steps): Room {
+  if (targetDelayMs !== undefined)
+    return limitedRoom(createBackgroundLimit(maxPending, targetDelayMs), steps);
+  if (path === "sqs") return limitedRoom(createAdaptiveLimit(maxPending), steps);
+  return fixedRoom(maxPending, steps);
+}
+
+function limitedRoom(limit: (work: () => Promise<void>) => Promise<void>, { begin, over }: Steps): Room {
+  return (sending) => {
+    limit(async () => begin(sending)).then(
+      () => over(sending),
+      (error: unknown) => over(sending, toError(error)),
+    );
+  };
+}
+
+/** In the order of their coming. The promises that a library's limit makes for each cost more than the send itself. */
+function fixedRoom(max: number, { begin, over }: Steps): Room {
   const waiting = createFifo<Sending>();
   let underWay = 0;
 
@@ -124,14 +143,4 @@ const fixedRoom: Room = (max, begin, over) => {
     if (underWay < max && waiting.size() === 0) start(sending);
     else waiting.push(sending);
   };
-};
-
-const adaptiveRoom: Room = (max, begin, over) => {
-  const limit = createAdaptiveLimit(max);
-  return (sending) => {
-    limit(async () => begin(sending)).then(
-      () => over(sending),
-      (error: unknown) => over(sending, toError(error)),
-    );
-  };
-};
+}

@@ -24,9 +24,13 @@ export function createDeadlines<T extends { slot: number }>(onOver: (item: T) =>
   }
 
   function end(number: number): void {
-    const { items } = slots.get(number)!;
-    slots.delete(number);
-    for (const item of items) onOver(item);
+    const slot = slots.get(number)!;
+    for (const item of slot.items) {
+      slot.items.delete(item);
+      onOver(item);
+    }
+    // What was added to it meanwhile has ended too; where it was emptied before that, another has its place.
+    if (slots.get(number) === slot) slots.delete(number);
   }
 
   return {

@@ -2,8 +2,10 @@ import type { Topic } from "../ports/primary-queue.ts";
 
 /** The topics of one installation. */
 export type Topics = {
-  /** Every update; kept for good, it is the ledger. */
+  /** Every live update; kept for good. With `bulk` it is the ledger. */
   updates: Topic;
+  /** Every bulk update: what can wait for the live ones; kept for good. */
+  bulk: Topic;
   /** Who entered and left which audience, keyed as the updates are; kept for good. */
   changes: Topic;
   /** What can never apply, with its reason. */
@@ -18,6 +20,7 @@ export const DEAD_LETTER_SUBSCRIPTION = "dead-letters";
 export function topicsOf(namespace: string): Topics {
   return {
     updates: `persistent://${namespace}/updates`,
+    bulk: `persistent://${namespace}/updates-bulk`,
     changes: `persistent://${namespace}/changes`,
     deadLetter: `persistent://${namespace}/dead-letter`,
     canary: `persistent://${healthNamespaceOf(namespace)}/canaries`,

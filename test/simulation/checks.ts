@@ -87,7 +87,8 @@ export function checkBounds(
 ): void {
   for (const { process, flow } of consumers) {
     const { inHand } = flow.fromPulsar();
-    const held = { pulsar: inHand, sqs: flow.counts().messages - inHand };
+    const { messages: all, bulk } = flow.counts();
+    const held = { pulsar: inHand, bulk, sqs: all - inHand - bulk };
     for (const [path, messages] of Object.entries(held))
       if (messages > consumerLimits.maxInFlightMessages)
         world.violate("I8", `${process.name} holds ${messages} messages of ${path}`);

@@ -23,6 +23,8 @@ const EVERY_MS = 4_000;
 /** Of the updates, the share that sets when the user's trial ends. */
 const TRIAL_SHARE = 0.05;
 const MAX_TRIAL_MS = 120_000;
+/** Every so many updates one is bulk. */
+const BULK_EVERY = 6;
 /** Of the messages, the share that can never apply. */
 const POISON_SHARE = 0.01;
 const POISON = ["no JSON", "{}", '{"v":9,"tenant":"sim","userId":"user-1"}'];
@@ -45,7 +47,8 @@ export function createLoad({ time }: World): Load {
     updates += 1;
     const ops = seededOperations(time.random);
     if (time.random() < TRIAL_SHARE) ops.push(trial());
-    void publisher.publish({ userId, ops, trace: `publish-${updates}` });
+    const priority = updates % BULK_EVERY === 0 ? "bulk" : "live";
+    void publisher.publish({ userId, ops, priority, trace: `publish-${updates}` });
   }
 
   /** A moment that ends a membership, which is near and may have passed. */

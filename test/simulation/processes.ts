@@ -3,10 +3,11 @@ import { Registry } from "prom-client";
 import { audienceUpdateSettings } from "../../services/audience-update/settings.ts";
 import { createUpdateConsumer, type UpdateConsumer } from "../../services/audience-update/update-consumer.ts";
 import { createUpdateMetrics } from "../../services/audience-update/update-metrics.ts";
-import type { Operation, Update } from "../../shared/domain/envelope.ts";
+import type { Operation, Priority, Update } from "../../shared/domain/envelope.ts";
 import { publisherConnectionSettings } from "../../shared/publish/connect-publisher.ts";
 import { openPublisher } from "../../shared/publish/open-publisher.ts";
-import { PublishError, type Publisher } from "../../shared/publish/publisher.ts";
+import { PublishError } from "../../shared/publish/publish-error.ts";
+import type { Publisher } from "../../shared/publish/publisher.ts";
 import { type Routing, startRouting } from "../../shared/routing/start-routing.ts";
 import { KeylineError } from "../../shared/runtime/errors.ts";
 import { createLifecycle } from "../../shared/runtime/lifecycle.ts";
@@ -79,7 +80,7 @@ export type RunningPublisher = {
   routing: Routing;
   publisher: Publisher;
   /** Publishes one update; tries again as an application would, unless it gives up. */
-  publish(input: { userId: string; ops: Operation[]; trace: string }): Promise<void>;
+  publish(input: { userId: string; ops: Operation[]; priority: Priority; trace: string }): Promise<void>;
   /** Publishes past the library, as a stranger would. */
   poison(key: string, payload: string): Promise<void>;
 };

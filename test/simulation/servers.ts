@@ -70,7 +70,7 @@ export function createServers(world: World): Servers {
   }
 
   function isInLedger(message: Content): boolean {
-    return pulsar.took(topics.updates, message);
+    return pulsar.took(topics.updates, message) || pulsar.took(topics.bulk, message);
   }
 
   function isAnnounced(message: Content): boolean {

@@ -115,7 +115,7 @@ function unsettled(
 ): string | undefined {
   const underWay = fleet.publishers().find(({ publisher }) => publisher.counts().underWay > 0);
   if (underWay) return `${underWay.process.name} has updates under way`;
-  const backlog = pulsar.backlog(topics.updates);
+  const backlog = pulsar.backlog(topics.updates) + pulsar.backlog(topics.bulk);
   if (backlog > 0) return `${backlog} messages wait in Pulsar`;
   if (updates.size() > 0) return `${updates.size()} messages wait in SQS`;
   if (ledgerQueue.size() > 0) return `${ledgerQueue.size()} messages wait to be written to the ledger`;
@@ -130,7 +130,8 @@ function unsettled(
 
 async function checkEnd(world: World, servers: Servers, fleet: Fleet, toggles: number): Promise<void> {
   const { pulsar, updates: fallback, redis } = servers;
-  const taken = [...pulsar.ledger(topics.updates), ...fallback.taken()];
+  const ledger = [...pulsar.ledger(topics.updates), ...pulsar.ledger(topics.bulk)];
+  const taken = [...ledger, ...fallback.taken()];
   const poison = taken.map(({ payload }) => payload).filter(isPoison);
   checkDeadLetters(world, poison, servers.deadLettered());
   const accepted = taken.filter(({ payload }) => !isPoison(payload));

@@ -17,11 +17,11 @@ import type { Publisher } from "../../shared/publish/publisher.ts";
 import {
   breakerSettings,
   connectionSettings,
-  publisherSettings,
   sharedSettings,
 } from "../../shared/runtime/connection-settings.ts";
 import { createLifecycle } from "../../shared/runtime/lifecycle.ts";
 import { createLog } from "../../shared/runtime/log.ts";
+import { publisherSettings } from "../../shared/runtime/publisher-settings.ts";
 import { readSettings } from "../../shared/runtime/settings.ts";
 import { type Topics, topicsOf } from "../../shared/runtime/topics.ts";
 import { until } from "./until.ts";

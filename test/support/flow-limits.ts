@@ -15,4 +15,5 @@ export const smallFlowLimits: FlowLimits = {
   maxUsersPerRound: 10,
   maxRounds: 2,
   maxCacheBytes: 100_000,
+  bulkDelayMs: 10,
 };

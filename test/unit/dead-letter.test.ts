@@ -27,10 +27,11 @@ async function parked(key: string, payload: string, why = refusal): Promise<Outg
     publishTimeMs: 0,
     handle: undefined,
   };
-  const inFlight = { messages: () => 0, bytes: () => 0, drained: async () => {}, close() {} };
+  const inFlight = { messages: () => 0, bytes: () => 0, drained: async () => {}, recheck() {}, close() {} };
   await office.park(
     delivery,
     {
+      priority: "live",
       async receive() {},
       acknowledge() {},
       received: () => 0,

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { decode } from "../../shared/domain/decode.ts";
+import type { Priority } from "../../shared/domain/envelope.ts";
 import { stampAt } from "../../shared/domain/stamp.ts";
 import { refuseEnvelope } from "../../shared/domain/validate.ts";
 
@@ -150,6 +151,15 @@ describe("a minimal message of another program", () => {
       "unordered-ledger:3.1",
       "unordered-ledger:3.1",
     ]);
+  });
+
+  test("is another on the topic of bulk updates, whose partitions have an order of their own", () => {
+    const message = JSON.stringify({ tenantId: "shop", userId: "42", event: { name: "e" } });
+    const srcOf = (priority: Priority) => {
+      const decoded = decode(message, provenance, limits, NOW_MS, priority);
+      return "update" in decoded && decoded.update.src;
+    };
+    expect([srcOf("live"), srcOf("bulk")]).toEqual(["ledger:3.1", "ledger:bulk:3.1"]);
   });
 
   test("has as much room in its number as a ledger and a batch may take", () => {

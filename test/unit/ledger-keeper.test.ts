@@ -48,6 +48,7 @@ function start(
   const metrics = createUpdateMetrics(new Registry(), () => flow.counts());
   const flow = createUpdateFlow({
     primary: queue("pulsar"),
+    bulk: { ...queue("pulsar"), receive: idle },
     fallback: queue("sqs"),
     store,
     deadLetters: createDeadLetterOffice({

@@ -1,8 +1,15 @@
 import { expect, test } from "vitest";
-import { createMailboxes, type MailboxOptions, type Turn } from "../../services/audience-update/mailboxes.ts";
+import {
+  createMailboxes,
+  type MailboxLimits,
+  type MailboxOptions,
+  type Turn,
+} from "../../services/audience-update/mailboxes.ts";
+
+const LIMITS: MailboxLimits = { maxUpdatesPerTurn: 10, maxUsersPerRound: 10, maxRounds: 10 };
 
 /** Mailboxes whose rounds end when the test says so. */
-function harness(overrides: Partial<MailboxOptions<number>> = {}) {
+function harness(limits: Partial<MailboxLimits> = {}, overrides: Partial<MailboxOptions<number>> = {}) {
   type Result = Awaited<ReturnType<MailboxOptions<number>["runRound"]>>;
   type Finishing = Result["finishing"];
   const rounds: {
@@ -11,9 +18,7 @@ function harness(overrides: Partial<MailboxOptions<number>> = {}) {
     fail(): void;
   }[] = [];
   const mailboxes = createMailboxes<number>({
-    maxItemsPerTurn: 10,
-    maxUsersPerRound: 10,
-    maxRounds: 10,
+    limits: { ...LIMITS, ...limits },
     restMs: () => 1,
     runRound: (turns) => {
       const { promise, resolve, reject } = Promise.withResolvers<Result>();
@@ -40,7 +45,7 @@ test("what arrives together runs in one round, each user's items in order of arr
     ["b", 1],
     ["a", 2],
   ] as const)
-    mailboxes.deliver(key, item);
+    mailboxes.deliver(key, item, "live");
   await expect.poll(() => rounds.length).toBe(1);
   expect(content(rounds[0]!.turns)).toEqual([
     ["a", 1, 2],
@@ -50,10 +55,10 @@ test("what arrives together runs in one round, each user's items in order of arr
 
 test("a user is never in two rounds at once, others go on", async () => {
   const { mailboxes, rounds } = harness();
-  mailboxes.deliver("a", 1);
+  mailboxes.deliver("a", 1, "live");
   await expect.poll(() => rounds.length).toBe(1);
-  mailboxes.deliver("a", 2);
-  mailboxes.deliver("b", 1);
+  mailboxes.deliver("a", 2, "live");
+  mailboxes.deliver("b", 1, "live");
   await expect.poll(() => rounds.length).toBe(2);
   expect(content(rounds[1]!.turns)).toEqual([["b", 1]]);
   rounds[0]!.end();
@@ -62,8 +67,8 @@ test("a user is never in two rounds at once, others go on", async () => {
 });
 
 test("a turn takes no more than its bound, and the rest goes next", async () => {
-  const { mailboxes, rounds } = harness({ maxItemsPerTurn: 2 });
-  for (const item of [1, 2, 3]) mailboxes.deliver("a", item);
+  const { mailboxes, rounds } = harness({ maxUpdatesPerTurn: 2 });
+  for (const item of [1, 2, 3]) mailboxes.deliver("a", item, "live");
   await expect.poll(() => rounds.length).toBe(1);
   rounds[0]!.end();
   await expect.poll(() => rounds.length).toBe(2);
@@ -72,7 +77,7 @@ test("a turn takes no more than its bound, and the rest goes next", async () => 
 
 test("rounds and users in a round are bounded", async () => {
   const { mailboxes, rounds } = harness({ maxUsersPerRound: 2, maxRounds: 1 });
-  for (const key of ["a", "b", "c"]) mailboxes.deliver(key, 1);
+  for (const key of ["a", "b", "c"]) mailboxes.deliver(key, 1, "live");
   await expect.poll(() => rounds.length).toBe(1);
   expect(content(rounds[0]!.turns)).toEqual([
     ["a", 1],
@@ -83,12 +88,28 @@ test("rounds and users in a round are bounded", async () => {
   expect(content(rounds[1]!.turns)).toEqual([["c", 1]]);
 });
 
+test("live ones come before bulk, and a user's bulk comes along with what is live", async () => {
+  const { mailboxes, rounds } = harness({ maxUsersPerRound: 2, maxRounds: 1 });
+  mailboxes.deliver("a", 1, "bulk");
+  mailboxes.deliver("b", 1, "bulk");
+  mailboxes.deliver("c", 1, "live");
+  mailboxes.deliver("b", 2, "live");
+  await expect.poll(() => rounds.length).toBe(1);
+  expect(content(rounds[0]!.turns)).toEqual([
+    ["c", 1],
+    ["b", 1, 2],
+  ]);
+  rounds[0]!.end();
+  await expect.poll(() => rounds.length).toBe(2);
+  expect(content(rounds[1]!.turns)).toEqual([["a", 1]]);
+});
+
 test("a failed turn comes again in front of what arrived meanwhile, and only its user rests", async () => {
   const { mailboxes, rounds } = harness();
-  mailboxes.deliver("a", 1);
-  mailboxes.deliver("b", 1);
+  mailboxes.deliver("a", 1, "live");
+  mailboxes.deliver("b", 1, "live");
   await expect.poll(() => rounds.length).toBe(1);
-  mailboxes.deliver("a", 2);
+  mailboxes.deliver("a", 2, "live");
   rounds[0]!.end([rounds[0]!.turns[0]!]);
   await expect.poll(() => rounds.length).toBe(2);
   expect(rounds[1]!.turns).toEqual([{ key: "a", items: [1, 2], failures: 1 }]);
@@ -98,22 +119,22 @@ test("a failed turn comes again in front of what arrived meanwhile, and only its
 
 test("a round that breaks fails each of its turns, and failures are counted until one succeeds", async () => {
   const failures: number[] = [];
-  const { mailboxes, rounds } = harness({ restMs: (count) => failures.push(count) });
-  mailboxes.deliver("a", 1);
+  const { mailboxes, rounds } = harness({}, { restMs: (count) => failures.push(count) });
+  mailboxes.deliver("a", 1, "live");
   for (const round of [0, 1, 2]) {
     await expect.poll(() => rounds.length).toBe(round + 1);
     if (round < 2) rounds[round]!.fail();
     else rounds[round]!.end();
   }
   expect(failures).toEqual([1, 2]);
-  mailboxes.deliver("a", 2);
+  mailboxes.deliver("a", 2, "live");
   await expect.poll(() => rounds.length).toBe(4);
   expect(rounds[3]!.turns[0]!.failures).toBe(0);
 });
 
 test("a mailbox that runs dry is dropped", async () => {
   const { mailboxes, rounds } = harness();
-  mailboxes.deliver("a", 1);
+  mailboxes.deliver("a", 1, "live");
   expect(mailboxes.counts().users).toBe(1);
   await expect.poll(() => rounds.length).toBe(1);
   rounds[0]!.end();
@@ -122,14 +143,14 @@ test("a mailbox that runs dry is dropped", async () => {
 
 test("a turn that is still finishing holds up its own user, and nobody else", async () => {
   const { mailboxes, rounds } = harness({ maxRounds: 1 });
-  mailboxes.deliver("a", 1);
-  mailboxes.deliver("b", 1);
+  mailboxes.deliver("a", 1, "live");
+  mailboxes.deliver("b", 1, "live");
   await expect.poll(() => rounds.length).toBe(1);
   const [a] = rounds[0]!.turns;
   const { promise, resolve } = Promise.withResolvers<void>();
   rounds[0]!.end([], new Map([[a!, promise]]));
-  mailboxes.deliver("a", 2);
-  mailboxes.deliver("b", 2);
+  mailboxes.deliver("a", 2, "live");
+  mailboxes.deliver("b", 2, "live");
   await expect.poll(() => rounds.length).toBe(2);
   expect(content(rounds[1]!.turns)).toEqual([["b", 2]]);
   rounds[1]!.end();

@@ -50,6 +50,7 @@ function start(
   const metrics = createUpdateMetrics(new Registry(), () => flow.counts());
   const flow = createUpdateFlow({
     primary,
+    bulk: { ...primary, receive: idle },
     fallback: { ...primary, receive: idle, async release() {} },
     store,
     deadLetters: createDeadLetterOffice({

@@ -1,5 +1,6 @@
 import { hash, randomBytes } from "node:crypto";
 import Type from "typebox";
+import type { RateLimit } from "../../../shared/domain/token-bucket.ts";
 import { MAX_UPDATES_PER_REQUEST } from "../limits.ts";
 
 /** What a tenant may send. What is absent is not limited, but by the gateway's own settings. */
@@ -14,6 +15,14 @@ export const Quotas = Type.Object(
         maximum: 100_000_000,
         description:
           "updates at once after a rest; by default what comes in 2 s, or one full request where that is more",
+      }),
+    ),
+    bulkPercent: Type.Optional(
+      Type.Integer({
+        minimum: 1,
+        maximum: 100,
+        description:
+          "of updatesPerSecond, what bulk updates may take, 50 by default, so that live ones have the rest",
       }),
     ),
     maxUpdateBytes: Type.Optional(
@@ -98,11 +107,21 @@ export function changedTenant(
   };
 }
 
+export function bulkPercentOf({ bulkPercent = 50 }: Quotas): number {
+  return bulkPercent;
+}
+
+/** Of the tenant's rate, bulk updates' part. */
+export function bulkRateOf(quotas: Quotas, { perSecond, burst }: RateLimit): RateLimit {
+  const share = bulkPercentOf(quotas) / 100;
+  return {
+    perSecond: Math.max(1, perSecond * share),
+    burst: Math.max(MAX_UPDATES_PER_REQUEST, Math.floor(burst * share)),
+  };
+}
+
 /** How fast a tenant's bucket fills, and how much it holds: one full request at least, which would never be taken else. */
-export function rateOf({
-  updatesPerSecond,
-  burst,
-}: Quotas): { perSecond: number; burst: number } | undefined {
+export function rateOf({ updatesPerSecond, burst }: Quotas): RateLimit | undefined {
   if (updatesPerSecond === undefined) return undefined;
   return {
     perSecond: updatesPerSecond,

@@ -16,16 +16,17 @@ export type TopicSetUpOptions = PulsarAdminOptions & {
   namespace?: string;
   /** `tenant/namespace` of the canaries; nothing is kept. */
   healthNamespace?: string;
-  /** Of `updates`, when it is new; `changes` gets as many as that has. */
+  /** Of `updates`, when it is new; `updates-bulk` and `changes` get as many as that has. */
   partitions?: number;
   /** Of the topic of canaries, which gets more when it has fewer. */
   canaryPartitions?: number;
-  /** The durable subscription on `updates`. */
+  /** The durable subscription on `updates` and on `updates-bulk`. */
   subscription?: string;
 };
 
 export type TopicSetUp = {
   updates: Topic;
+  bulk: Topic;
   changes: Topic;
   deadLetter: Topic;
   canary: Topic;
@@ -62,13 +63,16 @@ export async function setUpTopics(adminUrl: string, options: TopicSetUpOptions =
   await keepForGood(admin, namespace);
   await keepNothing(admin, healthNamespace);
   const partitions = await ensurePartitionedTopic(admin, `${namespace}/updates`, options.partitions ?? 4);
+  await ensurePartitionedTopic(admin, `${namespace}/updates-bulk`, partitions);
   await ensurePartitionedTopic(admin, `${namespace}/changes`, partitions);
   await admin.create(`persistent/${namespace}/dead-letter`);
   await ensureAtLeast(admin, `${healthNamespace}/canaries`, options.canaryPartitions ?? 4);
   await ensureSubscription(admin, `${namespace}/updates`, subscription);
+  await ensureSubscription(admin, `${namespace}/updates-bulk`, subscription);
   await ensureSubscription(admin, `${namespace}/dead-letter`, DEAD_LETTER_SUBSCRIPTION);
   return {
     updates: `persistent://${namespace}/updates`,
+    bulk: `persistent://${namespace}/updates-bulk`,
     changes: `persistent://${namespace}/changes`,
     deadLetter: `persistent://${namespace}/dead-letter`,
     canary: `persistent://${healthNamespace}/canaries`,

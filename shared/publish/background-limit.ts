@@ -1,0 +1,34 @@
+import pLimit from "p-limit";
+import { createBackgroundWindow } from "../runtime/background-window.ts";
+
+const MIN_UNDER_WAY = 4;
+
+/**
+ * At most `max` sends at once, and fewer as soon as they queue: whoever else sends to that broker feels the same queue.
+ *
+ * @param targetDelayMs what a send may take longer than the quickest, on average
+ */
+export function createBackgroundLimit(
+  max: number,
+  targetDelayMs: number,
+): <T>(work: () => Promise<T>) => Promise<T> {
+  const window = createBackgroundWindow({
+    min: Math.min(MIN_UNDER_WAY, max),
+    max: () => max,
+    targetDelayMs,
+    now: () => performance.now(),
+  });
+  const limit = pLimit(window.allowed());
+
+  async function run<T>(work: () => Promise<T>): Promise<T> {
+    const beganMs = performance.now();
+    try {
+      return await work();
+    } finally {
+      window.observe(performance.now() - beganMs);
+      limit.concurrency = window.allowed();
+    }
+  }
+
+  return (work) => limit(() => run(work));
+}
