@@ -120,7 +120,7 @@ export const mutants: readonly Mutant[] = [
     name: "sends again as a new update",
     file: "shared/publish/publisher.ts",
     from: "start(update, userKey(update.tenant, update.userId), serialise(update), settle);",
-    to: "Object.assign(update, numbering.next(userKey(update.tenant, update.userId)), { stamp: clock.next() });\n        start(update, userKey(update.tenant, update.userId), serialise(update), settle);",
+    to: "Object.assign(update, lines.live.next(userKey(update.tenant, update.userId)), { stamp: clock.next() });\n        start(update, userKey(update.tenant, update.userId), serialise(update), settle);",
   },
   {
     name: "deduplicates by the user",
