@@ -13,8 +13,9 @@ const USUAL =
  * Segment's own examples have such times.
  */
 export function momentOf(text: string | undefined): number | undefined {
-  if (text !== undefined && USUAL.test(text)) return epochMs(text);
-  const [, year, month, day, time = "00:00", offset = "Z"] = ISO.exec(text ?? "") ?? [];
+  if (text === undefined) return undefined;
+  if (USUAL.test(text)) return epochMs(text);
+  const [, year, month, day, time = "00:00", offset = "Z"] = ISO.exec(text) ?? [];
   if (year === undefined || month === undefined || day === undefined) return undefined;
   const date = `${year}-${month.padStart(2, "0")}-${day.padStart(2, "0")}`;
   const midnight = Date.parse(`${date}T00:00Z`);

@@ -41,7 +41,7 @@ const track = { type: "track", userId: "42", event: "Song Played" };
 function taken(value: unknown, type?: CallType) {
   const read = readCall(value, type, "");
   if ("refusal" in read) throw new Error(JSON.stringify(read.refusal));
-  return read.call;
+  return read;
 }
 const updateFrom = (value: unknown, more = {}) => updateOf(taken(value), { ...arrival, ...more });
 const eventOf = (value: unknown) => updateFrom(value).ops.at(-1)!.body;
@@ -143,7 +143,7 @@ describe("Segment's own example of", () => {
     };
     const read = readBatch(body);
     if ("refusal" in read) throw new Error(read.refusal.message);
-    const updates = read.calls.map((each) => ("call" in each ? updateOf(each.call, arrival) : each));
+    const updates = read.calls.map((each) => ("call" in each ? updateOf(each, arrival) : each));
     expect(updates).toMatchObject([
       {
         userId: "019mr8mf4r",
@@ -157,8 +157,8 @@ describe("Segment's own example of", () => {
 
   test("the HTTP API without a type takes it from the route, which goes before its own", () => {
     const { type: _, ...call } = { ...track, writeKey: "YOUR_WRITE_KEY", email: "test@example.org" };
-    expect(taken(call, "track")).toMatchObject({ type: "track", event: "Song Played" });
-    expect(taken({ ...track, type: "page" }, "track")).toMatchObject({ type: "track" });
+    expect(taken(call, "track").call).toMatchObject({ type: "track", event: "Song Played" });
+    expect(taken({ ...track, type: "page" }, "track").call).toMatchObject({ type: "track" });
   });
 });
 

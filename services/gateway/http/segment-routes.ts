@@ -72,7 +72,7 @@ const Batch = Type.Object({
 });
 
 function itemOf(read: ReadCall, arrival: Arrival): Item {
-  return "refusal" in read ? errorOf(read.refusal) : updateOf(read.call, arrival);
+  return "refusal" in read ? errorOf(read.refusal) : updateOf(read, arrival);
 }
 
 /** @throws KeylineError `invalid_request` */
