@@ -7,6 +7,7 @@ import { pino } from "pino";
 import { startDemoGateway } from "../services/embedded/demo-gateway.ts";
 import { MAX_REQUEST_BYTES } from "../services/gateway/limits.ts";
 import { createMemoryBroker } from "../shared/adapters/memory/memory-broker.ts";
+import { createMemoryDocumentStore } from "../shared/adapters/memory/memory-document-store.ts";
 import { createPublisher } from "../shared/publish/publisher.ts";
 import { topicsOf } from "../shared/runtime/topics.ts";
 
@@ -42,6 +43,7 @@ async function startMeasuredGateway(): Promise<Measured> {
   });
   return startDemoGateway({
     publisher,
+    tenantStore: createMemoryDocumentStore({ maxEntries: 10 }),
     settings: { gatewayHost: "127.0.0.1", gatewayPort: 0, adminToken: "bench-token", maxUnderWay: 20_000 },
     log: pino({ level: "fatal" }),
   });

@@ -19,8 +19,10 @@ import type { Values } from "../../shared/runtime/settings.ts";
 import { addBreakerRoutes } from "./admin/breaker-routes.ts";
 import { addDefinitionRoutes } from "./admin/definition-routes.ts";
 import { addExplainRoutes } from "./admin/explain-routes.ts";
+import { addHotUserRoutes } from "./admin/hot-user-routes.ts";
 import { addMemberRoutes } from "./admin/member-routes.ts";
 import { addProfileRoutes } from "./admin/profile-routes.ts";
+import { addSettingsRoutes } from "./admin/settings-routes.ts";
 import { addWaitingGauge, type WaitingQueue } from "./completion-metrics.ts";
 import { createDefinitionCatalog } from "./definition-catalog.ts";
 import { createProfileLoader } from "./read-your-write.ts";
@@ -43,6 +45,10 @@ export type AudienceUpdateOptions = {
   store: ProfileStore;
   /** What the tenants have defined. */
   definitionStore: DocumentStore;
+  /** What gateways know of the tenants. */
+  tenantStore: DocumentStore;
+  /** Settings that operators change while consumers run. */
+  settingsStore: DocumentStore;
   /** The moments at which time alone changes something. */
   dueStore: DueStore;
   /** Who the members of an audience are, for those who list them. */
@@ -110,6 +116,8 @@ export async function startAudienceUpdate(options: AudienceUpdateOptions): Promi
       inFlight: flow.counts(),
     }),
   });
+  addSettingsRoutes(server, { live: consumer.liveSettings, operators });
+  addHotUserRoutes(server, { hotUsers: consumer.hotUsers, access });
   const { definitionStore } = options;
   const reads = { ...access, watch: consumer.definitions };
   addDefinitionRoutes(server, { ...reads, catalog, definitionStore });

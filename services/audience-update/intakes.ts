@@ -40,7 +40,7 @@ export function createIntakes(
   const window = createBackgroundWindow({
     min: MIN_BULK_IN_FLIGHT,
     max: () => limits.maxInFlightMessages,
-    targetDelayMs: limits.bulkDelayMs,
+    targetDelayMs: () => limits.bulkDelayMs,
     now: () => performance.now(),
   });
   const maxBytes = () => limits.maxInFlightBytes;

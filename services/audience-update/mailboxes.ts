@@ -7,7 +7,7 @@ import { createWaitingMailboxes } from "./waiting-mailboxes.ts";
  *
  * - waiting: it has items and stands in the queue for the next round, as bulk where all of them are
  * - running: its turn is under way; what arrives meanwhile stays in the mailbox
- * - resting: its last turn failed; it stands back for a while, alone, and keeps its items
+ * - resting: its last turn failed; it stands back for a while, alone, and keeps its items, up to its share
  *
  * A mailbox that runs dry is dropped. A turn takes everything the mailbox holds, so one hot user costs one
  * write a turn, and a round takes the turns of many users, so that their writes share a pipeline. A user is
@@ -29,6 +29,9 @@ export type MailboxLimits = {
   maxUsersPerRound: number;
   /** Rounds under way at once. */
   maxRounds: number;
+  /** Of a queue's messages in flight, what one user may hold whose turns fail while those of others don't. */
+  maxUserSharePercent: number;
+  maxInFlightMessages: number;
 };
 
 export type MailboxOptions<Item> = {
@@ -47,6 +50,8 @@ export type MailboxOptions<Item> = {
    * nothing else has to wait for a user whose turns fail.
    */
   keepOwn(key: string, items: readonly Item[]): readonly Item[];
+  /** Sees to an item that came for a user whose turns fail, and who has his share already. */
+  parkSurplus(item: Item, held: number): void;
   /** How long a user rests after `failures` failed turns, in milliseconds. */
   restMs(failures: number): number;
 };
@@ -58,15 +63,24 @@ type Mailbox<Item> = {
   priority: Priority;
   items: Item[];
   failures: number;
+  /** Those of them in a row between which turns of others succeeded: an outage of the store is nobody's own. */
+  ownFailures: number;
+  /** By `performance.now`. */
+  failedAtMs: number;
 };
 
 export type Mailboxes<Item> = {
   deliver(key: string, item: Item, priority: Priority): void;
+  /** The limits have changed: there may be room for another round. */
+  recheck(): void;
   /** Keys with messages in hand, and how many of them rest after a failure. */
   counts(): { users: number; resting: number };
   /** Stops at once. Items in hand are dropped; they were not acknowledged. */
   close(): void;
 };
+
+/** So many in a row are no hiccup. */
+const MAX_OWN_FAILURES = 5;
 
 export function createMailboxes<Item>(options: MailboxOptions<Item>): Mailboxes<Item> {
   const { limits } = options;
@@ -74,6 +88,8 @@ export function createMailboxes<Item>(options: MailboxOptions<Item>): Mailboxes<
   const ready = createWaitingMailboxes<Mailbox<Item>>();
   const rests = new Set<NodeJS.Timeout>();
   let resting = 0;
+  /** When a turn last came to its end, whoever's. */
+  let proceededAtMs = Number.NEGATIVE_INFINITY;
   let rounds = 0;
   let pumping: NodeJS.Immediate | undefined;
   let closed = false;
@@ -129,6 +145,7 @@ export function createMailboxes<Item>(options: MailboxOptions<Item>): Mailboxes<
   function proceed(mailbox: Mailbox<Item>): void {
     if (closed) return;
     mailbox.failures = 0;
+    proceededAtMs = performance.now();
     if (mailbox.items.length === 0) mailboxes.delete(mailbox.key);
     else wait(mailbox);
   }
@@ -141,6 +158,9 @@ export function createMailboxes<Item>(options: MailboxOptions<Item>): Mailboxes<
   function rest(mailbox: Mailbox<Item>, left: readonly Item[]): void {
     if (closed) return;
     mailbox.mode = "resting";
+    const others = mailbox.failures > 0 && proceededAtMs > mailbox.failedAtMs;
+    mailbox.ownFailures = others ? mailbox.ownFailures + 1 : 0;
+    mailbox.failedAtMs = performance.now();
     mailbox.failures += 1;
     mailbox.items = [...options.keepOwn(mailbox.key, [...left, ...mailbox.items])];
     resting += 1;
@@ -153,12 +173,20 @@ export function createMailboxes<Item>(options: MailboxOptions<Item>): Mailboxes<
     rests.add(timer);
   }
 
+  function keep(mailbox: Mailbox<Item>, own: readonly Item[]): void {
+    const held = mailbox.items.length;
+    const isFull = held >= (limits.maxInFlightMessages * limits.maxUserSharePercent) / 100;
+    if (isFull && mailbox.ownFailures >= MAX_OWN_FAILURES)
+      for (const item of own) options.parkSurplus(item, held);
+    else mailbox.items.push(...own);
+  }
+
   return {
     deliver(key, item, priority) {
       if (closed) return;
       const mailbox = mailboxes.get(key);
       if (mailbox) {
-        if (mailbox.mode === "resting") mailbox.items.push(...options.keepOwn(key, [item]));
+        if (mailbox.mode === "resting") keep(mailbox, options.keepOwn(key, [item]));
         else mailbox.items.push(item);
         if (priority === "live" && mailbox.priority === "bulk") {
           mailbox.priority = "live";
@@ -166,11 +194,20 @@ export function createMailboxes<Item>(options: MailboxOptions<Item>): Mailboxes<
         }
         return;
       }
-      const fresh: Mailbox<Item> = { key, mode: "waiting", priority, items: [item], failures: 0 };
+      const fresh: Mailbox<Item> = {
+        key,
+        mode: "waiting",
+        priority,
+        items: [item],
+        failures: 0,
+        ownFailures: 0,
+        failedAtMs: 0,
+      };
       mailboxes.set(key, fresh);
       wait(fresh);
       pumpSoon();
     },
+    recheck: pumpSoon,
     counts: () => ({ users: mailboxes.size, resting }),
     close() {
       closed = true;

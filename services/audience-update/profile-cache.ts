@@ -16,6 +16,8 @@ export type ProfileCache = {
   put(key: string, record: ProfileRecord): void;
   forget(key: string): void;
   size(): number;
+  /** Begins anew with another bound; what was in it is forgotten. */
+  resize(maxBytes: number): void;
 };
 
 /** What an entry takes on the heap, about: its key and its place. */
@@ -26,8 +28,7 @@ const SLACK = 1.25;
 export function createProfileCache({ maxBytes }: { maxBytes: number }): ProfileCache {
   let newer = createGeneration(Math.floor(maxBytes / 2));
   let older = createGeneration(Math.floor(maxBytes / 2));
-  // In UTF-16 units, each of up to three bytes: with its slack it fits in an empty generation.
-  const longest = maxBytes / 8 - BYTES_PER_ENTRY;
+  let longest = longestOf(maxBytes);
   return {
     get: (key) => newer.get(key) ?? older.get(key),
     put(key, record) {
@@ -46,7 +47,17 @@ export function createProfileCache({ maxBytes }: { maxBytes: number }): ProfileC
       older.forget(key);
     },
     size: () => newer.size() + older.size(),
+    resize(bytes) {
+      newer = createGeneration(Math.floor(bytes / 2));
+      older = createGeneration(Math.floor(bytes / 2));
+      longest = longestOf(bytes);
+    },
   };
+}
+
+/** Of a record, in UTF-16 units, each of up to three bytes: with its slack it fits in an empty generation. */
+function longestOf(maxBytes: number): number {
+  return maxBytes / 8 - BYTES_PER_ENTRY;
 }
 
 /** At each place: the bytes that the entry may take, those of its text, and the text. */

@@ -42,8 +42,8 @@ export type CompletionOptions = {
   route(): Route;
   /** Nothing is received before: a process that has just started knows its own breaker only. */
   routeHeard: Promise<void>;
-  /** At most so many are published a second. */
-  perSecond: number;
+  /** At most so many are published a second; looked at each time. */
+  perSecond(): number;
   /** Whether the messages of one key go one after the other, in their order; it costs each the wait for an answer. */
   inOrder: boolean;
   restMs(failures: number): number;
@@ -147,15 +147,16 @@ export function openCompletion(
     topic: Topic;
     primary: PrimaryQueue;
     routing: Pick<Routing, "router" | "breaker">;
-    settings: { pulsarSendTimeoutMs: number; ledgerCompletionsPerSecond: number };
+    settings: { pulsarSendTimeoutMs: number };
+    perSecond(): number;
     metrics: CompletionMetrics;
     log: Log;
   },
 ): Completion {
-  const { name, queue, topic, primary, routing, settings, metrics, log } = options;
+  const { name, queue, topic, primary, routing, settings, perSecond, metrics, log } = options;
   const onFailed = logRepeated(log, "warn", `could not publish from the ${name} queue, it is tried again`);
   const maxPending = MAX_COMPLETIONS_UNDER_WAY;
-  const { pulsarSendTimeoutMs: sendTimeoutMs, ledgerCompletionsPerSecond: perSecond } = settings;
+  const { pulsarSendTimeoutMs: sendTimeoutMs } = settings;
   return startCompletion({
     queue,
     producer: lifecycle.own(`${name} producer`, primary.producer({ topic, sendTimeoutMs, maxPending })),

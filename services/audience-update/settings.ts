@@ -134,6 +134,15 @@ export const consumerSettings = {
     max: 1_000_000,
     meaning: "received and not yet acknowledged, of each queue; at the bound no more are asked for",
   }),
+  maxUserSharePercent: integer({
+    env: "MAX_USER_SHARE_PERCENT",
+    default: "25",
+    unit: "%",
+    min: 1,
+    max: 100,
+    meaning:
+      "of a queue's messages in flight, what one user may hold whose saves fail while others' don't; what comes beyond is parked",
+  }),
   maxInFlightBytes: integer({
     env: "MAX_IN_FLIGHT_BYTES",
     default: "67108864",

@@ -14,20 +14,18 @@ import { openPublisher } from "../../shared/publish/open-publisher.ts";
 import { readyToSend } from "../../shared/publish/ready-to-send.ts";
 import { createVoterName, type Routing, startRouting } from "../../shared/routing/start-routing.ts";
 import type { connectionSettings } from "../../shared/runtime/connection-settings.ts";
-import { KeylineError } from "../../shared/runtime/errors.ts";
 import { createLifecycle } from "../../shared/runtime/lifecycle.ts";
 import { type Log, logRepeated } from "../../shared/runtime/log.ts";
 import type { Values } from "../../shared/runtime/settings.ts";
 import { topicsOf } from "../../shared/runtime/topics.ts";
 import { type Announcer, openAnnouncer } from "./announcer.ts";
 import { createDeadLetterOffice } from "./dead-letter.ts";
-import { type DefinitionWatch, startDefinitionWatch } from "./definition-watch.ts";
 import { createLedgerKeeper } from "./ledger-keeper.ts";
 import { openConsumers } from "./open-consumers.ts";
+import { openWatches, type Watches } from "./open-watches.ts";
 import { openCompletion } from "./queue-completion.ts";
 import { restMs } from "./rest.ts";
 import type { audienceUpdateSettings } from "./settings.ts";
-import { warnOfState } from "./state-bound.ts";
 import { openSweeper } from "./sweeper.ts";
 import { createEffectRunner } from "./turn-effects.ts";
 import { createUpdateFlow, type UpdateFlow } from "./update-flow.ts";
@@ -60,6 +58,10 @@ export type UpdateConsumerOptions = {
   store: ProfileStore;
   /** What the tenants have defined. */
   definitionStore: DocumentStore;
+  /** What gateways know of the tenants. */
+  tenantStore: DocumentStore;
+  /** Settings that operators change while consumers run. */
+  settingsStore: DocumentStore;
   /** The moments at which time alone changes something. */
   dueStore: DueStore;
   /** Who the members of an audience are, for those who list them. */
@@ -74,11 +76,10 @@ export type UpdateConsumerOptions = {
   now(): number;
 };
 
-export type UpdateConsumer = {
+export type UpdateConsumer = Watches & {
   routing: Routing;
   flow: UpdateFlow;
   announcer: Announcer;
-  definitions: DefinitionWatch;
   /** Whether messages can come over each path now. */
   connected(): Record<Path, boolean>;
   /**
@@ -146,14 +147,17 @@ export function createUpdateConsumer(options: UpdateConsumerOptions): UpdateCons
     onKept: metrics.kept,
     onError: logRepeated(log, "error", "could not keep a copy for the ledger, it is tried again"),
   });
-  const definitions = lifecycle.own(
-    "definitions",
-    watchDefinitions(options.definitionStore, voter, settings, log),
-  );
+  const watches = openWatches(lifecycle, {
+    ...options,
+    consumer: voter,
+    onTuned: (values) => flow.tune(values),
+  });
   const parts = { primary, routing, settings, metrics, log };
+  const perSecond = () => watches.liveSettings.values().ledgerCompletionsPerSecond;
+  const completing = { ...parts, perSecond };
   const completions = [
-    openCompletion(lifecycle, { ...parts, name: "ledger", queue: ledgerQueue, topic: topics.updates }),
-    openCompletion(lifecycle, { ...parts, name: "changes", queue: changesQueue, topic: topics.changes }),
+    openCompletion(lifecycle, { ...completing, name: "ledger", queue: ledgerQueue, topic: topics.updates }),
+    openCompletion(lifecycle, { ...completing, name: "changes", queue: changesQueue, topic: topics.changes }),
   ];
   const announcer = openAnnouncer(lifecycle, { ...parts, changesQueue });
   const { publisher, primaryProducer } = openPublisher(lifecycle, {
@@ -173,7 +177,7 @@ export function createUpdateConsumer(options: UpdateConsumerOptions): UpdateCons
     store,
     deadLetters,
     keeper,
-    definitions,
+    ...watches,
     effects: createEffectRunner({
       ...{ dueStore, memberStore, announcer, restMs },
       onError: logRepeated(log, "error", "what follows a save failed and is tried again"),
@@ -187,7 +191,7 @@ export function createUpdateConsumer(options: UpdateConsumerOptions): UpdateCons
     routing,
     flow,
     announcer,
-    definitions,
+    ...watches,
     connected: () => ({ pulsar: primaryConsumer.connected(), sqs: fallbackConsumer.connected() }),
     async close() {
       const drained = flow.drain(settings.shutdownTimeoutMs);
@@ -202,27 +206,6 @@ export function createUpdateConsumer(options: UpdateConsumerOptions): UpdateCons
       await lifecycle.close();
     },
   };
-}
-
-function watchDefinitions(
-  store: DocumentStore,
-  consumer: string,
-  settings: ConsumerSettings,
-  log: Log,
-): DefinitionWatch {
-  return startDefinitionWatch({
-    store,
-    consumer,
-    onChange(tenant, version, compiled) {
-      if (compiled instanceof KeylineError) {
-        log.error({ tenant, version, code: compiled.code }, compiled.message);
-        return;
-      }
-      log.info({ tenant, version }, `definitions of ${tenant}: version ${version}`);
-      warnOfState(tenant, compiled, settings, log);
-    },
-    onError: logRepeated(log, "error", "could not look for definitions, it is tried again"),
-  });
 }
 
 function flowLimits(settings: ConsumerSettings) {

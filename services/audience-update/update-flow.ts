@@ -5,6 +5,7 @@
  *   deliver     to the mailbox of its key, which is the user's; live ones have their turn first
  *   decode      what the mailbox holds, once it is its turn: an envelope of ours, or a minimal message of any
  *               program; what can't be read is parked, and what is another user's moves to that mailbox
+ *   limit       what is over its user's limit is skipped or parked, where the tenant says so
  *   fold        all of it on the profile as this process knows it
  *   save        by compare-and-set, the turns of many users in one round
  *   follow up   after the store's reply: list members, note the user's next moment, announce who entered or left
@@ -14,23 +15,23 @@
  * Nothing is acknowledged before its effect is in the store or its dead letter is durable. A failed save is
  * tried again in place and holds up its user only.
  */
-import { type Decoded, type DecodeLimits, decode } from "../../shared/domain/decode.ts";
-import { type Update, userKey } from "../../shared/domain/envelope.ts";
-import { refuse } from "../../shared/domain/refusal.ts";
+import type { DecodeLimits } from "../../shared/domain/decode.ts";
+import { type Refusal, refuse } from "../../shared/domain/refusal.ts";
 import { stampTimeMs } from "../../shared/domain/stamp.ts";
 import type { ProfileStore } from "../../shared/ports/profile-store.ts";
 import type { Consumer, Delivery, FallbackConsumer } from "../../shared/ports/update-queue.ts";
-import { toError } from "../../shared/runtime/errors.ts";
 import type { DeadLetterOffice } from "./dead-letter.ts";
 import type { DefinitionWatch } from "./definition-watch.ts";
 import type { Fate, FoldLimits } from "./fold-turn.ts";
+import type { HotUsers } from "./hot-users.ts";
 import type { Intake } from "./intake.ts";
 import { createIntakes, type IntakeLimits } from "./intakes.ts";
 import type { LedgerKeeper } from "./ledger-keeper.ts";
-import { createMailboxes, type MailboxLimits } from "./mailboxes.ts";
+import { createMailboxes, type Mailboxes, type MailboxLimits } from "./mailboxes.ts";
+import { createMessageOpener, type Item } from "./open-messages.ts";
 import { createProfileCache } from "./profile-cache.ts";
 import { restMs } from "./rest.ts";
-import { type OpenItem, type RoundOptions, runRound } from "./run-round.ts";
+import { type RoundOptions, runRound } from "./run-round.ts";
 import type { EffectRunner } from "./turn-effects.ts";
 import type { FlowCounts, UpdateMetrics } from "./update-metrics.ts";
 
@@ -50,17 +51,12 @@ export type FlowOptions = {
   keeper: LedgerKeeper;
   definitions: Pick<DefinitionWatch, "isFresh" | "refresh" | "of">;
   effects: EffectRunner;
+  hotUsers: HotUsers;
   limits: FlowLimits;
   metrics: UpdateMetrics;
   now(): number;
   onStoreFailure(error: Error): void;
 };
-
-/** A message in hand; decoded only where its key was not its user's. */
-type Item = { delivery: Delivery; intake: Intake; update?: Update };
-
-/** A message as it was read; with the stack where reading it threw. */
-type Opened = Decoded & { stack?: string | undefined };
 
 export type UpdateFlow = {
   /** Starts receiving. */
@@ -68,17 +64,26 @@ export type UpdateFlow = {
   /** Stops asking, finishes what is in hand, for at most `timeoutMs`; true when nothing was left. */
   drain(timeoutMs: number): Promise<boolean>;
   counts(): FlowCounts;
+  /** Goes by these from now on. */
+  tune(limits: Partial<FlowLimits>): void;
   /** Live messages from Pulsar: in hand now, and received since the start. */
   fromPulsar(): { inHand: number; received: number };
 };
 
 export function createUpdateFlow(options: FlowOptions): UpdateFlow {
-  const { limits, metrics, store, deadLetters, keeper, definitions, effects, now } = options;
+  // A copy of its own, which `tune` changes.
+  const limits = { ...options.limits };
+  const { metrics, store, deadLetters, keeper, definitions, effects, hotUsers, now } = options;
   const cache = createProfileCache({ maxBytes: limits.maxCacheBytes });
   const intakes = createIntakes(options, limits, now);
   const toAcknowledge = new Map<Intake, Delivery[]>();
   const unreadable = new Set<string>();
-  const mailboxes = createMailboxes<Item>({
+  const open = createMessageOpener({
+    ...{ limits, hotUsers, deadLetters, metrics, now },
+    sendOn: (key, item) => mailboxes.deliver(key, item, item.intake.priority),
+    acknowledge: ({ delivery, intake }) => acknowledgeLater(delivery, intake),
+  });
+  const mailboxes: Mailboxes<Item> = createMailboxes<Item>({
     limits,
     async runRound(turns) {
       const result = await runRound(turns, round);
@@ -86,6 +91,8 @@ export function createUpdateFlow(options: FlowOptions): UpdateFlow {
       for (const finished of new Set(result.finishing.values())) void finished.then(acknowledgeSettled);
       return result;
     },
+    parkSurplus: ({ delivery, intake }, held) =>
+      void deadLetters.park(delivery, intake, refuseSurplus(delivery.key, held)),
     keepOwn: (key, items) => open(key, items).map(({ item }) => item),
     restMs,
   });
@@ -106,36 +113,10 @@ export function createUpdateFlow(options: FlowOptions): UpdateFlow {
     unreadable,
   };
 
-  /** No payload whatever may end the process: it would come again to the next one. */
-  function decodeSafely({ delivery, intake }: Item): Opened {
-    try {
-      return decode(delivery.payload, delivery, limits, now(), intake.priority);
-    } catch (thrown) {
-      const { message, stack } = toError(thrown);
-      return { refusal: refuse("apply_failed", "", delivery.payload, message), stack };
-    }
-  }
-
-  /**
-   * Decodes what came under a key, and tells apart: the user's own updates, and the others, which are parked
-   * or moved to their user's mailbox. Messages wait as they came until then, since decoded ones would be most of
-   * what the garbage collector has to copy.
-   */
-  function open(key: string, items: readonly Item[]): OpenItem<Item>[] {
-    const own: OpenItem<Item>[] = [];
-    for (const item of items) {
-      const decoded: Opened = item.update ? { update: item.update } : decodeSafely(item);
-      if ("update" in decoded && keyOf(decoded.update) === key)
-        own.push({ item, update: decoded.update, path: item.delivery.path });
-      else sendOn(item, decoded);
-    }
-    return own;
-  }
-
-  function sendOn({ delivery, intake }: Item, decoded: Opened): void {
-    if ("refusal" in decoded) void deadLetters.park(delivery, intake, decoded.refusal, decoded.stack);
-    else
-      mailboxes.deliver(keyOf(decoded.update), { delivery, intake, update: decoded.update }, intake.priority);
+  function acknowledgeLater(delivery: Delivery, intake: Intake): void {
+    const settled = toAcknowledge.get(intake);
+    if (settled) settled.push(delivery);
+    else toAcknowledge.set(intake, [delivery]);
   }
 
   function settle(items: readonly Item[], fates: readonly Fate[]): void {
@@ -145,9 +126,7 @@ export function createUpdateFlow(options: FlowOptions): UpdateFlow {
         void deadLetters.park(delivery, intake, fate.refusal, fate.stack);
         return;
       }
-      const settled = toAcknowledge.get(intake);
-      if (settled) settled.push(delivery);
-      else toAcknowledge.set(intake, [delivery]);
+      acknowledgeLater(delivery, intake);
       intakes.onSettled(intake, delivery);
       metrics.applied(fate.outcome, delivery.path, intake.priority, now() - stampTimeMs(fate.stamp));
     });
@@ -163,9 +142,10 @@ export function createUpdateFlow(options: FlowOptions): UpdateFlow {
   return {
     start() {
       for (const intake of intakes.all)
-        void intake.receive((delivery) =>
-          mailboxes.deliver(delivery.key, { delivery, intake }, intake.priority),
-        );
+        void intake.receive((delivery) => {
+          const arrivals = hotUsers.arrived(delivery.key);
+          mailboxes.deliver(delivery.key, { delivery, intake, arrivals }, intake.priority);
+        });
     },
     async drain(timeoutMs) {
       for (const intake of intakes.all) intake.stop();
@@ -181,6 +161,13 @@ export function createUpdateFlow(options: FlowOptions): UpdateFlow {
       mailboxes.close();
       return clean;
     },
+    tune(changed) {
+      const { maxCacheBytes } = limits;
+      Object.assign(limits, changed);
+      if (limits.maxCacheBytes !== maxCacheBytes) cache.resize(limits.maxCacheBytes);
+      for (const { inFlight } of intakes.all) inFlight.recheck();
+      mailboxes.recheck();
+    },
     fromPulsar: () => ({ inHand: intakes.live.inFlight.messages(), received: intakes.live.received() }),
     counts: () => ({
       ...mailboxes.counts(),
@@ -194,6 +181,7 @@ export function createUpdateFlow(options: FlowOptions): UpdateFlow {
   };
 }
 
-function keyOf({ tenant, userId }: Update): string {
-  return userKey(tenant, userId);
+function refuseSurplus(key: string, held: number): Refusal {
+  const message = `${held} updates of this user wait already, whose saves fail; replay it once they don't`;
+  return refuse("user_over_share", "", key, message);
 }

@@ -9,6 +9,8 @@ import { type CompletionMetrics, createCompletionMetrics } from "./completion-me
 export type UpdateMetrics = ChangeMetrics &
   CompletionMetrics & {
     applied(outcome: "counted" | "ticked" | "repeat", path: Path, priority: Priority, lagMs: number): void;
+    /** An update was over its user's limit. */
+    overLimit(tenant: string, verdict: "skip" | "park"): void;
     parked(letter: DeadLetter): void;
     conflict(): void;
     storeFailure(): void;
@@ -56,6 +58,12 @@ export function createUpdateMetrics(registry: Registry, counts: () => FlowCounts
     name: "keyline_dead_letters_total",
     help: "Messages parked in the dead-letter topic, by reason",
     labelNames: ["reason", "path"],
+    registers,
+  });
+  const overLimit = new Counter({
+    name: "keyline_over_user_limit_total",
+    help: "Updates over the limit of their user, which were skipped (or left out of a sample) or parked",
+    labelNames: ["tenant", "verdict"],
     registers,
   });
   const conflicts = new Counter({
@@ -106,6 +114,7 @@ export function createUpdateMetrics(registry: Registry, counts: () => FlowCounts
       total[path] += 1;
       child.lag.observe(Math.max(0, lagMs) / 1000);
     },
+    overLimit: (tenant, verdict) => overLimit.inc({ tenant, verdict }),
     parked: ({ reason, via }) => deadLetters.inc({ reason, path: via }),
     conflict: () => conflicts.inc(),
     storeFailure: () => failures.inc(),

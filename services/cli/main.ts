@@ -30,6 +30,7 @@ const WRONG_USE = [
   "bad_letter_id",
   "not_confirmed",
   "bad_definition_file",
+  "bad_schema_file",
   "would_delete_all",
   "no_tenant",
   "tenant_conflict",

@@ -1,5 +1,6 @@
 import { createMemoryDocumentStore } from "../../shared/adapters/memory/memory-document-store.ts";
 import { createMemoryRateStore } from "../../shared/adapters/memory/memory-rate-store.ts";
+import type { DocumentStore } from "../../shared/ports/document-store.ts";
 import type { Publisher } from "../../shared/publish/publisher.ts";
 import type { Log } from "../../shared/runtime/log.ts";
 import type { Values } from "../../shared/runtime/settings.ts";
@@ -16,6 +17,7 @@ const MAX_TENANTS = 1_000;
 /** The gateway as it is, on tenants in memory. */
 export async function startDemoGateway(options: {
   publisher: Pick<Publisher, "publishAll">;
+  tenantStore: DocumentStore;
   settings: Pick<
     Values<typeof gatewaySettings>,
     "gatewayHost" | "gatewayPort" | "adminToken" | "maxUnderWay"
@@ -24,10 +26,11 @@ export async function startDemoGateway(options: {
 }): Promise<DemoGateway> {
   const writeKey = generateKey();
   const document: TenantDocument = { writeKeys: [writeKeyOf(writeKey, Date.now())], quotas: {} };
-  const tenantStore = createMemoryDocumentStore({ maxEntries: MAX_TENANTS });
+  const { tenantStore } = options;
   await tenantStore.replace(TENANT, 0, { version: Date.now(), document: JSON.stringify(document) });
   const rateStore = createMemoryRateStore({ maxBuckets: MAX_TENANTS });
-  const stores = { tenantStore, rateStore, localRateStore: rateStore };
+  const schemaStore = createMemoryDocumentStore({ maxEntries: MAX_TENANTS });
+  const stores = { tenantStore, schemaStore, rateStore, localRateStore: rateStore };
   const gateway = await startGateway({ ...options, ...stores, now: Date.now });
   return { ...gateway, tenant: TENANT, writeKey };
 }

@@ -58,6 +58,7 @@ const MAX_RETAINED_MESSAGES = 1_000;
 /** Of due moments, and of memberships; more than the sample has customers. */
 const MAX_ENTRIES = 1_000_000;
 const MAX_CUSTOMERS_SHOWN = 10;
+const MAX_TENANTS = 1_000;
 /** Who come over the gateway. */
 const MAX_OTHER_USERS = 100_000;
 const MAX_REPLAYED_UNDER_WAY = 2_000;
@@ -104,6 +105,8 @@ async function start(options: Parameters<typeof startEmbedded>[0], lifecycle: Li
     "definition store",
     createMemoryDocumentStore({ maxEntries: MAX_ENTRIES, now: Date.now }),
   );
+  const tenantStore = lifecycle.own("tenant store", createMemoryDocumentStore({ maxEntries: MAX_TENANTS }));
+  const settingsStore = lifecycle.own("settings store", createMemoryDocumentStore({ maxEntries: 1 }));
   const dueStore = lifecycle.own("due store", createMemoryDueStore({ maxEntries: MAX_ENTRIES }));
   const memberStore = lifecycle.own("member store", createMemoryMemberStore({ maxEntries: MAX_ENTRIES }));
 
@@ -118,7 +121,7 @@ async function start(options: Parameters<typeof startEmbedded>[0], lifecycle: Li
       changesQueue: sqs.changesQueue,
       store: watched.store,
       routeStore,
-      definitionStore,
+      ...{ definitionStore, tenantStore, settingsStore },
       dueStore,
       memberStore,
       settings: { ...settings, readToken: "" },
@@ -138,7 +141,7 @@ async function start(options: Parameters<typeof startEmbedded>[0], lifecycle: Li
     log,
     now: Date.now,
   });
-  const gateway = lifecycle.own("gateway", await startDemoGateway({ publisher, settings, log }));
+  const gateway = lifecycle.own("gateway", await startDemoGateway({ publisher, tenantStore, settings, log }));
   const replay = startReplay({
     publisher,
     route: routing.router.route,

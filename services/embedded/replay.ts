@@ -80,7 +80,7 @@ export function startReplay(options: ReplayOptions): Replay {
   }
 
   async function runPass(): Promise<void> {
-    const turn = createPace(options.ratePerSecond);
+    const turn = createPace(() => options.ratePerSecond);
     for (const purchase of purchases) {
       await turn(signal);
       while (underWay.size >= options.maxUnderWay) await Promise.race(underWay);

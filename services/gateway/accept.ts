@@ -28,6 +28,8 @@ const ASK_AGAIN_AFTER_MS = 1_000;
 
 export function createAcceptor(options: {
   publisher: Pick<Publisher, "publishAll">;
+  /** What an update becomes by its tenant's schema, or why it is not taken. */
+  checkSchema(tenant: Tenant, update: UpdateInput): UpdateInput | KeylineError;
   rates: Pick<RateStore, "take">;
   /** This gateway's own, for as long as `rates` can't be asked; what comes is taken where these fail too. */
   localRates: Pick<RateStore, "take">;
@@ -107,14 +109,32 @@ export function createAcceptor(options: {
     );
   }
 
+  async function settleAll(
+    tenant: Tenant,
+    items: readonly Item[],
+    checked: "checked" | undefined,
+  ): Promise<ItemResult[]> {
+    const taken = items.map((item) => take(tenant, item));
+    const updates = taken.filter(isInput);
+    const published = await publisher.publishAll(updates, checked);
+    if (updates.length === taken.length) return published;
+    let next = 0;
+    return taken.map((item) => (isInput(item) ? published[next++]! : item));
+  }
+
+  /** As it is to be published, or why it is not. */
+  function take(tenant: Tenant, item: Item): Item {
+    if (!isInput(item)) return item;
+    return refuseLong(tenant, item) ?? options.checkSchema(tenant, item);
+  }
+
   return {
     async accept(tenant, items, checked) {
       const load = loadOf(items);
       const results = await inRoom(tenant, load, async () => {
         // What is refused is work as well.
         await spend(tenant, { all: items.length, bulk: load.bulk });
-        const taken = items.map((item) => refuseLong(tenant, item) ?? item);
-        return publishEach(publisher, taken, checked);
+        return settleAll(tenant, items, checked);
       });
       const failures = results.filter((result) => result instanceof KeylineError);
       const failed = failures.filter(({ retryable }) => retryable).length;
@@ -137,27 +157,14 @@ function loadOf(items: readonly Item[]): Load {
   return load;
 }
 
-/** A result for each item: what is none is its own. */
-async function publishEach(
-  publisher: Pick<Publisher, "publishAll">,
-  items: readonly Item[],
-  checked?: "checked",
-): Promise<ItemResult[]> {
-  const inputs = items.filter(isInput);
-  const published = await publisher.publishAll(inputs, checked);
-  if (inputs.length === items.length) return published;
-  let next = 0;
-  return items.map((item) => (isInput(item) ? published[next++]! : item));
-}
-
 function isInput(item: Item): item is UpdateInput {
   return !(item instanceof KeylineError);
 }
 
-function refuseLong({ name, quotas }: Tenant, item: Item): KeylineError | undefined {
+function refuseLong({ name, quotas }: Tenant, update: UpdateInput): KeylineError | undefined {
   const { maxUpdateBytes } = quotas;
-  if (maxUpdateBytes === undefined || !isInput(item)) return undefined;
-  const bytes = bytesOf(item.ops);
+  if (maxUpdateBytes === undefined) return undefined;
+  const bytes = bytesOf(update.ops);
   if (bytes === undefined || bytes <= maxUpdateBytes) return undefined;
   const message = `the update is ${bytes} bytes long, more than the ${maxUpdateBytes} of ${name}`;
   return new KeylineError("too_large", message, { path: "ops", value: bytes });

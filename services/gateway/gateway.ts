@@ -12,15 +12,19 @@ import { createOperators } from "../../shared/http/operators.ts";
 import type { DocumentStore } from "../../shared/ports/document-store.ts";
 import type { RateStore } from "../../shared/ports/rate-store.ts";
 import type { Publisher } from "../../shared/publish/publisher.ts";
-import { createLifecycle } from "../../shared/runtime/lifecycle.ts";
+import { createLifecycle, type Lifecycle } from "../../shared/runtime/lifecycle.ts";
 import { type Log, logRepeated } from "../../shared/runtime/log.ts";
 import type { Values } from "../../shared/runtime/settings.ts";
 import { type Acceptor, createAcceptor } from "./accept.ts";
 import { addCloudEventRoutes } from "./http/cloud-event-routes.ts";
+import { addSchemaRoutes } from "./http/schema-routes.ts";
 import { addSegmentRoutes } from "./http/segment-routes.ts";
 import { addTenantRoutes } from "./http/tenant-routes.ts";
 import { addUpdateRoutes } from "./http/update-routes.ts";
 import { MAX_REQUEST_BYTES } from "./limits.ts";
+import { createSchemaCatalog } from "./schemas/schema-catalog.ts";
+import { createSchemaCheck } from "./schemas/schema-check.ts";
+import { startSchemaRegistry } from "./schemas/schema-registry.ts";
 import type { gatewaySettings } from "./settings.ts";
 import { createTenantCatalog } from "./tenants/tenant-catalog.ts";
 import { startTenantRegistry } from "./tenants/tenant-registry.ts";
@@ -28,6 +32,7 @@ import { startTenantRegistry } from "./tenants/tenant-registry.ts";
 export type GatewayOptions = {
   publisher: Pick<Publisher, "publishAll">;
   tenantStore: DocumentStore;
+  schemaStore: DocumentStore;
   rateStore: RateStore;
   /** This process's own, for while that can't be asked. */
   localRateStore: RateStore;
@@ -96,7 +101,9 @@ export async function createGateway(
   // Browsers can't send another type without asking first, so Segment's send JSON as text.
   readJsonBodies(server, ["text/plain"]);
   addLatency(server, metrics);
+  const schemas = startSchemas(options, lifecycle, metrics);
   const acceptor = createAcceptor({
+    checkSchema: schemas.check,
     ...{ publisher, rates: rateStore, localRates: localRateStore, maxUnderWay: settings.maxUnderWay },
     onUnknownRate: logRepeated(
       log,
@@ -107,13 +114,16 @@ export async function createGateway(
   });
   addInputRoutes(server, { registry, acceptor, now });
   const catalog = createTenantCatalog({ store: tenantStore, registry, now });
-  addTenantRoutes(server, { catalog, registry, operators: createOperators(settings.adminToken) });
+  const operators = createOperators(settings.adminToken);
+  addTenantRoutes(server, { catalog, registry, operators });
+  addSchemaRoutes(server, { ...schemas, tenants: catalog, operators });
   addHealthRoutes(server, {
     registry: metrics,
     readyMeans: "updates can be taken",
     readiness: async () => {
-      const tenants = registry.isLoaded();
-      return { ready: tenants, checks: { tenants: tenants ? "ok" : "not read yet" } };
+      const [tenants, known] = [registry.isLoaded(), schemas.registry.isLoaded()];
+      const stateOf = (isLoaded: boolean) => (isLoaded ? "ok" : "not read yet");
+      return { ready: tenants && known, checks: { tenants: stateOf(tenants), schemas: stateOf(known) } };
     },
   });
   return { server, close: lifecycle.close };
@@ -129,6 +139,34 @@ function addInputRoutes(server: FastifyInstance, options: InputOptions): void {
   addUpdateRoutes(server, options);
   addSegmentRoutes(server, options);
   addCloudEventRoutes(server, options);
+}
+
+/** What is known of each tenant's schema, and what becomes of updates by it. */
+function startSchemas(
+  { schemaStore: store, log, now }: Pick<GatewayOptions, "schemaStore" | "log" | "now">,
+  lifecycle: Lifecycle,
+  metrics: Registry,
+) {
+  const problems = new Counter({
+    name: "keyline_gateway_schema_problems_total",
+    help: "What is not as a schema says: values and names that were warned of or dropped, updates that were rejected or over a quota of names",
+    labelNames: ["tenant", "result"],
+    registers: [metrics],
+  });
+  const catalog = createSchemaCatalog({ store, now });
+  const onError = logRepeated(log, "error", "could not look for schemas or write them, it is tried again");
+  const registry = lifecycle.own("schema registry", startSchemaRegistry({ store, catalog, onError }));
+  const warn = new Map<string, (warning: unknown) => void>();
+  const { check, problemsOf } = createSchemaCheck({
+    ...{ registry, now },
+    onProblem: (tenant, result, count) => problems.inc({ tenant, result }, count),
+    onWarning(tenant, warning) {
+      const known = warn.get(tenant) ?? logRepeated(log, "warn", `not as the schema of ${tenant} says`);
+      warn.set(tenant, known);
+      known(warning);
+    },
+  });
+  return { catalog, registry, check, problemsOf };
 }
 
 function addLatency(server: FastifyInstance, metrics: Registry): void {

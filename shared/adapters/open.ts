@@ -115,14 +115,18 @@ export type Stores = {
   store: ProfileStore;
   routeStore: RouteStore;
   definitionStore: DocumentStore;
+  /** Each tenant's settings. */
+  tenantStore: DocumentStore;
+  /** Settings of consumers that operators change while these run. */
+  settingsStore: DocumentStore;
   dueStore: DueStore;
   memberStore: MemberStore;
 };
 
 /** What a gateway keeps. */
-export type GatewayStores = {
-  /** Each tenant's settings. */
-  tenantStore: DocumentStore;
+export type GatewayStores = Pick<Stores, "tenantStore"> & {
+  /** Each tenant's schema. */
+  schemaStore: DocumentStore;
   rateStore: RateStore;
 };
 
@@ -137,7 +141,9 @@ export function openStores(
     store: createRedisProfileStore(connection, options),
     routeStore: createRedisRouteStore(connection, options),
     definitionStore: createRedisDocumentStore(connection, "definitions", options),
+    settingsStore: createRedisDocumentStore(connection, "settings", options),
     tenantStore: createRedisDocumentStore(connection, "tenants", options),
+    schemaStore: createRedisDocumentStore(connection, "schemas", options),
     dueStore: createRedisDueStore(connection, options),
     memberStore: createRedisMemberStore(connection, options),
     rateStore: createRedisRateStore(connection, options),

@@ -9,6 +9,8 @@
  * - `stamp_in_future` its stamp is further ahead than the allowed clock skew
  * - `too_old_to_tell` it is older than what the profile remembers, so that a repeat can't be told from news
  * - `profile_too_large` the profile would pass its size limit
+ * - `user_over_limit` its user had more updates in a second than the tenant allows, and the tenant parks the rest
+ * - `user_over_share` its user's saves fail while others' don't, and as many of its updates as one user may hold wait
  * - `apply_failed` folding it threw; a defect
  */
 export type RefusalCode =
@@ -19,6 +21,8 @@ export type RefusalCode =
   | "stamp_in_future"
   | "too_old_to_tell"
   | "profile_too_large"
+  | "user_over_limit"
+  | "user_over_share"
   | "apply_failed";
 
 /** What an HTTP API refuses before it becomes an update has a code of that API's own. */

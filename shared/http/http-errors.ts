@@ -104,12 +104,17 @@ const statusOfCode: Record<string, number> = {
   write_keys_full: 409,
   tenants_busy: 503,
   tenants_not_loaded: 503,
+  schema_too_large: 400,
+  schema_busy: 503,
+  schema_unreadable: 503,
+  schemas_not_loaded: 503,
   publisher_full: 503,
 };
 
 const EXPECTED = new Set([
   "publisher_full",
   "tenants_not_loaded",
+  "schemas_not_loaded",
   "definitions_not_loaded",
   "update_not_visible",
   "too_many_waiting",

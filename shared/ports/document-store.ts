@@ -1,6 +1,6 @@
 /**
- * The port to what is said of each tenant, in one document a tenant: its definitions in one store, its settings in
- * another. The store knows nothing of what a document means: it keeps texts and a version of each, and tells who reads
+ * The port to what is said of each tenant, in one document a tenant: its definitions in one store, its settings and
+ * its schema in others. The store knows nothing of what a document means: it keeps texts and a version of each, and tells who reads
  * them apart.
  */
 

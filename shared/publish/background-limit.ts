@@ -15,7 +15,7 @@ export function createBackgroundLimit(
   const window = createBackgroundWindow({
     min: Math.min(MIN_UNDER_WAY, max),
     max: () => max,
-    targetDelayMs,
+    targetDelayMs: () => targetDelayMs,
     now: () => performance.now(),
   });
   const limit = pLimit(window.allowed());

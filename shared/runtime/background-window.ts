@@ -26,7 +26,7 @@ const GAIN = 0.1;
 export function createBackgroundWindow(options: {
   min: number;
   max(): number;
-  targetDelayMs: number;
+  targetDelayMs(): number;
   now(): number;
 }): BackgroundWindow {
   const { min, max, targetDelayMs, now } = options;
@@ -46,7 +46,7 @@ export function createBackgroundWindow(options: {
     const nowMs = now();
     if (nowMs - steppedAtMs < STEP_MS) return;
     steppedAtMs = nowMs;
-    const load = count === 0 ? 0 : (sumMs / count - baseMs()) / targetDelayMs;
+    const load = count === 0 ? 0 : (sumMs / count - baseMs()) / targetDelayMs();
     sumMs = 0;
     count = 0;
     window = Math.min(max(), Math.max(min, next(load)));

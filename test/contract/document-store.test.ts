@@ -46,6 +46,22 @@ describe("document store: memory", () => {
 });
 
 describe("document store: Redis", () => {
+  it("keeps the documents of each kind by themselves", async () => {
+    const { store, connection, options, close } = await openOnRedis(
+      inject("servers").redisUrl,
+      openDefinitions,
+    );
+    await store.replace("shop", 0, versionOf(1, "a definition"));
+    for (const kind of ["tenants", "schemas"] as const) {
+      const other = createRedisDocumentStore(connection, kind, options);
+      expect(await other.changedAfter(-1)).toEqual({ revision: 0, documents: new Map() });
+      expect(await other.replace("shop", 0, versionOf(1, kind))).toBe(true);
+      expect(await other.read("shop")).toEqual(versionOf(1, kind));
+    }
+    expect(await store.read("shop")).toEqual(versionOf(1, "a definition"));
+    await close();
+  });
+
   it("removes the reports that are over with the next one", async () => {
     const { store, options, close } = await openOnRedis(inject("servers").redisUrl, openDefinitions);
     const port = Number(new URL(inject("servers").redisUrl).port);

@@ -8,7 +8,20 @@ export const TENANTS = [
   {
     name: "metered",
     writeKey: "a-key-of-the-metered",
-    quotas: { updatesPerSecond: 100, maxUpdateBytes: 300 },
+    quotas: { updatesPerSecond: 50, maxUpdateBytes: 300 },
+  },
+  {
+    name: "strict",
+    writeKey: "a-key-of-the-strict",
+    quotas: { maxAttributes: 4, maxEventNames: 3, maxPropertiesPerEvent: 5 },
+    schema: {
+      mode: "drop",
+      events: {
+        seen: { mode: "reject", properties: { plan: { type: "string" } } },
+        order_completed: { properties: { amount: { type: "number" }, tags: { type: "array" } } },
+      },
+      attributes: { plan: { kind: "register", type: "string" }, points: { kind: "counter" } },
+    },
   },
 ] as const;
 
@@ -112,8 +125,28 @@ const settings = fc.record(
         updatesPerSecond: fc.constantFrom(1, 10_000_000),
         burst: fc.constantFrom(1_000, 100_000_000),
         maxUpdateBytes: fc.constantFrom(256, 1_048_576),
+        maxAttributes: fc.constantFrom(1, 2_000),
       },
       { requiredKeys: [] },
+    ),
+  },
+  { requiredKeys: [] },
+);
+
+const schema = fc.record(
+  {
+    mode: fc.constantFrom("allow", "warn", "reject", "drop"),
+    unknown: fc.constantFrom("learn", "warn", "reject", "drop"),
+    learned: fc.constantFrom("keep", "forget"),
+    events: fc.dictionary(
+      fc.constantFrom("seen", "$page", "constructor"),
+      fc.record({
+        properties: fc.dictionary(attribute, fc.constantFrom({ type: "string" }, { type: "any" })),
+      }),
+    ),
+    attributes: fc.dictionary(
+      attribute,
+      fc.constantFrom({ kind: "register", type: "number" }, { kind: "set" }, { kind: "counter" }),
     ),
   },
   { requiredKeys: [] },
@@ -159,6 +192,7 @@ const asOperator = (method: string, path: fc.Arbitrary<string>, body?: fc.Arbitr
     }),
   );
 const tenantPath = administered.map((name) => `/admin/tenants/${name}`);
+const schemaPath = tenantPath.map((path) => `${path}/schema`);
 /** One of them is never put again, so that its keys only become more. */
 const rotated = fc.oneof(administered, fc.constant(TENANTS[1].name));
 const keyPath = fc
@@ -191,6 +225,9 @@ export const arbitraryCall: fc.Arbitrary<Call> = fc.oneof(
   asOperator("GET", tenantPath),
   asOperator("GET", fc.constant("/admin/tenants")),
   asOperator("DELETE", tenantPath),
+  { arbitrary: asOperator("PUT", schemaPath, schema), weight: 4 },
+  asOperator("GET", schemaPath),
+  asOperator("DELETE", schemaPath),
   asOperator(
     "POST",
     rotated.map((name) => `/admin/tenants/${name}/write-keys`),

@@ -55,13 +55,16 @@ export async function createSubject(): Promise<Subject> {
       publishAll: async (inputs, checked) => inputs.map((input) => resultOf(() => publish(input), checked)),
     },
     tenantStore: createMemoryDocumentStore({ maxEntries: 10_000 }),
+    schemaStore: createMemoryDocumentStore({ maxEntries: 10_000 }),
     ...{ rateStore, localRateStore: rateStore },
     settings: { adminToken: OPERATOR_TOKEN, maxUnderWay: 20_000 },
     log: pino({ level: "error" }, { write: remember }),
     now: () => nowMs,
   });
-  for (const { name, writeKey, quotas } of TENANTS)
+  for (const { name, writeKey, quotas, ...rest } of TENANTS) {
     await put(server, name, { writeKeys: [writeKey], quotas });
+    if ("schema" in rest) await put(server, `${name}/schema`, rest.schema);
+  }
   const { port } = new URL(await server.listen({ host: "127.0.0.1", port: 0 }));
 
   function begin(): void {
@@ -112,6 +115,11 @@ export async function createSubject(): Promise<Subject> {
       const { tenants } = all.json() as { tenants: { tenant: string; writeKeys: object[] }[] };
       for (const { tenant, writeKeys } of tenants)
         if (writeKeys.length > 16) throw new Error(`${tenant} has ${writeKeys.length} write keys`);
+      const strict = await server.inject({
+        ...{ method: "GET", url: "/admin/tenants/strict/schema" },
+        headers: { authorization: `Bearer ${OPERATOR_TOKEN}` },
+      });
+      checkBounded(strict.json());
     },
     counts: () => ({ byStatus, updates }),
     close,
@@ -126,7 +134,21 @@ async function put(server: FastifyInstance, name: string, payload: object): Prom
     headers,
     payload,
   });
-  if (statusCode !== 200) throw new Error(`the tenant ${name} can't be made: ${body}`);
+  if (statusCode !== 200) throw new Error(`${name} can't be put: ${body}`);
+}
+
+/** By its quotas. */
+function checkBounded({
+  events,
+  attributes,
+}: {
+  events: Record<string, { properties: object }>;
+  attributes: object;
+}): void {
+  const names = Object.keys(events).filter((name) => !name.startsWith("$"));
+  const properties = Math.max(...Object.values(events).map((event) => Object.keys(event.properties).length));
+  const counts = [names.length, Object.keys(attributes).length, properties];
+  if (counts.some((count, index) => count > [3, 4, 5][index]!)) throw new Error(`a schema grew to ${counts}`);
 }
 
 function injected({ method, path, headers, body }: FuzzRequest): InjectOptions {

@@ -48,6 +48,9 @@ const MAX_ENTRIES = 1_000_000;
 export function createSimulatedRedis(world: World, onDone: (entry: DueEntry) => void): SimulatedRedis {
   const profiles = createMemoryProfileStore({ maxProfiles: MAX_ENTRIES });
   const routes = createMemoryRouteStore({ now: world.time.now });
+  // Nobody changes these here.
+  const tenantStore = createMemoryDocumentStore({ maxEntries: 1 });
+  const settingsStore = createMemoryDocumentStore({ maxEntries: 1 });
   const definitions = createMemoryDocumentStore({ maxEntries: MAX_ENTRIES, now: world.time.now });
   const due = createMemoryDueStore({ maxEntries: MAX_ENTRIES });
   const members = createMemoryMemberStore({ maxEntries: MAX_ENTRIES });
@@ -179,7 +182,7 @@ export function createSimulatedRedis(world: World, onDone: (entry: DueEntry) => 
       drop: (of) => command(channel, () => members.drop(of), true),
       close: async () => {},
     };
-    return { store, routeStore, definitionStore, dueStore, memberStore };
+    return { store, routeStore, definitionStore, dueStore, memberStore, tenantStore, settingsStore };
   }
 
   return {

@@ -10,6 +10,7 @@ import { createMemoryDueStore } from "../../shared/adapters/memory/memory-due-st
 import { createMemoryMemberStore } from "../../shared/adapters/memory/memory-member-store.ts";
 import { createMemoryProfileStore } from "../../shared/adapters/memory/memory-profile-store.ts";
 import { createMemoryRouteStore } from "../../shared/adapters/memory/memory-route-store.ts";
+import type { DocumentStore } from "../../shared/ports/document-store.ts";
 import type { DueStore } from "../../shared/ports/due-store.ts";
 import type { Path, UpdateQueue } from "../../shared/ports/update-queue.ts";
 import { openPublisher } from "../../shared/publish/open-publisher.ts";
@@ -48,6 +49,7 @@ export type EmbeddedConsumer = {
   broker: MemoryBroker;
   sqs: { queue: UpdateQueue; ledgerQueue: UpdateQueue; changesQueue: UpdateQueue };
   dueStore: DueStore;
+  tenantStore: DocumentStore;
   consumer: UpdateConsumer;
   metrics: UpdateMetrics;
   publisher: Publisher;
@@ -67,6 +69,9 @@ export async function startEmbeddedConsumer(): Promise<EmbeddedConsumer> {
     "definition store",
     createMemoryDocumentStore({ maxEntries: MAX_ENTRIES, now: Date.now }),
   );
+  const [tenantStore, settingsStore] = ["tenants", "settings"].map((name) =>
+    lifecycle.own(`store of ${name}`, createMemoryDocumentStore({ maxEntries: MAX_ENTRIES })),
+  ) as [DocumentStore, DocumentStore];
   const metrics = createUpdateMetrics(new Registry(), () => consumer.flow.counts());
   const consumer = lifecycle.own(
     "consumer",
@@ -77,8 +82,7 @@ export async function startEmbeddedConsumer(): Promise<EmbeddedConsumer> {
       changesQueue: sqs.changesQueue,
       store: lifecycle.own("store", createMemoryProfileStore({ maxProfiles: MAX_ENTRIES })),
       routeStore: lifecycle.own("route store", createMemoryRouteStore()),
-      definitionStore,
-      dueStore,
+      ...{ definitionStore, tenantStore, settingsStore, dueStore },
       memberStore: lifecycle.own("member store", createMemoryMemberStore({ maxEntries: MAX_ENTRIES })),
       settings,
       metrics,
@@ -92,7 +96,7 @@ export async function startEmbeddedConsumer(): Promise<EmbeddedConsumer> {
   });
   consumer.flow.start();
   return {
-    ...{ broker, sqs, dueStore, consumer, metrics, publisher },
+    ...{ broker, sqs, dueStore, tenantStore, consumer, metrics, publisher },
     topics: topicsOf(settings.pulsarNamespace),
     routeIs: (path) => until(`the route is ${path}`, () => routing.router.route().path === path),
     close: lifecycle.close,

@@ -16,4 +16,5 @@ export const smallFlowLimits: FlowLimits = {
   maxRounds: 2,
   maxCacheBytes: 100_000,
   bulkDelayMs: 10,
+  maxUserSharePercent: 25,
 };

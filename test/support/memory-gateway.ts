@@ -48,6 +48,7 @@ export async function startMemoryGateway({
       },
     },
     tenantStore: createMemoryDocumentStore({ maxEntries: 10 }),
+    schemaStore: createMemoryDocumentStore({ maxEntries: 10 }),
     rateStore,
     localRateStore: createMemoryRateStore({ maxBuckets: 10, now: () => nowMs }),
     settings: { gatewayHost: "127.0.0.1", gatewayPort: 0, adminToken, maxUnderWay: MAX_UNDER_WAY },

@@ -3,7 +3,12 @@ import { createBackgroundWindow } from "../../shared/runtime/background-window.t
 
 function start({ min = 4, max = 1_000, targetDelayMs = 10 } = {}) {
   let nowMs = 0;
-  const window = createBackgroundWindow({ min, max: () => max, targetDelayMs, now: () => nowMs });
+  const window = createBackgroundWindow({
+    min,
+    max: () => max,
+    targetDelayMs: () => targetDelayMs,
+    now: () => nowMs,
+  });
   /** So many tenths of a second, in each of which somebody sees that delay. */
   function pass(steps: number, delayMs?: number): number {
     for (let step = 0; step < steps; step += 1) {

@@ -1,4 +1,4 @@
-import { expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import {
   createMailboxes,
   type MailboxLimits,
@@ -6,7 +6,13 @@ import {
   type Turn,
 } from "../../services/audience-update/mailboxes.ts";
 
-const LIMITS: MailboxLimits = { maxUpdatesPerTurn: 10, maxUsersPerRound: 10, maxRounds: 10 };
+const LIMITS: MailboxLimits = {
+  maxUpdatesPerTurn: 10,
+  maxUsersPerRound: 10,
+  maxRounds: 10,
+  maxUserSharePercent: 50,
+  maxInFlightMessages: 8,
+};
 
 /** Mailboxes whose rounds end when the test says so. */
 function harness(limits: Partial<MailboxLimits> = {}, overrides: Partial<MailboxOptions<number>> = {}) {
@@ -17,6 +23,7 @@ function harness(limits: Partial<MailboxLimits> = {}, overrides: Partial<Mailbox
     end(failed?: Turn<number>[], finishing?: Finishing): void;
     fail(): void;
   }[] = [];
+  const parked: number[] = [];
   const mailboxes = createMailboxes<number>({
     limits: { ...LIMITS, ...limits },
     restMs: () => 1,
@@ -31,9 +38,10 @@ function harness(limits: Partial<MailboxLimits> = {}, overrides: Partial<Mailbox
       return promise;
     },
     keepOwn: (_, items) => items,
+    parkSurplus: (item) => void parked.push(item),
     ...overrides,
   });
-  return { mailboxes, rounds };
+  return { mailboxes, rounds, parked };
 }
 
 const content = (turns: Turn<number>[]) => turns.map(({ key, items }) => [key, ...items]);
@@ -157,4 +165,43 @@ test("a turn that is still finishing holds up its own user, and nobody else", as
   resolve();
   await expect.poll(() => rounds.length).toBe(3);
   expect(content(rounds[2]!.turns)).toEqual([["a", 2]]);
+});
+
+describe("what comes for a user whose turns fail and who has its share already", () => {
+  /** Until `a` has failed so often that it rests for long; with others whose turns succeed in between, or at the end. */
+  async function failing(others: "in between" | "at the end") {
+    let restMs = 20;
+    const { mailboxes, rounds, parked } = harness({}, { restMs: () => restMs });
+    let ended = 0;
+    const endNext = async (fails: boolean) => {
+      const count = ended;
+      ended += 1;
+      await expect.poll(() => rounds.length).toBeGreaterThan(count);
+      rounds[count]!.end(fails ? rounds[count]!.turns : []);
+    };
+    const succeedWith = async (key: string) => {
+      mailboxes.deliver(key, 1, "live");
+      await endNext(false);
+    };
+    mailboxes.deliver("a", 0, "live");
+    for (let failures = 1; failures <= 6; failures += 1) {
+      if (failures === 6) restMs = 60_000;
+      await endNext(true);
+      await expect.poll(() => mailboxes.counts().resting).toBe(1);
+      if (others === "in between") await succeedWith("b");
+    }
+    await succeedWith("c");
+    for (const item of [1, 2, 3, 4, 5]) mailboxes.deliver("a", item, "live");
+    mailboxes.close();
+    return parked;
+  }
+
+  test("is parked where the turns of others succeed", async () => {
+    expect(await failing("in between")).toEqual([4, 5]);
+  });
+
+  /** Seed 11 of the simulation, 2026-11-29: the store was back, and the user still rested. */
+  test("waits where nobody's did: an outage of the store parks nothing", async () => {
+    expect(await failing("at the end")).toEqual([]);
+  });
 });

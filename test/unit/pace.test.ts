@@ -6,7 +6,7 @@ const { signal } = new AbortController();
 const TIMER_MS = 2;
 
 test("turns come evenly, and a long pause is not followed by a flood", async () => {
-  const turn = createPace(1_000);
+  const turn = createPace(() => 1_000);
   await sleep(400);
   const startedMs = performance.now();
   // A hundred of them are made up for at once.
@@ -16,7 +16,7 @@ test("turns come evenly, and a long pause is not followed by a flood", async () 
 
 test("whoever waits for a turn can be interrupted", async () => {
   const stopping = new AbortController();
-  const turn = createPace(0.001);
+  const turn = createPace(() => 0.001);
   await turn(stopping.signal);
   const waiting = turn(stopping.signal);
   stopping.abort();

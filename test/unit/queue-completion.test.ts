@@ -77,7 +77,7 @@ function start(options: {
       return { path: world.route, by: "fleet", why: "" };
     },
     routeHeard: options.routeHeard ?? Promise.resolve(),
-    perSecond: options.perSecond ?? 100_000,
+    perSecond: () => options.perSecond ?? 100_000,
     inOrder: options.inOrder ?? false,
     restMs: () => 1,
     onCompleted() {

@@ -72,6 +72,8 @@ async function start() {
         ledgerQueue: sqs.ledgerQueue,
         changesQueue: sqs.changesQueue,
         definitionStore: createMemoryDocumentStore({ maxEntries: 1, now: Date.now }),
+        tenantStore: createMemoryDocumentStore({ maxEntries: 1 }),
+        settingsStore: createMemoryDocumentStore({ maxEntries: 1 }),
         dueStore: createMemoryDueStore({ maxEntries: 1 }),
         memberStore: createMemoryMemberStore({ maxEntries: 1 }),
         store,

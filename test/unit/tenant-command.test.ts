@@ -1,3 +1,6 @@
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { runKeyline } from "../support/keyline-process.ts";
 import { type MemoryGateway, startMemoryGateway } from "../support/memory-gateway.ts";
@@ -8,7 +11,11 @@ let gateway: MemoryGateway;
 beforeAll(async () => {
   gateway = await startMemoryGateway({ adminToken: TOKEN, nowMs: Date.UTC(2026, 10, 29) });
 });
-afterAll(() => gateway.close());
+const folder = mkdtempSync(join(tmpdir(), "keyline-tenant-"));
+afterAll(async () => {
+  rmSync(folder, { recursive: true });
+  await gateway.close();
+});
 
 const run = (...words: string[]) =>
   runKeyline({ GATEWAY_URL: gateway.url, ADMIN_TOKEN: TOKEN }, "tenant", ...words);
@@ -51,6 +58,58 @@ test("a tenant is made, given a key, limited, and ended, by hand", async () => {
     code: 1,
     err: expect.stringContaining("tenant_not_found"),
   });
+});
+
+test("quotas for names are set by hand", async () => {
+  const words = ["--max-attributes", "200", "--max-event-names", "50", "--max-properties-per-event", "30"];
+  const { out } = await run("set", "names", ...words);
+  expect(out).toEqual(
+    expect.arrayContaining([
+      "quota maxAttributes 200",
+      "quota maxEventNames 50",
+      "quota maxPropertiesPerEvent 30",
+    ]),
+  );
+});
+
+test("a schema is shown as a file that declares it, with what was learned marked", async () => {
+  await run("set", "learner");
+  const [key] = (await run("add-key", "learner")).out as [string];
+  expect(await statusWith(key)).toBe(200);
+  const { out } = await run("schema", "learner");
+  expect(out.slice(1)).toEqual([
+    "mode: allow",
+    "unknown: learn",
+    "events:",
+    "  order_completed:",
+    "    # learned",
+    "    properties: {}",
+    "attributes: {}",
+  ]);
+  const file = join(folder, "schema.yaml");
+  writeFileSync(file, out.join("\n").replace("unknown: learn", "unknown: reject"));
+  const applied = await run("schema", "learner", "--apply", file);
+  expect(applied.code).toBe(0);
+  expect(applied.out).toContain("unknown: reject");
+  expect(applied.out).not.toContain("    # learned");
+});
+
+test("what is wrong with a schema's file is said with its place, and declares nothing", async () => {
+  await run("set", "wrong");
+  const file = join(folder, "wrong.yaml");
+  const applied = async (text: string) => {
+    writeFileSync(file, text);
+    const { code, err } = await run("schema", "wrong", "--apply", file);
+    return [code, err];
+  };
+  expect(await applied("mode: warn\nmode: allow\n")).toEqual([2, expect.stringContaining(`${file}:2:1`)]);
+  expect(await applied("- seen\n")).toEqual([2, expect.stringContaining("bad_schema_file")]);
+  expect(await applied("events:\n  seen:\n    properties:\n      a: { type: text }\n")).toEqual([
+    1,
+    expect.stringContaining(`${file}:4:18: events.seen.properties.a.type`),
+  ]);
+  expect((await run("schema", "wrong", "--apply", join(folder, "none.yaml"))).code).toBe(2);
+  expect((await run("schema", "wrong")).out).toContain("events: {}");
 });
 
 test("wrong use is 2, with what was wrong", async () => {

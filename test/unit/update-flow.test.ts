@@ -1,9 +1,11 @@
 import { Registry } from "prom-client";
 import { expect, test } from "vitest";
 import { createDeadLetterOffice } from "../../services/audience-update/dead-letter.ts";
+import { createHotUsers } from "../../services/audience-update/hot-users.ts";
 import { createUpdateFlow } from "../../services/audience-update/update-flow.ts";
 import { createUpdateMetrics } from "../../services/audience-update/update-metrics.ts";
 import { createMemoryProfileStore } from "../../shared/adapters/memory/memory-profile-store.ts";
+import type { HotUserPolicy } from "../../shared/domain/hot-user-policy.ts";
 import { decodeProfile } from "../../shared/domain/profile-record.ts";
 import { stampAt } from "../../shared/domain/stamp.ts";
 import type { DeadLetter } from "../../shared/ports/dead-letter.ts";
@@ -20,6 +22,7 @@ const ops = [{ kind: "increment", body: { points: 1 } }];
 function start(
   store: ProfileStore,
   messages: readonly { key: string; payload: unknown; unreadableId?: boolean }[],
+  policy?: HotUserPolicy,
 ) {
   const acknowledged: string[] = [];
   const parked: string[] = [];
@@ -47,7 +50,8 @@ function start(
     pause() {},
     async close() {},
   };
-  const metrics = createUpdateMetrics(new Registry(), () => flow.counts());
+  const registry = new Registry();
+  const metrics = createUpdateMetrics(registry, () => flow.counts());
   const flow = createUpdateFlow({
     primary,
     bulk: { ...primary, receive: idle },
@@ -71,12 +75,13 @@ function start(
     keeper: { keep: async () => true, close() {} },
     limits: smallFlowLimits,
     ...noDefinitions,
+    hotUsers: createHotUsers({ policyOf: () => policy, now: () => 0 }),
     metrics,
     now: () => NOW_MS,
     onStoreFailure() {},
   });
   flow.start();
-  return { flow, acknowledged, parked, letters };
+  return { flow, acknowledged, parked, letters, registry };
 }
 
 const envelope = (seq: number) => ({
@@ -237,4 +242,43 @@ test("a user whose saves fail holds up nobody else, whatever the key", async () 
   expect(await pointsOf(memory)).toBe(1);
   expect(flow.counts()).toMatchObject({ messages: own.length });
   await flow.drain(1);
+});
+
+test.each<{ policy: HotUserPolicy; counted: number; skipped?: number; parked?: number }>([
+  { policy: { updatesPerSecond: 10, over: "fold" }, counted: 40 },
+  { policy: { updatesPerSecond: 10, over: "skip" }, counted: 10, skipped: 30 },
+  { policy: { updatesPerSecond: 10, over: "sample" }, counted: 13, skipped: 27 },
+  { policy: { updatesPerSecond: 10, over: "sample", oneIn: 2 }, counted: 25, skipped: 15 },
+  { policy: { updatesPerSecond: 10, over: "park" }, counted: 10, parked: 30 },
+])("of 40 updates of a user in a second, $policy applies $counted", async (expected) => {
+  const store = createMemoryProfileStore({ maxProfiles: 10 });
+  const hot = Array.from({ length: 40 }, (_, index) => ({ key: "shop:42", payload: envelope(index + 1) }));
+  const other = { key: "shop:7", payload: { ...envelope(1), userId: "7" } };
+  const { flow, acknowledged, parked, registry } = start(store, [...hot, other], expected.policy);
+  await until("all is acknowledged", () => acknowledged.length === 41);
+  expect(await pointsOf(store)).toBe(expected.counted);
+  expect(await store.load({ tenant: "shop", userId: "7" })).toBeDefined();
+  expect(parked).toEqual(Array(expected.parked ?? 0).fill("shop:42 user_over_limit"));
+  const { values } = await registry.getSingleMetric("keyline_over_user_limit_total")!.get();
+  expect(Object.fromEntries(values.map(({ labels, value }) => [labels.verdict, value]))).toEqual({
+    ...(expected.skipped && { skip: expected.skipped }),
+    ...(expected.parked && { park: expected.parked }),
+  });
+  await until("nothing is in hand", () => flow.counts().users === 0);
+});
+
+test("a tick is never over a limit", async () => {
+  const store = createMemoryProfileStore({ maxProfiles: 10 });
+  const tick = { ...envelope(2), ops: [{ kind: "tick", body: { due: NOW_MS } }] };
+  const { acknowledged, registry } = start(
+    store,
+    [
+      { key: "shop:42", payload: envelope(1) },
+      { key: "shop:42", payload: tick },
+    ],
+    { updatesPerSecond: 1, over: "skip" },
+  );
+  await until("all is acknowledged", () => acknowledged.length === 2);
+  const { values } = await registry.getSingleMetric("keyline_over_user_limit_total")!.get();
+  expect(values).toEqual([]);
 });

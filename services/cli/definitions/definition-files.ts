@@ -1,8 +1,9 @@
 /** Definitions in YAML files: one set out of all of them, and where in the files each part stands. */
-import { readdirSync, readFileSync, statSync } from "node:fs";
+import { readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { type Document, isMap, isNode, isScalar, LineCounter, type Pair, parseDocument } from "yaml";
-import { KeylineError, toError } from "../../../shared/runtime/errors.ts";
+import { isMap, isNode, isScalar, type Pair } from "yaml";
+import { type KeylineError, toError } from "../../../shared/runtime/errors.ts";
+import { badYaml, parseYaml, placeAt, type YamlSource as Source } from "../yaml-source.ts";
 
 /** A whole set, as the service takes it. */
 export type DefinitionFiles = {
@@ -15,8 +16,7 @@ export type DefinitionFiles = {
 
 type Part = "attributes" | "audiences";
 const PARTS: readonly string[] = ["attributes", "audiences"] satisfies Part[];
-
-type Source = { file: string; document: Document; lines: LineCounter };
+const CODE = "bad_definition_file";
 
 /**
  * Reads files, and all `.yaml` and `.yml` files of folders.
@@ -28,7 +28,7 @@ export function readDefinitionFiles(paths: readonly string[]): DefinitionFiles {
   const places = new Map<string, string>();
   const tenants = new Map<string, string>();
   for (const file of paths.flatMap(filesUnder)) {
-    const source = parse(file);
+    const source = parseYaml(file, CODE, { uniqueKeys: false });
     const { contents } = source.document;
     if (contents === null || (isScalar(contents) && contents.value === null)) continue;
     for (const [part, pair] of entriesOf(contents, source, "the file")) {
@@ -79,22 +79,6 @@ function filesUnder(path: string): string[] {
   return names.sort().map((name) => join(path, name));
 }
 
-function parse(file: string): Source {
-  const lines = new LineCounter();
-  let text: string;
-  try {
-    text = readFileSync(file, "utf8");
-  } catch (error) {
-    throw bad(file, toError(error).message);
-  }
-  // Repeated names are looked for here, so that both places can be named.
-  const document = parseDocument(text, { lineCounter: lines, uniqueKeys: false, prettyErrors: false });
-  const source = { file, document, lines };
-  const [error] = document.errors;
-  if (error) throw bad(placeAt(source, error.pos[0]), error.message);
-  return source;
-}
-
 /** The entries of a map by key, each once. */
 function entriesOf(node: unknown, source: Source, what: string): [key: string, pair: Pair][] {
   if (!isMap(node)) {
@@ -116,11 +100,6 @@ function placeOfKey({ key }: Pair, source: Source): string {
   return placeAt(source, isNode(key) && key.range ? key.range[0] : 0);
 }
 
-function placeAt({ file, lines }: Source, offset: number): string {
-  const { line, col } = lines.linePos(offset);
-  return `${file}:${Math.max(1, line)}:${Math.max(1, col)}`;
-}
-
 function placeOf(
   path: string,
   sources: ReadonlyMap<string, Source>,
@@ -135,5 +114,5 @@ function placeOf(
 }
 
 function bad(place: string, message: string): KeylineError {
-  return new KeylineError("bad_definition_file", `${place}: ${message}`, { path: place });
+  return badYaml(CODE, place, message);
 }

@@ -71,7 +71,7 @@ export function replayLetters(
   { producer, rate, signal }: ReplayOptions,
   output: Output,
 ): Promise<boolean> {
-  const turn = createPace(rate);
+  const turn = createPace(() => rate);
   let tooOld = 0;
   return change(box, selection, output, {
     done: producer === undefined ? "would replay" : "replayed",

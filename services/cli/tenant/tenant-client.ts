@@ -1,11 +1,32 @@
 /** Tenants over the HTTP of the gateway. */
 import { serviceCall } from "../service-call.ts";
 
-export type Quotas = { updatesPerSecond?: number; burst?: number; maxUpdateBytes?: number };
+/** By their names, each with what it is of. */
+export const quotaMeanings = {
+  updatesPerSecond: "through all gateways together",
+  burst: "updates at once after a rest",
+  maxUpdateBytes: "of one update",
+  maxAttributes: "in the tenant's schema",
+  maxEventNames: "in the tenant's schema",
+  maxPropertiesPerEvent: "of each event in the tenant's schema",
+} as const;
+export type Quotas = { [name in keyof typeof quotaMeanings]?: number };
 export type ListedTenant = {
   tenant: string;
   writeKeys: { id: string; addedAt: string }[];
   quotas: Quotas;
+};
+
+/** A tenant's schema as the gateway shows it. */
+export type ShownSchema = {
+  mode: string;
+  unknown: string;
+  events: Record<
+    string,
+    { origin: string; mode?: string; properties: Record<string, { type: string; origin: string }> }
+  >;
+  attributes: Record<string, { kind: string; type?: string; origin: string }>;
+  problems: Record<string, number>;
 };
 
 /** Each rejects with `keyline_unreachable`, retryable, or a `RefusedByService`. */
@@ -16,6 +37,8 @@ export type TenantClient = {
   remove(tenant: string): Promise<void>;
   addKey(tenant: string): Promise<{ id: string; writeKey: string }>;
   removeKey(tenant: string, id: string): Promise<ListedTenant>;
+  schema(tenant: string): Promise<ShownSchema>;
+  declare(tenant: string, schema: object): Promise<ShownSchema>;
 };
 
 export function createTenantClient(options: { url: string; token: string }): TenantClient {
@@ -28,5 +51,7 @@ export function createTenantClient(options: { url: string; token: string }): Ten
     remove: (tenant) => call("DELETE", of(tenant)),
     addKey: (tenant) => call("POST", `${of(tenant)}/write-keys`),
     removeKey: (tenant, id) => call("DELETE", `${of(tenant)}/write-keys/${encodeURIComponent(id)}`),
+    schema: (tenant) => call("GET", `${of(tenant)}/schema`),
+    declare: (tenant, schema) => call("PUT", `${of(tenant)}/schema`, schema),
   };
 }

@@ -2,7 +2,15 @@
 import { Command, InvalidArgumentError } from "commander";
 import { KeylineError } from "../../../shared/runtime/errors.ts";
 import type { Output } from "../dlq/commands.ts";
-import type { ListedTenant, Quotas, TenantClient } from "./tenant-client.ts";
+import { RefusedByService } from "../service-call.ts";
+import { readSchemaFile, type SchemaFile, schemaText } from "./schema-file.ts";
+import {
+  type ListedTenant,
+  type Quotas,
+  quotaMeanings,
+  type ShownSchema,
+  type TenantClient,
+} from "./tenant-client.ts";
 
 export type ServiceOptions = { url?: string; token?: string };
 
@@ -32,10 +40,13 @@ export function tenantCommand(options: {
     },
   );
 
-  command("set <tenant>", "Makes a tenant, or changes its quotas; quotas that are not named stay.")
-    .option("--updates-per-second <n>", "through all gateways together", wholeNumber)
-    .option("--burst <n>", "updates at once after a rest", wholeNumber)
-    .option("--max-update-bytes <n>", "of one update", wholeNumber)
+  const set = command(
+    "set <tenant>",
+    "Makes a tenant, or changes its quotas; quotas that are not named stay.",
+  );
+  for (const [name, meaning] of Object.entries(quotaMeanings))
+    set.option(`--${flagOf(name)} <n>`, meaning, wholeNumber);
+  set
     .option("--no-quotas", "drop the quotas that are not named here")
     .action(async (name: string, given: ServiceOptions & Quotas & { quotas: boolean }) => {
       const client = open(given);
@@ -43,7 +54,18 @@ export function tenantCommand(options: {
       showTenant(await client.put(name, { quotas: { ...before, ...named(given) } }), output);
     });
 
-  command("delete <tenant>", "Ends its keys; its profiles stay.").action(
+  command("schema <tenant>", "What it sends, as YAML that --apply takes: its events and attributes.")
+    .option("--apply <file>", "declare what a YAML file says, in the place of all that was declared")
+    .action(async (name: string, given: ServiceOptions & { apply?: string }) => {
+      const client = open(given);
+      const schema =
+        given.apply === undefined
+          ? await client.schema(name)
+          : await declareFile(client, name, readSchemaFile(given.apply));
+      output.out(schemaText(schema));
+    });
+
+  command("delete <tenant>", "Ends its keys; its profiles and its schema stay.").action(
     async (name: string, given: ServiceOptions) => {
       await open(given).remove(name);
       output.out(`${name} is deleted`);
@@ -71,12 +93,28 @@ function wholeNumber(text: string): number {
   throw new InvalidArgumentError(`must be a whole number, not ${JSON.stringify(text)}`);
 }
 
-function named({ updatesPerSecond, burst, maxUpdateBytes }: Quotas): Quotas {
-  return {
-    ...(updatesPerSecond === undefined ? {} : { updatesPerSecond }),
-    ...(burst === undefined ? {} : { burst }),
-    ...(maxUpdateBytes === undefined ? {} : { maxUpdateBytes }),
-  };
+function flagOf(name: string): string {
+  return name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+}
+
+function named(given: Quotas): Quotas {
+  const names = Object.keys(quotaMeanings) as (keyof Quotas)[];
+  return Object.fromEntries(
+    names.filter((name) => given[name] !== undefined).map((name) => [name, given[name]]),
+  );
+}
+
+/** What the gateway refuses is said with its place in the file. */
+async function declareFile(client: TenantClient, name: string, file: SchemaFile): Promise<ShownSchema> {
+  try {
+    return await client.declare(name, file.schema);
+  } catch (error) {
+    if (!(error instanceof RefusedByService) || error.path === undefined) throw error;
+    const { code, path, value, message } = error;
+    const place = file.placeOf(path);
+    if (place === undefined) throw error;
+    throw new KeylineError(code, `${place}: ${message}`, { path, value });
+  }
 }
 
 /** None where the tenant is new. */

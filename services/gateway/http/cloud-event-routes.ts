@@ -18,6 +18,7 @@ import type { Arrival } from "../segment/segment-updates.ts";
 import type { TenantRegistry } from "../tenants/tenant-registry.ts";
 import { Answer, answer } from "./answer.ts";
 import { authenticate, knownOnly } from "./authenticate.ts";
+import { toldByCloudEvent } from "./item-places.ts";
 
 /** POST /v1/events: CloudEvents in structured mode or, as an array, in batch mode. */
 export function addCloudEventRoutes(
@@ -54,7 +55,16 @@ export function addCloudEventRoutes(
       const arrival = { tenant: tenant.name, receivedAtMs: now() };
       const events = eventsIn(request.body);
       const items = events.map((event) => itemOf(event, arrival));
-      return answer(reply, await acceptor.accept(tenant, items, "checked"));
+      const results = await acceptor.accept(tenant, items, "checked");
+      const isBatch = Array.isArray(request.body);
+      return answer(
+        reply,
+        results.map((result, index) => {
+          const read = events[index]!;
+          const place = isBatch ? `[${index}]` : "";
+          return "event" in read ? toldByCloudEvent(result, items[index]!, read.event, place) : result;
+        }),
+      );
     },
   );
 }

@@ -2,14 +2,16 @@ import type { FastifyInstance } from "fastify";
 import Type from "typebox";
 import { uncheckedBody } from "../../../shared/http/http-errors.ts";
 import { KeylineError } from "../../../shared/runtime/errors.ts";
-import { type Acceptor, errorOf, type Item } from "../accept.ts";
+import { type Acceptor, errorOf, type Item, type ItemResult } from "../accept.ts";
 import { MAX_UPDATES_PER_REQUEST } from "../limits.ts";
 import { type ReadCall, readBatch, readCall } from "../segment/read-segment-call.ts";
 import { callSchemas, callTypes } from "../segment/segment-call.ts";
 import { type Arrival, updateOf } from "../segment/segment-updates.ts";
+import type { Tenant } from "../tenants/tenant.ts";
 import type { TenantRegistry } from "../tenants/tenant-registry.ts";
 import { Answer, answer } from "./answer.ts";
 import { authenticate, knownOnly } from "./authenticate.ts";
+import { toldByCall } from "./item-places.ts";
 
 export type SegmentRouteOptions = {
   registry: Pick<TenantRegistry, "byWriteKey">;
@@ -42,8 +44,9 @@ export function addSegmentRoutes(server: FastifyInstance, options: SegmentRouteO
       },
       async (request, reply) => {
         const tenant = authenticate(request, registry, fieldOf(request.body, "writeKey"));
-        const item = itemOf(readCall(request.body, type, ""), { tenant: tenant.name, receivedAtMs: now() });
-        return answer(reply, await acceptor.accept(tenant, [item], "checked"));
+        const arrival = { tenant: tenant.name, receivedAtMs: now() };
+        const results = await take(acceptor, tenant, [readCall(request.body, type, "")], arrival, () => "");
+        return answer(reply, results);
       },
     );
 
@@ -57,8 +60,8 @@ export function addSegmentRoutes(server: FastifyInstance, options: SegmentRouteO
       const tenant = authenticate(request, registry, fieldOf(request.body, "writeKey"));
       const { calls, sentAtMs } = batchIn(request.body);
       const arrival = { tenant: tenant.name, receivedAtMs: now(), sentAtMs };
-      const items = calls.map((call) => itemOf(call, arrival));
-      return answer(reply, await acceptor.accept(tenant, items, "checked"));
+      const placeOf = (index: number) => `batch[${index}]`;
+      return answer(reply, await take(acceptor, tenant, calls, arrival, placeOf));
     });
 }
 
@@ -70,6 +73,24 @@ const Batch = Type.Object({
   sentAt: Type.Optional(Type.String({ format: "date-time", description: "by the client's clock" })),
   writeKey: Type.Optional(Type.String({ description: "where headers can't be set" })),
 });
+
+/** What is refused on the way is told as the caller wrote it. */
+async function take(
+  acceptor: Acceptor,
+  tenant: Tenant,
+  calls: readonly ReadCall[],
+  arrival: Arrival,
+  placeOf: (index: number) => string,
+): Promise<ItemResult[]> {
+  const items = calls.map((call) => itemOf(call, arrival));
+  const results = await acceptor.accept(tenant, items, "checked");
+  return results.map((result, index) => {
+    const read = calls[index]!;
+    return "call" in read && result instanceof KeylineError
+      ? toldByCall(result, items[index]!, read.call, placeOf(index))
+      : result;
+  });
+}
 
 function itemOf(read: ReadCall, arrival: Arrival): Item {
   return "refusal" in read ? errorOf(read.refusal) : updateOf(read, arrival);

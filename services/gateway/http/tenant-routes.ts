@@ -1,5 +1,5 @@
 import type { TypeBoxTypeProvider } from "@fastify/type-provider-typebox";
-import type { FastifyInstance, FastifyRequest } from "fastify";
+import type { FastifyInstance } from "fastify";
 import Type from "typebox";
 import { Tenant as TenantName } from "../../../shared/domain/envelope.ts";
 import { operatorsOnly, WRITE_SECURITY } from "../../../shared/http/access.ts";
@@ -7,6 +7,7 @@ import type { Operators } from "../../../shared/http/operators.ts";
 import { Quotas, type Tenant, TenantInput } from "../tenants/tenant.ts";
 import type { TenantCatalog } from "../tenants/tenant-catalog.ts";
 import type { TenantRegistry } from "../tenants/tenant-registry.ts";
+import { auditOf } from "./audit.ts";
 
 const Params = Type.Object({ tenant: TenantName });
 const KeyParams = Type.Object({ tenant: TenantName, id: Type.String({ maxLength: 64 }) });
@@ -42,10 +43,7 @@ export function addTenantRoutes(
   const routes = server.withTypeProvider<TypeBoxTypeProvider>();
   const guarded = { config: { errors: ERRORS }, onRequest: operatorsOnly(operators) };
 
-  function audit(request: FastifyRequest, action: string, tenant: string, details: object = {}): void {
-    const name = operators.authenticate(request.headers.authorization)?.name;
-    request.log.warn({ audit: action, tenant, operator: name, ...details }, `tenant ${tenant}: ${action}`);
-  }
+  const audit = auditOf(operators);
 
   routes.get(
     "/admin/tenants",
@@ -98,7 +96,11 @@ export function addTenantRoutes(
     "/admin/tenants/:tenant",
     {
       ...guarded,
-      schema: { summary: "Ends a tenant's keys; its profiles stay", params: Params, ...WRITE_SECURITY },
+      schema: {
+        summary: "Ends a tenant's keys; its profiles and its schema stay",
+        params: Params,
+        ...WRITE_SECURITY,
+      },
     },
     async (request, reply) => {
       await catalog.remove(request.params.tenant);

@@ -1,9 +1,6 @@
-/**
- * The tenants as this gateway has them. It looks for changes all the time; while the store is away, what it knew last
- * goes on: an outage of Redis must not stop what Pulsar takes.
- */
-import { setTimeout as sleep } from "node:timers/promises";
+/** The tenants as this gateway has them: what it read last, from memory. */
 import type { DocumentStore } from "../../../shared/ports/document-store.ts";
+import { watchDocuments } from "../../../shared/runtime/document-watch.ts";
 import { KeylineError } from "../../../shared/runtime/errors.ts";
 import { hashOf, type Tenant, type TenantDocument } from "./tenant.ts";
 
@@ -23,9 +20,6 @@ export type TenantRegistry = {
   close(): Promise<void>;
 };
 
-const LOOK_EVERY_MS = 500;
-const LOOK_AT_ALL_EVERY_MS = 60_000;
-
 export function startTenantRegistry(options: {
   store: Pick<DocumentStore, "revision" | "changedAfter">;
   /** A tenant is new, changed, or deleted. */
@@ -34,32 +28,10 @@ export function startTenantRegistry(options: {
   /** Default: a minute. */
   lookAtAllEveryMs?: number;
 }): TenantRegistry {
-  const { store, lookAtAllEveryMs = LOOK_AT_ALL_EVERY_MS } = options;
-  const stopping = new AbortController();
-  const { signal } = stopping;
   const tenants = new Map<string, Tenant & { version: number }>();
   let owners = new Map<string, Tenant>();
-  let revision: number | undefined;
-  let lookedAtAllMs = Number.NEGATIVE_INFINITY;
 
-  async function look(): Promise<void> {
-    const current = await store.revision();
-    const nowMs = performance.now();
-    // A store that lost its last second has gone back, and may be further on again before anyone looks.
-    const all = revision === undefined || current < revision || nowMs - lookedAtAllMs >= lookAtAllEveryMs;
-    if (current === revision && !all) return;
-    const { revision: read, documents } = await store.changedAfter(all ? -1 : revision!);
-    if (all) {
-      // Deleted tenants leave a document. A client that is told 401 drops what it has, so nobody's key ends by this.
-      if (documents.size === 0 && tenants.size > 0) {
-        options.onError(
-          new KeylineError("tenants_lost", "their store has none any more; those it had go on"),
-        );
-        return;
-      }
-      for (const name of tenants.keys()) if (!documents.has(name)) tenants.delete(name);
-      lookedAtAllMs = nowMs;
-    }
+  function take(documents: ReadonlyMap<string, { version: number; document: string }>): void {
     for (const [name, { version, document }] of documents) {
       if (tenants.get(name)?.version === version) continue;
       const settings = readDocument(document);
@@ -73,31 +45,26 @@ export function startTenantRegistry(options: {
       options.onChange(name, version);
     }
     owners = ownersOf(tenants.values());
-    revision = read;
   }
 
-  async function run(): Promise<void> {
-    while (!signal.aborted) {
-      await look().catch(options.onError);
-      await sleep(LOOK_EVERY_MS, undefined, { signal }).catch(() => {});
-    }
-  }
-
-  const running = run();
+  const { store, onError, lookAtAllEveryMs } = options;
+  const watch = watchDocuments({
+    ...{ store, what: "tenants", onError, lookAtAllEveryMs },
+    known: () => tenants.keys(),
+    onGone: (name) => void tenants.delete(name),
+    onChanged: take,
+  });
   return {
-    isLoaded: () => revision !== undefined,
+    isLoaded: watch.isLoaded,
     byWriteKey(key) {
-      if (revision !== undefined) return owners.get(hashOf(key));
+      if (watch.isLoaded()) return owners.get(hashOf(key));
       const message = "the tenants are not read yet: their store has not answered since this gateway started";
       throw new KeylineError("tenants_not_loaded", message, { retryable: true });
     },
     byHash: (hash) => owners.get(hash),
     all: () => [...tenants.values()],
-    refresh: look,
-    async close() {
-      stopping.abort();
-      await running;
-    },
+    refresh: watch.refresh,
+    close: watch.close,
   };
 }
 

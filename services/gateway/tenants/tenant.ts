@@ -1,7 +1,13 @@
 import { hash, randomBytes } from "node:crypto";
 import Type from "typebox";
+import { HotUserPolicy } from "../../../shared/domain/hot-user-policy.ts";
 import type { RateLimit } from "../../../shared/domain/token-bucket.ts";
-import { MAX_UPDATES_PER_REQUEST } from "../limits.ts";
+import {
+  MAX_ATTRIBUTES,
+  MAX_EVENT_NAMES,
+  MAX_PROPERTIES_PER_EVENT,
+  MAX_UPDATES_PER_REQUEST,
+} from "../limits.ts";
 
 /** What a tenant may send. What is absent is not limited, but by the gateway's own settings. */
 export const Quotas = Type.Object(
@@ -27,6 +33,24 @@ export const Quotas = Type.Object(
     ),
     maxUpdateBytes: Type.Optional(
       Type.Integer({ minimum: 256, maximum: 1_048_576, description: "of one update as JSON" }),
+    ),
+    hotUsers: Type.Optional(HotUserPolicy),
+    maxAttributes: Type.Optional(
+      Type.Integer({ minimum: 1, maximum: MAX_ATTRIBUTES, description: "in the tenant's schema" }),
+    ),
+    maxEventNames: Type.Optional(
+      Type.Integer({
+        minimum: 1,
+        maximum: MAX_EVENT_NAMES,
+        description: "in the tenant's schema; those of the gateway's own don't count",
+      }),
+    ),
+    maxPropertiesPerEvent: Type.Optional(
+      Type.Integer({
+        minimum: 1,
+        maximum: MAX_PROPERTIES_PER_EVENT,
+        description: "of each event in the tenant's schema",
+      }),
     ),
   },
   { additionalProperties: false },

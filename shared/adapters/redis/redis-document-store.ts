@@ -7,7 +7,7 @@ import { type RedisStoreOptions, runCall, type Script } from "./redis-calls.ts";
 import type { RedisConnection } from "./redis-connection.ts";
 
 /** What the documents are of. */
-export type DocumentKind = "definitions" | "tenants";
+export type DocumentKind = "definitions" | "tenants" | "schemas" | "settings";
 
 /**
  * `close` leaves the connection open; it is its opener's to close.
