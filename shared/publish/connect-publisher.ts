@@ -17,6 +17,7 @@ export { KeylineError } from "../runtime/errors.ts";
 export { PublishError } from "./publish-error.ts";
 export type {
   Publisher,
+  PublishResult,
   Receipt,
   UserPublisher,
 } from "./publisher.ts";
