@@ -16,7 +16,7 @@ const MAX_TENANTS = 1_000;
 
 /** The gateway as it is, on tenants in memory. */
 export async function startDemoGateway(options: {
-  publisher: Pick<Publisher, "publish">;
+  publisher: Pick<Publisher, "publishAll">;
   tenantStore: DocumentStore;
   settings: Pick<
     Values<typeof gatewaySettings>,

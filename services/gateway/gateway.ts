@@ -31,7 +31,7 @@ import { createTenantCatalog } from "./tenants/tenant-catalog.ts";
 import { startTenantRegistry } from "./tenants/tenant-registry.ts";
 
 export type GatewayOptions = {
-  publisher: Pick<Publisher, "publish">;
+  publisher: Pick<Publisher, "publishAll">;
   tenantStore: DocumentStore;
   schemaStore: DocumentStore;
   rateStore: RateStore;

@@ -24,8 +24,15 @@ export type UpdateInput = {
  */
 export function envelopeOf(input: UpdateInput, nowMs: number): Update {
   assertAccepted(refuseInput(input));
+  const update = envelopeOfChecked(input, nowMs);
+  assertAccepted(refuseNonJson(update.ops, "ops", 1) ?? refuseEnvelope(update));
+  return update;
+}
+
+/** As `envelopeOf`, of an input that it is known to take. */
+export function envelopeOfChecked(input: UpdateInput, nowMs: number): Update {
   const { tenant, userId, ops, id, at, priority, trace } = input;
-  const update: Update = {
+  return {
     v: ENVELOPE_VERSION,
     tenant,
     userId,
@@ -38,8 +45,6 @@ export function envelopeOf(input: UpdateInput, nowMs: number): Update {
     ops,
     ...(trace === undefined ? {} : { trace }),
   };
-  assertAccepted(refuseNonJson(ops, "ops", 1) ?? refuseEnvelope(update));
-  return update;
 }
 
 /** @throws KeylineError `invalid_update` */
