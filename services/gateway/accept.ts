@@ -30,6 +30,8 @@ export function createAcceptor(options: {
   publisher: Pick<Publisher, "publishAll">;
   /** What an update becomes by its tenant's schema, or why it is not taken. */
   checkSchema(tenant: Tenant, update: UpdateInput): UpdateInput | KeylineError;
+  /** Refuses items that link too many records to one user. */
+  limitLinks(tenant: Tenant, items: readonly Item[]): Promise<readonly Item[]>;
   rates: Pick<RateStore, "take">;
   /** This gateway's own, for as long as `rates` can't be asked; what comes is taken where these fail too. */
   localRates: Pick<RateStore, "take">;
@@ -114,7 +116,10 @@ export function createAcceptor(options: {
     items: readonly Item[],
     checked: "checked" | undefined,
   ): Promise<ItemResult[]> {
-    const taken = items.map((item) => take(tenant, item));
+    const taken = await options.limitLinks(
+      tenant,
+      items.map((item) => take(tenant, item)),
+    );
     const updates = taken.filter(isInput);
     const published = await publisher.publishAll(updates, checked);
     if (updates.length === taken.length) return published;

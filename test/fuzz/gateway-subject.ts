@@ -5,6 +5,7 @@ import type { FastifyInstance, InjectOptions } from "fastify";
 import { pino } from "pino";
 import { createGateway } from "../../services/gateway/gateway.ts";
 import { createMemoryDocumentStore } from "../../shared/adapters/memory/memory-document-store.ts";
+import { createMemoryLinkStore } from "../../shared/adapters/memory/memory-link-store.ts";
 import { createMemoryRateStore } from "../../shared/adapters/memory/memory-rate-store.ts";
 import { decode } from "../../shared/domain/decode.ts";
 import type { Receipt } from "../../shared/publish/publisher.ts";
@@ -58,6 +59,7 @@ export async function createSubject(): Promise<Subject> {
     tenantStore: createMemoryDocumentStore({ maxEntries: 10_000 }),
     schemaStore: createMemoryDocumentStore({ maxEntries: 10_000 }),
     ...{ rateStore, localRateStore: rateStore },
+    linkStore: createMemoryLinkStore({ maxUsers: 100_000 }),
     settings: { adminToken: OPERATOR_TOKEN, maxUnderWay: 20_000, maxImportBytes: 1_048_576 },
     log: pino({ level: "error" }, { write: remember }),
     now: () => nowMs,

@@ -1,6 +1,7 @@
 import { pino } from "pino";
 import { type Gateway, startGateway } from "../../services/gateway/gateway.ts";
 import { createMemoryDocumentStore } from "../../shared/adapters/memory/memory-document-store.ts";
+import { createMemoryLinkStore } from "../../shared/adapters/memory/memory-link-store.ts";
 import { createMemoryRateStore } from "../../shared/adapters/memory/memory-rate-store.ts";
 import type { RateStore } from "../../shared/ports/rate-store.ts";
 import type { PublishResult, Receipt } from "../../shared/publish/publisher.ts";
@@ -58,6 +59,7 @@ export async function startMemoryGateway({
     tenantStore: createMemoryDocumentStore({ maxEntries: 10 }),
     schemaStore: createMemoryDocumentStore({ maxEntries: 10 }),
     rateStore,
+    linkStore: createMemoryLinkStore({ maxUsers: 1_000 }),
     localRateStore: createMemoryRateStore({ maxBuckets: 10, now: () => nowMs }),
     settings: {
       ...{ gatewayHost: "127.0.0.1", gatewayPort: 0, adminToken },
