@@ -1,5 +1,6 @@
 import { Refused } from "../../shared/http/http-errors.ts";
 import type { Link, LinkStore } from "../../shared/ports/link-store.ts";
+import { refusalOf } from "../../shared/publish/update-input.ts";
 import { KeylineError } from "../../shared/runtime/errors.ts";
 import type { Item } from "./accept.ts";
 import { DEFAULT_LINKS_PER_USER, type Tenant } from "./tenants/tenant.ts";
@@ -42,14 +43,14 @@ function refuse({ userId, linkedId, path }: PlacedLink, limit: number): KeylineE
   return new Refused("too_many_links", message, { path, value: linkedId });
 }
 
-/** Undefined for what links nothing, or is refused for what is wrong with it later. */
+/** Undefined for what links nothing, or will be refused for what is wrong with it. */
 function linkOf(item: Item): PlacedLink | undefined {
   if (item instanceof KeylineError || !Array.isArray(item.ops)) return undefined;
   const { tenant, userId, ops } = item;
   for (const [index, op] of ops.entries()) {
     if (op?.kind !== "event" || op.body?.name !== ALIAS) continue;
     const linkedId = op.body.properties?.previousId;
-    if (typeof linkedId !== "string") continue;
+    if (typeof linkedId !== "string" || refusalOf(item)) return undefined;
     return { tenant, userId, linkedId, path: `ops[${index}].body.properties.previousId` };
   }
   return undefined;

@@ -29,6 +29,17 @@ export function envelopeOf(input: UpdateInput, nowMs: number): Update {
   return update;
 }
 
+/** Why a publisher would not take it; undefined for what it takes. */
+export function refusalOf(input: UpdateInput): KeylineError | undefined {
+  try {
+    envelopeOf(input, 0);
+    return undefined;
+  } catch (error) {
+    if (error instanceof KeylineError) return error;
+    throw error;
+  }
+}
+
 /** As `envelopeOf`, of an input that it is known to take. */
 export function envelopeOfChecked(input: UpdateInput, nowMs: number): Update {
   const { tenant, userId, ops, id, at, priority, trace } = input;

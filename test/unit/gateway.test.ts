@@ -360,6 +360,9 @@ test("no more records are linked to one user than the tenant allows; the same ag
     ops: [{ kind: "event", body: { name: "$alias", properties: { previousId: "4" } } }],
   };
   const native = await call("POST", "/v1/updates", { updates: [exact] }, withKey(KEY));
+  const wrong = { ...exact, userId: 7 };
+  const beside = await call("POST", "/v1/updates", { updates: [wrong, exact] }, withKey(KEY));
+  expect(beside.body.results.map(({ error }) => error.code)).toEqual(["invalid_update", "too_many_links"]);
   expect(native.body.results[0]!.error).toMatchObject({
     ...{ code: "too_many_links", path: "updates[0].ops[0].body.properties.previousId" },
   });
