@@ -171,7 +171,7 @@ function startSchemas(
   const registry = lifecycle.own("schema registry", startSchemaRegistry({ store, catalog, onError }));
   const warn = new Map<string, (warning: unknown) => void>();
   const { check, problemsOf } = createSchemaCheck({
-    ...{ registry, now },
+    registry,
     onProblem: (tenant, result, count) => problems.inc({ tenant, result }, count),
     onWarning(tenant, warning) {
       const known = warn.get(tenant) ?? logRepeated(log, "warn", `not as the schema of ${tenant} says`);
