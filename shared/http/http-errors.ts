@@ -109,6 +109,7 @@ const statusOfCode: Record<string, number> = {
   tenants_busy: 503,
   tenants_not_loaded: 503,
   schema_too_large: 400,
+  settings_busy: 503,
   schema_busy: 503,
   schema_unreadable: 503,
   schemas_not_loaded: 503,
