@@ -55,7 +55,7 @@ export function addCloudEventRoutes(
       const arrival = { tenant: tenant.name, receivedAtMs: now() };
       const events = eventsIn(request.body);
       const items = events.map((event) => itemOf(event, arrival));
-      const results = await acceptor.accept(tenant, items);
+      const results = await acceptor.accept(tenant, items, "checked");
       const isBatch = Array.isArray(request.body);
       return answer(
         reply,
