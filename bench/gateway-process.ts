@@ -49,6 +49,7 @@ async function startMeasuredGateway(): Promise<Measured> {
       gatewayPort: 0,
       adminToken: "bench-token",
       maxUnderWay: 20_000,
+      maxBodyBytes: 67_108_864,
       maxImportBytes: 1_073_741_824,
     },
     log: pino({ level: "fatal" }),

@@ -65,7 +65,12 @@ async function openGateway(): Promise<Subject<GatewayRequest>> {
     schemaStore: createMemoryDocumentStore({ maxEntries: 10_000 }),
     ...{ rateStore, localRateStore: rateStore },
     linkStore: createMemoryLinkStore({ maxUsers: 100_000 }),
-    settings: { adminToken: OPERATOR_TOKEN, maxUnderWay: 20_000, maxImportBytes: 1_048_576 },
+    settings: {
+      adminToken: OPERATOR_TOKEN,
+      maxUnderWay: 20_000,
+      maxBodyBytes: 67_108_864,
+      maxImportBytes: 1_048_576,
+    },
     log: pino({ level: "error" }, { write: remember }),
     now: () => nowMs,
   });
