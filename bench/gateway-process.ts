@@ -1,6 +1,7 @@
 /**
  * A server to be measured, as a process of its own: the gateway with a publisher on an embedded broker, or a bare
  * Fastify that parses and answers. Prints its URL, and the write key that the gateway takes.
+ * Arguments: which of them, the gateway's ADMIN_TOKEN.
  */
 import { fastify } from "fastify";
 import { pino } from "pino";
@@ -44,7 +45,7 @@ async function startMeasuredGateway(): Promise<Measured> {
   return startDemoGateway({
     publisher,
     tenantStore: createMemoryDocumentStore({ maxEntries: 10 }),
-    settings: { gatewayHost: "127.0.0.1", gatewayPort: 0, adminToken: "bench-token", maxUnderWay: 20_000 },
+    settings: { gatewayHost: "127.0.0.1", gatewayPort: 0, adminToken: process.argv[3]!, maxUnderWay: 20_000 },
     log: pino({ level: "fatal" }),
   });
 }

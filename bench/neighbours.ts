@@ -1,0 +1,87 @@
+import { spawn } from "node:child_process";
+import { text } from "node:stream/consumers";
+import { setTimeout as sleep } from "node:timers/promises";
+import { type Figures, median, percentile } from "./figures.ts";
+import type { MeasuredServer } from "./post-batch.ts";
+import type { Answers, SteadyLoad } from "./steady-load-process.ts";
+
+/** Updates in a request, of either tenant. */
+const SIZE = 10;
+const QUOTA_PER_SECOND = 500;
+const TIMES_OVER = 20;
+const STEADY_PER_SECOND = 2_000;
+const WARM_UP_MS = 5_000;
+/** Until the bucket of the tenant that sends too much is empty. */
+const LEAD_MS = 2_000;
+
+/**
+ * Two tenants of one gateway: what one of them waits for its answers, alone and while the other sends 20 times its
+ * quota, in turn.
+ *
+ * @param url of the gateway.
+ * @param options.adminToken of the gateway, which may make tenants.
+ */
+export async function measureNeighbours(
+  url: string,
+  options: { adminToken: string; forMs: number; rounds: number },
+  figures: Figures,
+): Promise<void> {
+  const { forMs, rounds } = options;
+  const steady = await tenantOf(url, "steady", options.adminToken, {});
+  const over = await tenantOf(url, "over", options.adminToken, { updatesPerSecond: QUOTA_PER_SECOND });
+  const steadily = (ms: number) => send(steady, STEADY_PER_SECOND, ms);
+  const tooMuch = (ms: number) => send(over, QUOTA_PER_SECOND * TIMES_OVER, ms);
+  await Promise.all([steadily(WARM_UP_MS), tooMuch(WARM_UP_MS)]);
+  const alone: number[][] = [];
+  const beside: number[][] = [];
+  const refused: Answers[] = [];
+  for (let round = 0; round < rounds; round += 1) {
+    alone.push(taken(await steadily(forMs)));
+    const flood = tooMuch(LEAD_MS + forMs + LEAD_MS);
+    await sleep(LEAD_MS);
+    beside.push(taken(await steadily(forMs)));
+    refused.push(await flood);
+  }
+  const p99Of = (answers: number[][]) => answers.map((latenciesMs) => percentile(latenciesMs, 0.99));
+  const ratios = p99Of(beside).map((p99, round) => p99 / p99Of(alone)[round]!);
+  console.log(`  each round: ${ratios.map((ratio) => ratio.toFixed(2)).join(", ")}`);
+  for (const [name, answers] of Object.entries({ alone, beside })) {
+    figures.add(`neighbours.${name}.p50`, percentile(answers.flat(), 0.5), "ms");
+    figures.add(`neighbours.${name}.p99`, median(p99Of(answers)), "ms");
+  }
+  const of = (status: number) => refused.flatMap((answers) => answers[status] ?? []);
+  figures.add("neighbours.refusedShare", of(429).length / (of(429).length + of(200).length), "of requests");
+  figures.add("neighbours.refusedP50", percentile(of(429), 0.5), "ms");
+  figures.add("neighbours.p99Ratio", median(ratios), "beside/alone");
+}
+
+async function tenantOf(
+  url: string,
+  name: string,
+  adminToken: string,
+  quotas: object,
+): Promise<MeasuredServer> {
+  const writeKey = `${name}-write-key-of-the-bench`;
+  const response = await fetch(`${url}/admin/tenants/${name}`, {
+    method: "PUT",
+    headers: { authorization: `Bearer ${adminToken}`, "content-type": "application/json" },
+    body: JSON.stringify({ writeKeys: [writeKey], quotas }),
+  });
+  if (!response.ok) throw new Error(`the tenant ${name} was answered ${response.status}`);
+  return { url, writeKey };
+}
+
+async function send(server: MeasuredServer, updatesPerSecond: number, forMs: number): Promise<Answers> {
+  const load: SteadyLoad = { server, size: SIZE, requestsPerSecond: updatesPerSecond / SIZE, forMs };
+  const child = spawn(process.execPath, ["bench/steady-load-process.ts", JSON.stringify(load)], {
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  return JSON.parse(await text(child.stdout)) as Answers;
+}
+
+/** Of a tenant without a quota, whose every request is to be taken. */
+function taken(answers: Answers): number[] {
+  const statuses = Object.keys(answers);
+  if (statuses.some((status) => status !== "200")) throw new Error(`answered ${statuses.join(", ")}`);
+  return answers[200]!;
+}
