@@ -59,7 +59,8 @@ async function measureTenants(): Promise<void> {
   try {
     const { url } = await serverOf(child);
     const { rounds, seconds } = options;
-    await measureNeighbours(url, { adminToken: ADMIN_TOKEN, rounds, forMs: seconds * 1_000 }, figures);
+    const gateway = { url, cpuSeconds: () => cpuSeconds(child.pid!) };
+    await measureNeighbours(gateway, { adminToken: ADMIN_TOKEN, rounds, forMs: seconds * 1_000 }, figures);
   } finally {
     child.kill("SIGKILL");
   }

@@ -14,40 +14,49 @@ const WARM_UP_MS = 5_000;
 /** Until the bucket of the tenant that sends too much is empty. */
 const LEAD_MS = 2_000;
 
+/** What a tenant waited for each answer, and what the gateway used meanwhile. */
+type Steady = { latenciesMs: number[]; cpuShare: number };
+
 /**
  * Two tenants of one gateway: what one of them waits for its answers, alone and while the other sends 20 times its
  * quota, in turn.
  *
- * @param url of the gateway.
+ * @param url of the gateway, and `cpuSeconds` what its process has used so far.
  * @param options.adminToken of the gateway, which may make tenants.
  */
 export async function measureNeighbours(
-  url: string,
+  { url, cpuSeconds }: { url: string; cpuSeconds: () => number },
   options: { adminToken: string; forMs: number; rounds: number },
   figures: Figures,
 ): Promise<void> {
   const { forMs, rounds } = options;
   const steady = await tenantOf(url, "steady", options.adminToken, {});
   const over = await tenantOf(url, "over", options.adminToken, { updatesPerSecond: QUOTA_PER_SECOND });
-  const steadily = (ms: number) => send(steady, STEADY_PER_SECOND, ms);
+  const steadily = async (ms: number) => {
+    const startedCpu = cpuSeconds();
+    const answers = await send(steady, STEADY_PER_SECOND, ms);
+    return { latenciesMs: taken(answers), cpuShare: (cpuSeconds() - startedCpu) / (ms / 1_000) };
+  };
   const tooMuch = (ms: number) => send(over, QUOTA_PER_SECOND * TIMES_OVER, ms);
   await Promise.all([steadily(WARM_UP_MS), tooMuch(WARM_UP_MS)]);
-  const alone: number[][] = [];
-  const beside: number[][] = [];
+  const alone: Steady[] = [];
+  const beside: Steady[] = [];
   const refused: Answers[] = [];
   for (let round = 0; round < rounds; round += 1) {
-    alone.push(taken(await steadily(forMs)));
+    alone.push(await steadily(forMs));
     const flood = tooMuch(LEAD_MS + forMs + LEAD_MS);
     await sleep(LEAD_MS);
-    beside.push(taken(await steadily(forMs)));
+    beside.push(await steadily(forMs));
     refused.push(await flood);
   }
-  const p99Of = (answers: number[][]) => answers.map((latenciesMs) => percentile(latenciesMs, 0.99));
+  const p99Of = (measured: Steady[]) => measured.map(({ latenciesMs }) => percentile(latenciesMs, 0.99));
   const ratios = p99Of(beside).map((p99, round) => p99 / p99Of(alone)[round]!);
   console.log(`  each round: ${ratios.map((ratio) => ratio.toFixed(2)).join(", ")}`);
-  for (const [name, answers] of Object.entries({ alone, beside })) {
-    figures.add(`neighbours.${name}.p50`, percentile(answers.flat(), 0.5), "ms");
-    figures.add(`neighbours.${name}.p99`, median(p99Of(answers)), "ms");
+  for (const [name, measured] of Object.entries({ alone, beside })) {
+    const latenciesMs = measured.flatMap((each) => each.latenciesMs);
+    figures.add(`neighbours.${name}.p50`, percentile(latenciesMs, 0.5), "ms");
+    figures.add(`neighbours.${name}.p99`, median(p99Of(measured)), "ms");
+    figures.add(`neighbours.${name}.cpu`, median(measured.map(({ cpuShare }) => cpuShare)), "of a core");
   }
   const of = (status: number) => refused.flatMap((answers) => answers[status] ?? []);
   figures.add("neighbours.refusedShare", of(429).length / (of(429).length + of(200).length), "of requests");

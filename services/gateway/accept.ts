@@ -5,6 +5,7 @@ import type { RateStore } from "../../shared/ports/rate-store.ts";
 import type { Publisher, Receipt } from "../../shared/publish/publisher.ts";
 import type { UpdateInput } from "../../shared/publish/update-input.ts";
 import { KeylineError, toError } from "../../shared/runtime/errors.ts";
+import type { KnownShortages } from "./known-shortages.ts";
 import { bulkPercentOf, bulkRateOf, rateOf, type Tenant } from "./tenants/tenant.ts";
 
 /** An update, or why what came for it is none. */
@@ -16,6 +17,11 @@ export type ItemResult = Receipt | KeylineError;
 type Load = { count: number; bulk: number };
 
 export type Acceptor = {
+  /**
+   * To be called before the items of a request are read: what is sure to be refused costs nobody that work.
+   * @throws Throttled where the tenant's quota is known not to allow as many items now
+   */
+  refuseKnownSurplus(tenant: Tenant, count: number): void;
   /**
    * A result for each item, in their order, once all of them are settled.
    * @throws Throttled where the tenant's quota does not allow all of them now; KeylineError `publisher_full` where there is no room for all of them now: nothing was taken then
@@ -29,7 +35,7 @@ export function createAcceptor(options: {
   publisher: Pick<Publisher, "publish">;
   /** What an update becomes by its tenant's schema, or why it is not taken. */
   checkSchema(tenant: Tenant, update: UpdateInput): UpdateInput | KeylineError;
-  rates: Pick<RateStore, "take">;
+  rates: KnownShortages;
   /** This gateway's own, for as long as `rates` can't be asked; what comes is taken where these fail too. */
   localRates: Pick<RateStore, "take">;
   /** The publisher's: a request that it would take a part of is refused whole, else each try sends that part again. */
@@ -130,6 +136,11 @@ export function createAcceptor(options: {
   }
 
   return {
+    refuseKnownSurplus(tenant, count) {
+      const rate = rateOf(tenant.quotas);
+      const waitMs = rate ? rates.waitMs(tenant.name, count, rate) : 0;
+      if (waitMs > 0) refuseSurplus(tenant, count, "updatesPerSecond", waitMs);
+    },
     async accept(tenant, items) {
       const load = loadOf(items);
       const results = await inRoom(tenant, load, async () => {
