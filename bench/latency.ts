@@ -93,5 +93,5 @@ export async function atRate(
   }
   await ending;
   await Promise.all(underWay);
-  if (failures.length > 0) console.log(`  ${failures.length} failed, the first: ${failures[0]}`);
+  if (failures.length > 0) console.error(`  ${failures.length} failed, the first: ${failures[0]}`);
 }
