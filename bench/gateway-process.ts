@@ -45,7 +45,13 @@ async function startMeasuredGateway(): Promise<Measured> {
   return startDemoGateway({
     publisher,
     tenantStore: createMemoryDocumentStore({ maxEntries: 10 }),
-    settings: { gatewayHost: "127.0.0.1", gatewayPort: 0, adminToken: process.argv[3]!, maxUnderWay: 20_000 },
+    settings: {
+      gatewayHost: "127.0.0.1",
+      gatewayPort: 0,
+      adminToken: process.argv[3]!,
+      maxUnderWay: 20_000,
+      maxImportBytes: 1_073_741_824,
+    },
     log: pino({ level: "fatal" }),
   });
 }

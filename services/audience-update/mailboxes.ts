@@ -82,14 +82,30 @@ export type Mailboxes<Item> = {
 /** So many in a row are no hiccup. */
 const MAX_OWN_FAILURES = 5;
 
+/** Tells a user whose turns fail alone from a store that is away. */
+function createFailureWatch() {
+  /** When a turn last came to its end, whoever's. */
+  let proceededAtMs = Number.NEGATIVE_INFINITY;
+  return {
+    proceeded() {
+      proceededAtMs = performance.now();
+    },
+    failed(mailbox: Pick<Mailbox<unknown>, "failures" | "ownFailures" | "failedAtMs">): void {
+      const others = mailbox.failures > 0 && proceededAtMs > mailbox.failedAtMs;
+      mailbox.ownFailures = others ? mailbox.ownFailures + 1 : 0;
+      mailbox.failedAtMs = performance.now();
+      mailbox.failures += 1;
+    },
+  };
+}
+
 export function createMailboxes<Item>(options: MailboxOptions<Item>): Mailboxes<Item> {
   const { limits } = options;
   const mailboxes = new Map<string, Mailbox<Item>>();
   const ready = createWaitingMailboxes<Mailbox<Item>>();
   const rests = new Set<NodeJS.Timeout>();
   let resting = 0;
-  /** When a turn last came to its end, whoever's. */
-  let proceededAtMs = Number.NEGATIVE_INFINITY;
+  const failing = createFailureWatch();
   let rounds = 0;
   let pumping: NodeJS.Immediate | undefined;
   let closed = false;
@@ -145,7 +161,7 @@ export function createMailboxes<Item>(options: MailboxOptions<Item>): Mailboxes<
   function proceed(mailbox: Mailbox<Item>): void {
     if (closed) return;
     mailbox.failures = 0;
-    proceededAtMs = performance.now();
+    failing.proceeded();
     if (mailbox.items.length === 0) mailboxes.delete(mailbox.key);
     else wait(mailbox);
   }
@@ -158,10 +174,7 @@ export function createMailboxes<Item>(options: MailboxOptions<Item>): Mailboxes<
   function rest(mailbox: Mailbox<Item>, left: readonly Item[]): void {
     if (closed) return;
     mailbox.mode = "resting";
-    const others = mailbox.failures > 0 && proceededAtMs > mailbox.failedAtMs;
-    mailbox.ownFailures = others ? mailbox.ownFailures + 1 : 0;
-    mailbox.failedAtMs = performance.now();
-    mailbox.failures += 1;
+    failing.failed(mailbox);
     mailbox.items = [...options.keepOwn(mailbox.key, [...left, ...mailbox.items])];
     resting += 1;
     const timer = setTimeout(() => {

@@ -55,7 +55,8 @@ export const consumerSettings = {
     unit: "partitions",
     min: 1,
     max: 1_024,
-    meaning: "partitions of the topic `updates` when the set-up creates it; `changes` gets as many",
+    meaning:
+      "partitions of the topic `updates` when the set-up creates it; `updates-bulk` and `changes` get as many",
   }),
   brokerStatsIntervalMs: integer({
     env: "BROKER_STATS_INTERVAL_MS",

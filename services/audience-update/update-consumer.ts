@@ -160,7 +160,7 @@ export function createUpdateConsumer(options: UpdateConsumerOptions): UpdateCons
     openCompletion(lifecycle, { ...completing, name: "changes", queue: changesQueue, topic: topics.changes }),
   ];
   const announcer = openAnnouncer(lifecycle, { ...parts, changesQueue });
-  const { publisher, primaryProducer } = openPublisher(lifecycle, {
+  const { publisher, connected } = openPublisher(lifecycle, {
     ...parts,
     fallback,
     now,
@@ -168,7 +168,7 @@ export function createUpdateConsumer(options: UpdateConsumerOptions): UpdateCons
   });
   const sweeper = openSweeper({
     ...{ dueStore, publisher, settings, metrics, log, now },
-    ready: readyToSend(primaryProducer, routing.router),
+    ready: readyToSend({ connected }, routing.router),
   });
   const flow = createUpdateFlow({
     primary: primaryConsumer,

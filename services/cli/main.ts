@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 /**
  * `keyline`: what an operator does by hand. Exits with 0 when all went well, 1 when not, 2 for wrong use, and where
- * `definitions` can't say or do what was asked for.
+ * `definitions` or `import` can't say or do what was asked for.
  */
 import { readFileSync } from "node:fs";
 import { findPackageJSON } from "node:module";
@@ -19,7 +19,14 @@ import { createDefinitionClient } from "./definitions/definition-client.ts";
 import { definitionsCommand } from "./definitions/definitions-command.ts";
 import { type DeadLetters, dlqCommand } from "./dlq/dlq-command.ts";
 import { openLetterBox } from "./dlq/letter-box.ts";
-import { cliSettings, readCliSettings, readDefinitionsSettings, readTenantSettings } from "./settings.ts";
+import { importCommand } from "./import/import-command.ts";
+import {
+  cliSettings,
+  readCliSettings,
+  readDefinitionsSettings,
+  readImportSettings,
+  readTenantSettings,
+} from "./settings.ts";
 import { createTenantClient } from "./tenant/tenant-client.ts";
 import { tenantCommand } from "./tenant/tenant-command.ts";
 
@@ -65,7 +72,7 @@ const dlq = dlqCommand({
     process.exitCode = 1;
   },
 });
-/** Of `definitions` 1 means a difference. */
+/** Of `definitions` 1 means a difference, of `import` refused lines. */
 let failureCode = 1;
 const definitions = definitionsCommand({
   open(given) {
@@ -85,6 +92,20 @@ const tenant = tenantCommand({
   },
   output,
 });
+const files = importCommand({
+  open(given) {
+    failureCode = 2;
+    return readImportSettings(given, process.env);
+  },
+  signal: stopping.signal,
+  output,
+  onRefused: () => {
+    process.exitCode = 1;
+  },
+  onUnfinished: () => {
+    process.exitCode = 2;
+  },
+});
 try {
   const keyline = new Command("keyline").description("Keyline, by hand.").exitOverride();
   keyline
@@ -92,6 +113,7 @@ try {
     .addCommand(withExitOverride(dlq))
     .addCommand(withExitOverride(definitions))
     .addCommand(withExitOverride(tenant))
+    .addCommand(withExitOverride(files))
     .addHelpText(
       "afterAll",
       `

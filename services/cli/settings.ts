@@ -37,19 +37,31 @@ const definitionsSettings = {
   adminToken,
 };
 
+const gatewayUrl = url({
+  env: "GATEWAY_URL",
+  schemes: ["http", "https"],
+  default: "http://127.0.0.1:8091",
+  meaning: "of `keyline tenant` and `keyline import`: a gateway",
+});
+
 /** What `keyline tenant` reads. */
-const tenantSettings = {
-  gatewayUrl: url({
-    env: "GATEWAY_URL",
-    schemes: ["http", "https"],
-    default: "http://127.0.0.1:8091",
-    meaning: "of `keyline tenant`: a gateway",
+const tenantSettings = { gatewayUrl, adminToken };
+
+/** What `keyline import` reads. */
+const importSettings = {
+  gatewayUrl,
+  writeKey: text({
+    env: "WRITE_KEY",
+    default: "",
+    secret: true,
+    pattern: /^[\u0021-\u007e]+$/,
+    form: "a write key of printable characters",
+    meaning: "of `keyline import`: a write key of the tenant whose users the file is of",
   }),
-  adminToken,
 };
 
 /** What the commands read from the environment. */
-export const cliSettings = { ...dlqSettings, ...definitionsSettings, ...tenantSettings };
+export const cliSettings = { ...dlqSettings, ...definitionsSettings, ...tenantSettings, ...importSettings };
 
 type Given = { url?: string; token?: string };
 
@@ -73,6 +85,18 @@ export function readDefinitionsSettings(
 export function readTenantSettings(given: Given, env: NodeJS.ProcessEnv): Values<typeof tenantSettings> {
   const { url: gatewayUrl, token } = given;
   return settingsFrom(tenantSettings, withToken(gatewayUrl === undefined ? {} : { gatewayUrl }, token), env);
+}
+
+/** The same for `keyline import`. @throws KeylineError `bad_settings` */
+export function readImportSettings(
+  { url: gatewayUrl, writeKey }: { url?: string; writeKey?: string },
+  env: NodeJS.ProcessEnv,
+): Values<typeof importSettings> {
+  const given = {
+    ...(gatewayUrl === undefined ? {} : { gatewayUrl }),
+    ...(writeKey === undefined ? {} : { writeKey }),
+  };
+  return settingsFrom(importSettings, given, env);
 }
 
 function withToken<T extends object>(given: T, token: string | undefined): T & { adminToken?: string } {

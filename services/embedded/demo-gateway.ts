@@ -20,7 +20,7 @@ export async function startDemoGateway(options: {
   tenantStore: DocumentStore;
   settings: Pick<
     Values<typeof gatewaySettings>,
-    "gatewayHost" | "gatewayPort" | "adminToken" | "maxUnderWay"
+    "gatewayHost" | "gatewayPort" | "adminToken" | "maxUnderWay" | "maxImportBytes"
   >;
   log: Log;
 }): Promise<DemoGateway> {

@@ -6,7 +6,7 @@ import {
 import { publisherSettings } from "../../shared/runtime/publisher-settings.ts";
 import { choice, integer, text } from "../../shared/runtime/settings.ts";
 import { adminSettings, consumerSettings } from "../audience-update/settings.ts";
-import { gatewayAddressSettings } from "../gateway/settings.ts";
+import { gatewayAddressSettings, gatewayLimitSettings } from "../gateway/settings.ts";
 
 const replaySettings = {
   replayRate: integer({
@@ -39,6 +39,7 @@ export const embeddedSettings = {
   adminPort: adminSettings.adminPort,
   gatewayHost: { ...gatewayAddressSettings.gatewayHost, default: "127.0.0.1" },
   gatewayPort: gatewayAddressSettings.gatewayPort,
+  ...gatewayLimitSettings,
   adminToken: {
     ...adminSettings.adminToken,
     // Only shown by --help: main.ts puts a random token where none is given.

@@ -114,7 +114,7 @@ export function startObserver(options: ObserverOptions): Observer {
         publisher: publisher.counts(),
         counted: { pulsar, sqs },
         ...settled,
-        onTheWay: replay.given - pulsar - sqs - settled.parked,
+        onTheWay: onTheWay(publisher.counts(), { pulsar, sqs }, settled),
         inFlight: options.flow.counts(),
         rate: traffic.rate(),
         lag: traffic.lag(),
@@ -126,6 +126,16 @@ export function startObserver(options: ObserverOptions): Observer {
     },
     close: () => clearInterval(timer),
   };
+}
+
+/** Of all that was published here, by the replay and over the gateway; what a client sent twice looks as if it were, too. */
+function onTheWay(
+  { published, underWay }: ReturnType<Publisher["counts"]>,
+  counted: Record<Path, number>,
+  { parked }: SettledCounts,
+): number {
+  const sent = published.pulsar + published.sqs + underWay;
+  return Math.max(0, sent - counted.pulsar - counted.sqs - parked);
 }
 
 /** Adds to the breaker's state when it may close at the earliest, if its canaries are good. */

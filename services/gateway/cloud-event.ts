@@ -2,9 +2,9 @@ import { createHash } from "node:crypto";
 import Type from "typebox";
 import { Compile, type Validator } from "typebox/compile";
 import { MAX_NAMES, Properties, UserId } from "../../shared/domain/envelope.ts";
+import { momentOf, RFC_3339 } from "../../shared/domain/iso-time.ts";
 import { appendPath, refuseBySchema } from "../../shared/domain/refuse-by-schema.ts";
 import type { UpdateInput } from "../../shared/publish/update-input.ts";
-import { momentOf, RFC_3339 } from "./iso-time.ts";
 import {
   formsOf,
   isObject,

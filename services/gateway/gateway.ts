@@ -17,6 +17,7 @@ import { type Log, logRepeated } from "../../shared/runtime/log.ts";
 import type { Values } from "../../shared/runtime/settings.ts";
 import { type Acceptor, createAcceptor } from "./accept.ts";
 import { addCloudEventRoutes } from "./http/cloud-event-routes.ts";
+import { addImportRoutes } from "./http/import-routes.ts";
 import { addSchemaRoutes } from "./http/schema-routes.ts";
 import { addSegmentRoutes } from "./http/segment-routes.ts";
 import { addTenantRoutes } from "./http/tenant-routes.ts";
@@ -39,7 +40,7 @@ export type GatewayOptions = {
   localRateStore: RateStore;
   settings: Pick<
     Values<typeof gatewaySettings>,
-    "gatewayHost" | "gatewayPort" | "adminToken" | "maxUnderWay"
+    "gatewayHost" | "gatewayPort" | "adminToken" | "maxUnderWay" | "maxImportBytes"
   >;
   log: Log;
   /** Milliseconds since the epoch. */
@@ -74,7 +75,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
 /** All of it but its port: it does not listen yet. */
 export async function createGateway(
   options: Omit<GatewayOptions, "settings"> & {
-    settings: Pick<GatewayOptions["settings"], "adminToken" | "maxUnderWay">;
+    settings: Pick<GatewayOptions["settings"], "adminToken" | "maxUnderWay" | "maxImportBytes">;
   },
 ): Promise<{ server: FastifyInstance; close(): Promise<void> }> {
   const { publisher, tenantStore, rateStore, localRateStore, settings, log, now } = options;
@@ -118,6 +119,7 @@ export async function createGateway(
     onSettled: countUpdates(metrics),
   });
   addInputRoutes(server, { registry, acceptor, now });
+  await addImportRoutes(server, { registry, acceptor, maxImportBytes: settings.maxImportBytes });
   const catalog = createTenantCatalog({ store: tenantStore, registry, now });
   const operators = createOperators(settings.adminToken);
   addTenantRoutes(server, { catalog, registry, operators });

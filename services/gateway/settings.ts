@@ -16,11 +16,24 @@ export const gatewayAddressSettings = {
   }),
 };
 
+/** What it takes. */
+export const gatewayLimitSettings = {
+  maxImportBytes: integer({
+    env: "MAX_IMPORT_BYTES",
+    default: "1073741824",
+    unit: "bytes",
+    min: 1_024,
+    max: 1_099_511_627_776,
+    meaning: "of a file that is uploaded to `/v1/imports`, unpacked",
+  }),
+};
+
 export const gatewaySettings = {
   ...publisherConnectionSettings,
   // Where its tenants are; a publisher can do without.
   redisUrl: connectionSettings.redisUrl,
   ...gatewayAddressSettings,
+  ...gatewayLimitSettings,
   adminToken: text({
     env: "ADMIN_TOKEN",
     secret: true,

@@ -2,6 +2,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { DocumentStore } from "../ports/document-store.ts";
 import type { DueStore } from "../ports/due-store.ts";
+import type { LinkStore } from "../ports/link-store.ts";
 import type { MemberStore } from "../ports/member-store.ts";
 import type { PrimaryQueue } from "../ports/primary-queue.ts";
 import type { ProfileStore } from "../ports/profile-store.ts";
@@ -22,6 +23,7 @@ import { createPulsarWebSocket } from "./pulsar-websocket/pulsar-websocket.ts";
 import { openRedis, type RedisConnection } from "./redis/redis-connection.ts";
 import { createRedisDocumentStore } from "./redis/redis-document-store.ts";
 import { createRedisDueStore } from "./redis/redis-due-store.ts";
+import { createRedisLinkStore } from "./redis/redis-link-store.ts";
 import { createRedisMemberStore } from "./redis/redis-member-store.ts";
 import { createRedisProfileStore } from "./redis/redis-profile-store.ts";
 import { createRedisRateStore } from "./redis/redis-rate-store.ts";
@@ -128,6 +130,7 @@ export type GatewayStores = Pick<Stores, "tenantStore"> & {
   /** Each tenant's schema. */
   schemaStore: DocumentStore;
   rateStore: RateStore;
+  linkStore: LinkStore;
 };
 
 /** All stores on one connection; close the connection last. */
@@ -147,6 +150,7 @@ export function openStores(
     dueStore: createRedisDueStore(connection, options),
     memberStore: createRedisMemberStore(connection, options),
     rateStore: createRedisRateStore(connection, options),
+    linkStore: createRedisLinkStore(connection, options),
   };
 }
 

@@ -11,7 +11,11 @@ import { KeylineError } from "../runtime/errors.ts";
 declare module "fastify" {
   interface FastifyContextConfig {
     /** The statuses of errors that the route may answer with, for OpenAPI. */
-    errors?: readonly (400 | 401 | 404 | 409 | 413 | 415 | 429 | 503 | 504)[];
+    errors?: readonly (400 | 401 | 404 | 408 | 409 | 413 | 415 | 429 | 503 | 504)[];
+    /** Of its body; by default application/json. */
+    mediaType?: string;
+    /** The request may come more slowly than others; the route itself ends one that stalls. */
+    mayTakeLong?: true;
   }
 }
 
@@ -109,6 +113,11 @@ const statusOfCode: Record<string, number> = {
   schema_unreadable: 503,
   schemas_not_loaded: 503,
   publisher_full: 503,
+  bad_mapping: 400,
+  no_mapping: 400,
+  unknown_format: 400,
+  upload_broken: 400,
+  upload_stalled: 408,
 };
 
 const EXPECTED = new Set([
@@ -178,7 +187,8 @@ export function describeError(
 function describeRefusal(error: FastifyError, request: FastifyRequest): ErrorBody {
   switch (error.code) {
     case "FST_ERR_CTP_INVALID_MEDIA_TYPE": {
-      const message = "content-type: must be application/json";
+      const { mediaType = "application/json" } = request.routeOptions.config;
+      const message = `content-type: must be ${mediaType}`;
       const value = request.headers["content-type"];
       const given = value === undefined ? {} : { value: quote(value) };
       return { code: "unsupported_media_type", message, path: "content-type", ...given };

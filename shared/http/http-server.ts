@@ -34,7 +34,12 @@ export type HttpServerOptions = {
   securitySchemes?: Record<string, { type: "http"; scheme: "basic"; description: string }>;
   /** How long requests that are under way may take when it closes, before their connections are cut. Default: 0. */
   finishWithinMs?: number;
+  /** For a whole request to come. Default: 60,000. */
+  requestTimeoutMs?: number;
 };
+
+/** How often Node looks for requests that are too slow. */
+const LOOK_EVERY_MS = 30_000;
 
 /**
  * An HTTP server, without routes. Every error has one shape:
@@ -42,20 +47,26 @@ export type HttpServerOptions = {
  */
 export async function createHttpServer(options: HttpServerOptions): Promise<FastifyInstance> {
   const { log, title, part, bodyLimit = BODY_LIMIT_BYTES, finishWithinMs = 0 } = options;
+  const { requestTimeoutMs = REQUEST_TIMEOUT_MS } = options;
   /** The answer to the latest request of each connection. */
   const latest = new WeakMap<object, ServerResponse>();
   /** Connections on which nothing more is read. */
   const broken = new WeakSet<object>();
+  /** Connections of requests that may take long. */
+  const patient = new WeakSet<object>();
   const server = fastify({
     loggerInstance: log.child(
       { part },
       { level: log.level === "info" ? "warn" : log.level },
     ) as FastifyBaseLogger,
     forceCloseConnections: finishWithinMs > 0 ? "idle" : true,
-    requestTimeout: REQUEST_TIMEOUT_MS,
+    requestTimeout: requestTimeoutMs,
     bodyLimit,
     // Node's own refusal has no body.
-    http: { requireHostHeader: false },
+    http: {
+      requireHostHeader: false,
+      connectionsCheckingInterval: Math.min(LOOK_EVERY_MS, requestTimeoutMs),
+    },
     routerOptions: {
       maxParamLength: MAX_PARAM_LENGTH,
       onBadUrl: (path, _request, response) => answerBadUrl(response, path, "the URL is not well encoded"),
@@ -63,7 +74,8 @@ export async function createHttpServer(options: HttpServerOptions): Promise<Fast
         answerBadUrl(response, path, `a part of the URL is longer than ${MAX_PARAM_LENGTH} characters`),
     },
     clientErrorHandler(error, socket) {
-      if (broken.has(socket)) return;
+      // Node goes on with a request whose timeout is not answered.
+      if (broken.has(socket) || (error.code === "ERR_HTTP_REQUEST_TIMEOUT" && patient.has(socket))) return;
       broken.add(socket);
       const end = () => {
         if (socket.writable) socket.end(answerToBrokenRequest(error));
@@ -74,6 +86,8 @@ export async function createHttpServer(options: HttpServerOptions): Promise<Fast
       else end();
     },
   });
+  // Node swaps the two where this is the longer one.
+  server.server.headersTimeout = Math.min(server.server.headersTimeout, requestTimeoutMs);
   server.server.on("request", (request, response) => latest.set(request.socket, response));
   server.server.on("checkExpectation", answerUnmetExpectation);
   server.removeContentTypeParser("text/plain");
@@ -110,6 +124,10 @@ export async function createHttpServer(options: HttpServerOptions): Promise<Fast
     if (host === undefined && httpVersion === "1.1")
       throw new KeylineError("invalid_request", "host: the header is required", { path: "host" });
   });
+  server.addHook("onRequest", async ({ raw: { socket }, routeOptions }) => {
+    if (routeOptions.config.mayTakeLong) patient.add(socket);
+  });
+  server.addHook("onResponse", async ({ raw: { socket } }) => void patient.delete(socket));
   server.addHook("onRoute", documentErrors);
   server.addHook("onRoute", refuseUnknownQueries);
   server.get("/openapi.json", { schema: { hide: true } }, () => server.swagger());

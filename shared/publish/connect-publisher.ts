@@ -87,6 +87,6 @@ export async function connectPublisher(
   const opened = openPublisher(lifecycle, {
     ...{ primary, fallback, routing, settings, log: ownLog, now: Date.now },
   });
-  await readyToSend(opened.primaryProducer, routing.router);
+  await readyToSend(opened, routing.router);
   return { ...opened.publisher, routing, close: lifecycle.close };
 }

@@ -2,19 +2,24 @@
 import { randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import pLimit from "p-limit";
-import type { Path } from "../ports/update-queue.ts";
-import { fetchFailure, KeylineError } from "../runtime/errors.ts";
+import { KeylineError } from "../runtime/errors.ts";
+import {
+  type Answered,
+  type GatewayReceipt,
+  postUpdates,
+  restAfter,
+  toKeylineError,
+  updatesAddress,
+} from "./post-updates.ts";
 import type { UpdateInput } from "./update-input.ts";
 import { type UserFunctions, userFunctions } from "./user-functions.ts";
 
 // biome-ignore lint/performance/noBarrelFile: an entry of the library, with what its callers need
 export { KeylineError } from "../runtime/errors.ts";
+export type { GatewayReceipt } from "./post-updates.ts";
 
 /** The tenant is the write key's. */
 export type GatewayUpdate = Omit<UpdateInput, "tenant">;
-
-/** The update's id, and the path that has it durably. */
-export type GatewayReceipt = { id: string; path: Path };
 
 export type GatewayClientOptions = {
   /** Of the gateway, such as `https://keyline.example.com`. */
@@ -50,12 +55,6 @@ type Waiting = {
   resolve(receipt: GatewayReceipt): void;
   reject(error: KeylineError): void;
 };
-type Problem = { code: string; message: string; path?: string; value?: unknown; retryable?: true };
-type Answered = { results?: (GatewayReceipt | { error: Problem })[]; error?: Problem };
-
-const MAX_RETRY_AFTER_MS = 60_000;
-const FIRST_REST_MS = 100;
-const LONGEST_REST_MS = 5_000;
 
 export function createGatewayClient(options: GatewayClientOptions): GatewayClient {
   const {
@@ -66,7 +65,7 @@ export function createGatewayClient(options: GatewayClientOptions): GatewayClien
     maxUnderWay = 10_000,
     deadlineMs = 30_000,
   } = options;
-  const address = `${url.replace(/\/+$/, "")}/v1/updates`;
+  const address = updatesAddress(url);
   const room = pLimit(maxRequests);
   const calls = new Set<Promise<GatewayReceipt>>();
   let queue: Waiting[] = [];
@@ -122,22 +121,10 @@ export function createGatewayClient(options: GatewayClientOptions): GatewayClien
 
   async function post(batch: readonly Waiting[]): Promise<Answered & { retryAfterMs: number }> {
     const patienceMs = Math.max(...batch.map(({ deadlineAtMs }) => deadlineAtMs)) - performance.now();
-    try {
-      const response = await fetch(address, {
-        method: "POST",
-        headers: { authorization: `Bearer ${writeKey}`, "content-type": "application/json" },
-        body: JSON.stringify({ updates: batch.map(({ update }) => update) }),
-        signal: AbortSignal.timeout(Math.max(1, Math.ceil(patienceMs))),
-      });
-      const seconds = Number(response.headers.get("retry-after") ?? 0);
-      const retryAfterMs = Math.min(MAX_RETRY_AFTER_MS, seconds * 1_000 || 0);
-      const text = await response.text();
-      return { ...answerOf(response.status, text), retryAfterMs };
-    } catch (thrown) {
-      const message = `${address}: ${fetchFailure(thrown)}`;
-      const error: Problem = { code: "gateway_unreachable", message, retryable: true };
-      return { error, retryAfterMs: 0 };
-    }
+    return postUpdates(
+      { address, writeKey, timeoutMs: patienceMs },
+      batch.map(({ update }) => update),
+    );
   }
 
   return {
@@ -164,32 +151,4 @@ export function createGatewayClient(options: GatewayClientOptions): GatewayClien
       await Promise.allSettled(calls);
     },
   };
-}
-
-/** Longer each time, and at random, so that clients do not come back in one moment. */
-function restAfter(tries: number): number {
-  return Math.min(LONGEST_REST_MS, FIRST_REST_MS * 2 ** (tries - 1)) * (0.5 + Math.random() / 2);
-}
-
-function answerOf(status: number, text: string): Answered {
-  try {
-    const answered = JSON.parse(text) as Answered;
-    if (answered.results || answered.error) return answered;
-  } catch {
-    // A proxy's page, perhaps.
-  }
-  const message = `an unexpected answer with status ${status}`;
-  return { error: { code: "unexpected_answer", message, ...(status >= 500 ? { retryable: true } : {}) } };
-}
-
-/** An update's place in a request is nothing that its caller knows. */
-const PLACE = /^updates\[\d+\](?:\.|: |$)/;
-
-function toKeylineError({ code, message, value, retryable, ...rest }: Problem): KeylineError {
-  const path = rest.path?.replace(PLACE, "");
-  return new KeylineError(code, message.replace(PLACE, ""), {
-    ...(path === undefined ? {} : { path }),
-    value,
-    retryable: retryable === true,
-  });
 }

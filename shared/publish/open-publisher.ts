@@ -39,7 +39,12 @@ export type OpenPublisherOptions = {
 export function openPublisher(
   lifecycle: Lifecycle,
   { primary, fallback, routing, settings, liveOnly = false, log, now }: OpenPublisherOptions,
-): { publisher: Publisher; primaryProducer: Producer } {
+): {
+  publisher: Publisher;
+  primaryProducer: Producer;
+  /** To Pulsar, with all that it sends. */
+  connected(): boolean;
+} {
   const topics = topicsOf(settings.pulsarNamespace);
   const { pulsarSendTimeoutMs: sendTimeoutMs } = settings;
   const primaryProducer = lifecycle.own(
@@ -83,5 +88,6 @@ export function openPublisher(
       now: now,
     }),
   );
-  return { publisher, primaryProducer };
+  const connected = () => primaryProducer.connected() && (bulkProducer?.connected() ?? true);
+  return { publisher, primaryProducer, connected };
 }

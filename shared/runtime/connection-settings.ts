@@ -26,7 +26,7 @@ export const connectionSettings = {
     pattern: /^[\w.-]+\/[\w.-]+$/,
     form: "tenant/namespace",
     meaning:
-      "namespace of the topics `updates`, `changes` and `dead-letter`; canaries use the one with `-health` added",
+      "namespace of the topics `updates`, `updates-bulk`, `changes` and `dead-letter`; canaries use the one with `-health` added",
   }),
   pulsarSendTimeoutMs: integer({
     env: "PULSAR_SEND_TIMEOUT_MS",

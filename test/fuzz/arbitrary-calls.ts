@@ -1,5 +1,6 @@
 /** The routes of the gateway, each with bodies that it takes. */
 import fc from "fast-check";
+import { arbitraryUpload } from "./arbitrary-upload.ts";
 import { RawJson } from "./json-text.ts";
 
 export const OPERATOR_TOKEN = "operators-token";
@@ -200,6 +201,7 @@ const keyPath = fc
   .map(([name, id]) => `/admin/tenants/${name}/write-keys/${id}`);
 
 export const arbitraryCall: fc.Arbitrary<Call> = fc.oneof(
+  { arbitrary: arbitraryUpload, weight: 4 },
   ...["/v1/batch", "/v1/import"].map((path) => ({ arbitrary: batched(path), weight: 4 })),
   ...Object.entries(segmentCalls).map(([type, body]) => ({
     arbitrary: posted(`/v1/${type}`, body),

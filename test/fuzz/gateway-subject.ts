@@ -10,6 +10,7 @@ import { decode } from "../../shared/domain/decode.ts";
 import { envelopeOf, type UpdateInput } from "../../shared/publish/update-input.ts";
 import { OPERATOR_TOKEN, TENANTS } from "./arbitrary-calls.ts";
 import type { FuzzRequest } from "./arbitrary-request.ts";
+import { IMPORTS_PATH } from "./arbitrary-upload.ts";
 import { answersOf, exchange } from "./raw-exchange.ts";
 
 const STARTED_AT_MS = Date.UTC(2026, 10, 29);
@@ -52,7 +53,7 @@ export async function createSubject(): Promise<Subject> {
     tenantStore: createMemoryDocumentStore({ maxEntries: 10_000 }),
     schemaStore: createMemoryDocumentStore({ maxEntries: 10_000 }),
     ...{ rateStore, localRateStore: rateStore },
-    settings: { adminToken: OPERATOR_TOKEN, maxUnderWay: 20_000 },
+    settings: { adminToken: OPERATOR_TOKEN, maxUnderWay: 20_000, maxImportBytes: 1_048_576 },
     log: pino({ level: "error" }, { write: remember }),
     now: () => nowMs,
   });
@@ -85,9 +86,13 @@ export async function createSubject(): Promise<Subject> {
       for (const input of published) bytes += checkTaken(input, request.tenant, nowMs);
       if (bytes > MAX_BYTES) throw new Error(`became ${bytes} bytes of updates`);
       // What is read of calls and events always gives an update that the publisher takes.
-      if (!request.path.startsWith("/v1/updates") && answer.body.includes('"code":"invalid_update"'))
+      const isChecked = !/^\/v1\/(updates|imports)/.test(request.path);
+      if (isChecked && answer.body.includes('"code":"invalid_update"'))
         throw new Error(`the publisher had to refuse it: ${answer.body.slice(0, 300)}`);
-      if (published.length > 0 || answer.status === 200) checkAccepted(request, answer, published);
+      const isImport = request.method === "POST" && request.path.startsWith(`${IMPORTS_PATH}?`);
+      if (published.length > 0 || answer.status === 200)
+        if (isImport) checkImported(answer, published);
+        else checkAccepted(request, answer, published);
       return answer.status;
     },
     async sendRaw(bytes, tenant) {
@@ -205,6 +210,16 @@ function checkAccepted({ path, text, method }: FuzzRequest, answer: Answer, publ
     if (!error && typeof at === "string" && !RFC_3339.test(at))
       throw new Error(`took ${JSON.stringify(at)} as a time`);
   }
+}
+
+/** Of a file something may be taken, and then what comes be broken. */
+function checkImported({ body }: Answer, published: readonly UpdateInput[]): void {
+  const { lines, accepted, refused, nextLine } = JSON.parse(body) as Record<string, number>;
+  if (accepted !== published.length)
+    throw new Error(`said that it took ${accepted}, and took ${published.length}`);
+  if (accepted! + refused! > lines! || nextLine !== lines! + 1) throw new Error(`miscounted: ${body}`);
+  if (published.some(({ priority }) => priority !== "bulk"))
+    throw new Error("took a live update from a file");
 }
 
 /** A user id of a call is not what an anonymous user is known by; of events it is theirs to say. */

@@ -1,9 +1,9 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { momentOf } from "../../services/gateway/iso-time.ts";
 import { readBatch, readCall } from "../../services/gateway/segment/read-segment-call.ts";
 import { callTypes } from "../../services/gateway/segment/segment-call.ts";
 import { updateOf } from "../../services/gateway/segment/segment-updates.ts";
+import { momentOf } from "../../shared/domain/iso-time.ts";
 import { envelopeOf } from "../../shared/publish/update-input.ts";
 import {
   arbitraryFields,

@@ -11,6 +11,8 @@ export type MemoryGateway = Gateway & {
   published: UpdateInput[];
   /** What the publisher rejects with, from now on. */
   failWith(error: Error | undefined): void;
+  /** How often it did. */
+  refused(): number;
   /** What it takes from now on is durable only then. */
   answerAfter(moment: Promise<void>): void;
 };
@@ -21,20 +23,26 @@ const MAX_UNDER_WAY = 1_500;
 export async function startMemoryGateway({
   adminToken,
   nowMs,
+  maxImportBytes = 1_073_741_824,
   rateStore = createMemoryRateStore({ maxBuckets: 10, now: () => nowMs }),
 }: {
   adminToken: string;
   nowMs: number;
+  maxImportBytes?: number;
   rateStore?: RateStore;
 }): Promise<MemoryGateway> {
   const published: UpdateInput[] = [];
   let failure: Error | undefined;
+  let refused = 0;
   let durable: Promise<void> | undefined;
   const gateway = await startGateway({
     publisher: {
       async publish(input): Promise<Receipt> {
         const update = envelopeOf(input, nowMs);
-        if (failure) throw failure;
+        if (failure) {
+          refused += 1;
+          throw failure;
+        }
         published.push(input);
         const number = published.length;
         await durable;
@@ -45,7 +53,10 @@ export async function startMemoryGateway({
     schemaStore: createMemoryDocumentStore({ maxEntries: 10 }),
     rateStore,
     localRateStore: createMemoryRateStore({ maxBuckets: 10, now: () => nowMs }),
-    settings: { gatewayHost: "127.0.0.1", gatewayPort: 0, adminToken, maxUnderWay: MAX_UNDER_WAY },
+    settings: {
+      ...{ gatewayHost: "127.0.0.1", gatewayPort: 0, adminToken },
+      ...{ maxUnderWay: MAX_UNDER_WAY, maxImportBytes },
+    },
     log: pino({ level: "silent" }),
     now: () => nowMs,
   });
@@ -55,6 +66,7 @@ export async function startMemoryGateway({
     failWith(error) {
       failure = error;
     },
+    refused: () => refused,
     answerAfter(moment) {
       durable = moment;
     },

@@ -9,13 +9,16 @@ import { expectedProfile } from "./oracle.ts";
 import { until } from "./until.ts";
 import { visible } from "./visible.ts";
 
-/** Messages of the updates topic that the subscription has not acknowledged. */
+/** Messages of the topics of updates, live and bulk, that the subscription has not acknowledged. */
 export async function pulsarBacklog(admin: string, namespace = "public/keyline"): Promise<number> {
-  const url = `${admin}/admin/v2/persistent/${namespace}/updates/partitioned-stats?getPreciseBacklog=true`;
-  const { subscriptions } = (await getJson(url)) as {
-    subscriptions: Record<string, { msgBacklog: number }>;
-  };
-  return subscriptions["audience-update"]!.msgBacklog;
+  const backlogs = ["updates", "updates-bulk"].map(async (topic) => {
+    const url = `${admin}/admin/v2/persistent/${namespace}/${topic}/partitioned-stats?getPreciseBacklog=true`;
+    const { subscriptions } = (await getJson(url)) as {
+      subscriptions: Record<string, { msgBacklog: number }>;
+    };
+    return subscriptions["audience-update"]!.msgBacklog;
+  });
+  return (await Promise.all(backlogs)).reduce((sum, backlog) => sum + backlog);
 }
 
 /** Waits until as many updates are counted as there are distinct ones, and compares each user with the oracle. */

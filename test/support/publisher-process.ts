@@ -42,6 +42,8 @@ export type JournalLine = { intent: Intent } | { failed: string };
 export type Intent = Pick<Update, "userId" | "at" | "ops"> & { mark: string };
 
 const MAX_UNDER_WAY = 2_000;
+/** With a journal, one in so many updates is bulk. */
+const BULK_EVERY = 6;
 
 const task = JSON.parse(process.argv[2]!) as PublisherTask;
 const random = seededRandom(task.seed);
@@ -88,6 +90,7 @@ async function publish(number: number): Promise<void> {
     userId,
     ops: seededOperations(random),
     at: journal ? Date.now() : startedAtMs + number,
+    ...(journal && number % BULK_EVERY === 0 && { priority: "bulk" as const }),
   };
   const mark = `${journal?.name}-${number}`;
   if (journal) {

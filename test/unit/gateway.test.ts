@@ -353,6 +353,37 @@ test("who sends far too much is refused, and the shared bucket is not asked each
   expect((await call("POST", "/v1/track", track(1), withKey(KEY))).status).toBe(200);
 });
 
+const POINTS = [{ kind: "increment", body: { points: 1 } }];
+
+test("bulk updates take their share of the tenant's rate, live ones all of it", async () => {
+  await startWithTenant({ quotas: { updatesPerSecond: 2_000, burst: 4_000, bulkPercent: 25 } });
+  const updates = (count: number, priority: string) =>
+    Array.from({ length: count }, (_, n) => ({ userId: `u${n}`, priority, ops: POINTS }));
+  const send = (count: number, priority: string) =>
+    call("POST", "/v1/updates", { updates: updates(count, priority) }, withKey(KEY));
+  expect((await send(1_000, "bulk")).status).toBe(200);
+  const { status, body, headers } = await send(500, "bulk");
+  expect([status, body.error.path, headers.get("retry-after")]).toEqual([429, "quotas.bulkPercent", "1"]);
+  expect((await send(1_000, "live")).status).toBe(200);
+});
+
+test("bulk updates have half of a gateway's room at most", async () => {
+  await startWithTenant();
+  const gate = Promise.withResolvers<void>();
+  gateway.answerAfter(gate.promise);
+  const updates = (count: number, priority: string) =>
+    Array.from({ length: count }, (_, n) => ({ userId: `u${n}`, priority, ops: POINTS }));
+  const send = (count: number, priority: string) =>
+    call("POST", "/v1/updates", { updates: updates(count, priority) }, withKey(KEY));
+  const first = send(700, "bulk");
+  await expect.poll(() => gateway.published.length).toBe(700);
+  expect((await send(100, "bulk")).body.error.code).toBe("publisher_full");
+  const live = send(700, "live");
+  await expect.poll(() => gateway.published.length).toBe(1_400);
+  gate.resolve();
+  expect([(await first).status, (await live).status]).toEqual([200, 200]);
+});
+
 test("while the buckets that all share can't be asked, a gateway goes by its own, and asks once a second", async () => {
   let asked = 0;
   gateway = await startMemoryGateway({

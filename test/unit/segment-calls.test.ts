@@ -1,8 +1,8 @@
 import { describe, expect, test } from "vitest";
-import { momentOf } from "../../services/gateway/iso-time.ts";
 import { readBatch, readCall } from "../../services/gateway/segment/read-segment-call.ts";
 import { type CallType, callTypes } from "../../services/gateway/segment/segment-call.ts";
 import { updateOf } from "../../services/gateway/segment/segment-updates.ts";
+import { momentOf } from "../../shared/domain/iso-time.ts";
 
 /** The examples of https://segment.com/docs/connections/spec/, each with all of its common fields. */
 const common = {

@@ -60,6 +60,14 @@ test("a tenant is made, given a key, limited, and ended, by hand", async () => {
   });
 });
 
+test("what one user may send, and bulk's share, are set by hand", async () => {
+  const { out } = await run("set", "hot", "--hot-users", "100:sample:20", "--bulk-percent", "30");
+  expect(out).toEqual(expect.arrayContaining(["quota bulkPercent 30", "quota hotUsers 100:sample:20"]));
+  const wrong = await run("set", "hot", "--hot-users", "100:drop");
+  expect([wrong.code, wrong.err]).toEqual([2, expect.stringContaining('not "100:drop"')]);
+  expect((await run("show", "hot")).out).toContain("quota hotUsers 100:sample:20");
+});
+
 test("quotas for names are set by hand", async () => {
   const words = ["--max-attributes", "200", "--max-event-names", "50", "--max-properties-per-event", "30"];
   const { out } = await run("set", "names", ...words);

@@ -1,16 +1,18 @@
 /** Tenants over the HTTP of the gateway. */
+import type { HotUserPolicy } from "../../../shared/domain/hot-user-policy.ts";
 import { serviceCall } from "../service-call.ts";
 
 /** By their names, each with what it is of. */
 export const quotaMeanings = {
   updatesPerSecond: "through all gateways together",
   burst: "updates at once after a rest",
+  bulkPercent: "of updatesPerSecond, what bulk updates may take",
   maxUpdateBytes: "of one update",
   maxAttributes: "in the tenant's schema",
   maxEventNames: "in the tenant's schema",
   maxPropertiesPerEvent: "of each event in the tenant's schema",
 } as const;
-export type Quotas = { [name in keyof typeof quotaMeanings]?: number };
+export type Quotas = { [name in keyof typeof quotaMeanings]?: number } & { hotUsers?: HotUserPolicy };
 export type ListedTenant = {
   tenant: string;
   writeKeys: { id: string; addedAt: string }[];

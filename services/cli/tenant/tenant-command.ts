@@ -3,6 +3,7 @@ import { Command, InvalidArgumentError } from "commander";
 import { KeylineError } from "../../../shared/runtime/errors.ts";
 import type { Output } from "../dlq/commands.ts";
 import { RefusedByService } from "../service-call.ts";
+import { hotUsersText, parseHotUsers } from "./hot-users-option.ts";
 import { readSchemaFile, type SchemaFile, schemaText } from "./schema-file.ts";
 import {
   type ListedTenant,
@@ -47,6 +48,11 @@ export function tenantCommand(options: {
   for (const [name, meaning] of Object.entries(quotaMeanings))
     set.option(`--${flagOf(name)} <n>`, meaning, wholeNumber);
   set
+    .option(
+      "--hot-users <policy>",
+      "what one user may send in a second, and what becomes of the rest: 100:fold, 100:sample:10, 100:skip, 100:park",
+      parseHotUsers,
+    )
     .option("--no-quotas", "drop the quotas that are not named here")
     .action(async (name: string, given: ServiceOptions & Quotas & { quotas: boolean }) => {
       const client = open(given);
@@ -98,7 +104,7 @@ function flagOf(name: string): string {
 }
 
 function named(given: Quotas): Quotas {
-  const names = Object.keys(quotaMeanings) as (keyof Quotas)[];
+  const names = [...Object.keys(quotaMeanings), "hotUsers"] as (keyof Quotas)[];
   return Object.fromEntries(
     names.filter((name) => given[name] !== undefined).map((name) => [name, given[name]]),
   );
@@ -128,7 +134,9 @@ async function quotasOf(client: TenantClient, name: string): Promise<Quotas> {
 }
 
 function quotaTexts(quotas: Quotas): string[] {
-  return Object.entries(quotas).map(([name, value]) => `${name} ${value}`);
+  return Object.entries(quotas).map(
+    ([name, value]) => `${name} ${typeof value === "object" ? hotUsersText(value) : value}`,
+  );
 }
 
 function lineOf({ tenant, writeKeys, quotas }: ListedTenant): string {

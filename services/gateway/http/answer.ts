@@ -5,7 +5,7 @@ import type { Receipt } from "../../../shared/publish/publisher.ts";
 import { KeylineError } from "../../../shared/runtime/errors.ts";
 import type { ItemResult } from "../accept.ts";
 
-const Problem = Type.Object({
+export const Problem = Type.Object({
   code: Type.String({ description: "stable" }),
   message: Type.String(),
   path: Type.Optional(Type.String({ description: "what is wrong" })),

@@ -2,12 +2,12 @@ import type { FastifyInstance } from "fastify";
 import Type from "typebox";
 import { Compile } from "typebox/compile";
 import { EpochMs, Operations, Priority, Trace, UpdateId, UserId } from "../../../shared/domain/envelope.ts";
+import { momentOf, RFC_3339 } from "../../../shared/domain/iso-time.ts";
 import { refuse } from "../../../shared/domain/refusal.ts";
 import { uncheckedBody } from "../../../shared/http/http-errors.ts";
 import type { UpdateInput } from "../../../shared/publish/update-input.ts";
 import { KeylineError } from "../../../shared/runtime/errors.ts";
 import { type Acceptor, errorOf, type Item, type ItemResult } from "../accept.ts";
-import { momentOf, RFC_3339 } from "../iso-time.ts";
 import { MAX_UPDATES_PER_REQUEST } from "../limits.ts";
 import type { Tenant } from "../tenants/tenant.ts";
 import type { TenantRegistry } from "../tenants/tenant-registry.ts";
@@ -90,8 +90,11 @@ function withPlace(result: ItemResult, index: number): ItemResult {
   return new KeylineError(code, `${place}: ${message}`, { path: where, value });
 }
 
-/** The rest is checked where it is published. */
-function itemOf(tenant: Tenant, update: unknown, path: string): Item {
+/**
+ * An update as a caller says it; the rest is checked where it is published.
+ * @param path where it stands in the request
+ */
+export function itemOf(tenant: Tenant, update: unknown, path: string): Item {
   if (typeof update !== "object" || update === null || Array.isArray(update))
     return refused(path, update, "must be an object");
   const unknown = Object.keys(update).find((name) => !NAMES.has(name));

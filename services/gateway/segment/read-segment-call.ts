@@ -1,8 +1,8 @@
 import Type from "typebox";
 import { Compile, type Validator } from "typebox/compile";
 import { MAX_NAMES, Properties } from "../../../shared/domain/envelope.ts";
+import { momentOf } from "../../../shared/domain/iso-time.ts";
 import { appendPath, refuseBySchema } from "../../../shared/domain/refuse-by-schema.ts";
-import { momentOf } from "../iso-time.ts";
 import { MAX_SHARED_CONTEXT_BYTES } from "../limits.ts";
 import {
   formsOf,

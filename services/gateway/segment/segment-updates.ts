@@ -1,6 +1,6 @@
 import type { Operation } from "../../../shared/domain/envelope.ts";
+import { momentOf } from "../../../shared/domain/iso-time.ts";
 import type { UpdateInput } from "../../../shared/publish/update-input.ts";
-import { momentOf } from "../iso-time.ts";
 import { ANONYMOUS, type SegmentCall } from "./segment-call.ts";
 
 /** What is known of a call besides what it says itself. */

@@ -1,4 +1,4 @@
-/** Where a user's profile, an audience's members and a token bucket are stored. */
+/** Where a user's profile and links, an audience's members and a token bucket are stored. */
 import type { AudienceVersion } from "../../ports/member-store.ts";
 import type { UserKey } from "../../ports/profile-store.ts";
 import { KeylineError } from "../../runtime/errors.ts";
@@ -10,6 +10,11 @@ import { KeylineError } from "../../runtime/errors.ts";
  */
 export function profileKey(keyPrefix: string, user: UserKey): string {
   return `${keyPrefix}{${escapeText(user.tenant, tenantSpecial)}:${escapeText(user.userId, special)}}`;
+}
+
+/** `kl:{shop:42}:links`, on the server of the profile. */
+export function linksKey(keyPrefix: string, user: UserKey): string {
+  return `${profileKey(keyPrefix, user)}:links`;
 }
 
 /**

@@ -1,0 +1,145 @@
+/** The command line of `keyline import`: a file's rows as updates. */
+import { createHash } from "node:crypto";
+import { readFile } from "node:fs/promises";
+import { basename } from "node:path";
+import { Command, InvalidArgumentError } from "commander";
+import { type ImportFormat, importFormat } from "../../../shared/imports/import-format.ts";
+import { readMapping } from "../../../shared/imports/read-mapping.ts";
+import { KeylineError, toError } from "../../../shared/runtime/errors.ts";
+import type { Output } from "../dlq/commands.ts";
+import { checkBatch } from "./check-batch.ts";
+import { assertSameImport, type ImportState, lookAtFile, readImportState } from "./import-state.ts";
+import { showProgress } from "./progress.ts";
+import { openRefusedReport } from "./refused-report.ts";
+import { runImport } from "./run-import.ts";
+import { createBatchSender } from "./send-batch.ts";
+
+export type GatewayOptions = { url?: string; writeKey?: string };
+type ImportFlags = GatewayOptions & {
+  mapping?: string;
+  report?: string;
+  importId?: string;
+  requests: number;
+  restart?: true;
+  dryRun?: true;
+};
+
+export type ImportCommandOptions = {
+  /** Reads the settings first; what is given on the command line stands above them. */
+  open(given: GatewayOptions): { gatewayUrl: string; writeKey: string };
+  signal: AbortSignal;
+  output: Output;
+  /** Is called when lines were refused. */
+  onRefused(): void;
+  /** Is called when it was stopped before its end. */
+  onUnfinished(): void;
+};
+
+const DEFAULT_REQUESTS = 4;
+
+export function importCommand(options: ImportCommandOptions): Command {
+  return new Command("import")
+    .argument("<file>", "CSV or NDJSON, perhaps gzip")
+    .description(
+      "Sends the rows of a file to the gateway, each as an update. Run again it goes on where it stopped.\nExits with 0 when all were taken, 1 when some were refused, 2 on errors and where it was stopped.",
+    )
+    .option(
+      "--mapping <file>",
+      "how a row becomes an update, in YAML or JSON; NDJSON may hold updates as they are",
+    )
+    .option("--report <file>", "where refused lines are written; by default FILE.refused.ndjson")
+    .option("--dry-run", "map and check every row, and send nothing")
+    .option("--restart", "begin at the first line, whatever was taken before")
+    .option(
+      "--import-id <id>",
+      "identifies the import, in the place of the file's digest: a row counts once in it",
+    )
+    .option("--requests <n>", "under way at once", requestCount, DEFAULT_REQUESTS)
+    .option("--url <url>", "the gateway, in the place of GATEWAY_URL")
+    .option("--write-key <key>", "in the place of WRITE_KEY; others on this machine can see it")
+    .action((file: string, flags: ImportFlags) => run(file, flags, options));
+}
+
+function requestCount(text: string): number {
+  if (/^[1-9]\d?$/.test(text)) return Number(text);
+  throw new InvalidArgumentError(`must be a whole number from 1 to 99, not ${JSON.stringify(text)}`);
+}
+
+async function run(file: string, flags: ImportFlags, options: ImportCommandOptions): Promise<void> {
+  const { output, signal } = options;
+  const { gatewayUrl, writeKey } = options.open(flags);
+  const { dryRun = false, restart = false, requests } = flags;
+  if (writeKey === "" && !dryRun)
+    throw new KeylineError("no_write_key", "WRITE_KEY or --write-key must be a write key of the tenant", {
+      path: "WRITE_KEY",
+    });
+  const { format, mappingSha256 } = await readFormat(file, flags.mapping);
+  const reportPath = flags.report ?? `${file}.refused.ndjson`;
+  const statePath = dryRun ? undefined : `${file}.import.json`;
+  const before = statePath === undefined || restart ? undefined : await readImportState(statePath);
+  const looked = await lookAtFile(file, before?.file);
+  const asked = { gateway: gatewayUrl, mappingSha256, file: looked };
+  if (before) assertSameImport(before, { ...asked, importId: flags.importId }, statePath!);
+  const state = before ?? newState(asked, flags.importId ?? looked.sha256);
+  if (state.done) return alreadyDone(state, { file, reportPath }, options);
+  if (before) output.complain(`going on at line ${state.next.line}`);
+
+  const report = await openRefusedReport(reportPath, state.reportBytes);
+  const progress = showProgress(state, output);
+  const send = dryRun
+    ? checkBatch
+    : createBatchSender({ url: gatewayUrl, writeKey, signal, onWait: progress.waiting });
+  try {
+    await runImport({
+      ...{ file, format, state, statePath, report, send, requests, signal },
+      onRead: progress.read,
+    });
+  } finally {
+    await report.close();
+    progress.end();
+  }
+  output.out(`${dryRun ? "nothing was sent; " : ""}${countsText(state, reportPath)}`);
+  if (state.refused > 0) options.onRefused();
+  if (state.done) return;
+  options.onUnfinished();
+  const goOn = dryRun ? "" : `; the same command goes on at line ${state.next.line}`;
+  output.complain(`stopped before the end${goOn}`);
+}
+
+function newState(
+  asked: Pick<ImportState, "gateway" | "mappingSha256" | "file">,
+  importId: string,
+): ImportState {
+  const next = { line: 1, offset: 0 };
+  const counts = { accepted: 0, refused: 0, reportBytes: 0 };
+  return { version: 1, ...asked, importId, next, ahead: [], ...counts, done: false };
+}
+
+function alreadyDone(
+  state: ImportState,
+  { file, reportPath }: { file: string; reportPath: string },
+  { output, onRefused }: ImportCommandOptions,
+): void {
+  output.complain(`${file} was imported to its end before; --restart sends it again`);
+  output.out(countsText(state, reportPath));
+  if (state.refused > 0) onRefused();
+}
+
+function countsText({ next, accepted, refused }: ImportState, reportPath: string): string {
+  const counts = `${next.line - 1} lines: ${accepted} taken, ${refused} refused`;
+  return refused === 0 ? counts : `${counts}; ${reportPath} has them`;
+}
+
+/** @throws KeylineError `bad_mapping`, `unknown_format`, `no_mapping` */
+async function readFormat(
+  file: string,
+  mappingPath: string | undefined,
+): Promise<{ format: ImportFormat; mappingSha256: string | null }> {
+  if (mappingPath === undefined)
+    return { format: importFormat(basename(file), undefined), mappingSha256: null };
+  const text = await readFile(mappingPath, "utf8").catch((error: unknown) => {
+    throw new KeylineError("bad_mapping", toError(error).message, { path: mappingPath });
+  });
+  const mappingSha256 = createHash("sha256").update(text).digest("hex");
+  return { format: importFormat(basename(file), readMapping(text)), mappingSha256 };
+}

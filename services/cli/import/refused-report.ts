@@ -1,0 +1,72 @@
+import { open, rm, stat } from "node:fs/promises";
+import type { ImportedRow } from "../../../shared/imports/read-rows.ts";
+import { KeylineError, toError } from "../../../shared/runtime/errors.ts";
+
+/** Why a row was not taken. */
+export type RefusedRow = { code: string; path?: string | undefined; value?: unknown; message: string };
+
+/** One line of JSON for each refused row, in the order of the file. */
+export type RefusedReport = {
+  add(row: Pick<ImportedRow, "line" | "text">, refused: RefusedRow): void;
+  /** Characters that are not written yet. */
+  waiting(): number;
+  /** Writes them to disk; resolves with the length of the report in bytes. */
+  flush(): Promise<number>;
+  close(): Promise<void>;
+};
+
+/**
+ * @param bytes of the report that stay; what is behind them will come again.
+ * @throws KeylineError `bad_report`
+ */
+export async function openRefusedReport(path: string, bytes: number): Promise<RefusedReport> {
+  const failed = (error: unknown) => {
+    throw new KeylineError("bad_report", toError(error).message, { path, cause: error });
+  };
+  await shorten(path, bytes).catch(failed);
+  let length = bytes;
+  let lines: string[] = [];
+  let waiting = 0;
+  let file: Awaited<ReturnType<typeof open>> | undefined;
+  return {
+    add({ line, text }, { code, path: column, value, message }) {
+      const where = {
+        ...(column ? { path: column } : {}),
+        // Of what is missing a refusal says that it is undefined.
+        ...(value === "undefined" ? {} : { value }),
+      };
+      const entry = `${JSON.stringify({ line, code, ...where, message, raw: text })}\n`;
+      lines.push(entry);
+      waiting += entry.length;
+    },
+    waiting: () => waiting,
+    async flush() {
+      if (lines.length === 0) return length;
+      const text = lines.join("");
+      lines = [];
+      waiting = 0;
+      try {
+        file ??= await open(path, "a");
+        await file.appendFile(text);
+        await file.sync();
+      } catch (error) {
+        failed(error);
+      }
+      length += Buffer.byteLength(text);
+      return length;
+    },
+    close: async () => file?.close(),
+  };
+}
+
+async function shorten(path: string, bytes: number): Promise<void> {
+  if (bytes === 0) return rm(path, { force: true });
+  const { size } = await stat(path);
+  if (size < bytes) throw new Error(`${path} is shorter than it was: --restart begins anew`);
+  const file = await open(path, "r+");
+  try {
+    await file.truncate(bytes);
+  } finally {
+    await file.close();
+  }
+}
