@@ -11,7 +11,12 @@ import type { PrimaryQueue } from "../../shared/ports/primary-queue.ts";
 import type { UserKey } from "../../shared/ports/profile-store.ts";
 import type { OutgoingMessage, Path, UpdateQueue } from "../../shared/ports/update-queue.ts";
 import { readyToSend } from "../../shared/publish/ready-to-send.ts";
-import { createRoutedSender, payloadOf, type RoutedSender } from "../../shared/publish/routed-send.ts";
+import {
+  createRoutedSender,
+  payloadOf,
+  type RoutedSender,
+  type SendOutcome,
+} from "../../shared/publish/routed-send.ts";
 import type { Routing } from "../../shared/routing/start-routing.ts";
 import { createKeyedOrder } from "../../shared/runtime/keyed-order.ts";
 import type { Lifecycle } from "../../shared/runtime/lifecycle.ts";
@@ -59,9 +64,13 @@ export function createAnnouncer(options: AnnouncerOptions): Announcer {
     return true;
   }
 
+  function sendOne(message: OutgoingMessage): Promise<SendOutcome> {
+    return new Promise((resolve) => sender.send(message, resolve, signal));
+  }
+
   async function announceOne(message: OutgoingMessage): Promise<boolean> {
     for (let failures = 1; !signal.aborted; failures += 1) {
-      const outcome = await window(async () => (signal.aborted ? undefined : sender.send(message, signal)));
+      const outcome = await window(async () => (signal.aborted ? undefined : sendOne(message)));
       if (outcome && "path" in outcome) {
         onAnnounced(outcome.path);
         return true;

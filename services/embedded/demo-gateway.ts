@@ -1,4 +1,5 @@
 import { createMemoryDocumentStore } from "../../shared/adapters/memory/memory-document-store.ts";
+import { createMemoryLinkStore } from "../../shared/adapters/memory/memory-link-store.ts";
 import { createMemoryRateStore } from "../../shared/adapters/memory/memory-rate-store.ts";
 import type { DocumentStore } from "../../shared/ports/document-store.ts";
 import type { Publisher } from "../../shared/publish/publisher.ts";
@@ -13,10 +14,11 @@ export type DemoGateway = Gateway & { tenant: string; writeKey: string };
 
 const TENANT = "demo";
 const MAX_TENANTS = 1_000;
+const MAX_LINKED_USERS = 10_000;
 
 /** The gateway as it is, on tenants in memory. */
 export async function startDemoGateway(options: {
-  publisher: Pick<Publisher, "publish">;
+  publisher: Pick<Publisher, "publishAll">;
   tenantStore: DocumentStore;
   settings: Pick<
     Values<typeof gatewaySettings>,
@@ -30,7 +32,8 @@ export async function startDemoGateway(options: {
   await tenantStore.replace(TENANT, 0, { version: Date.now(), document: JSON.stringify(document) });
   const rateStore = createMemoryRateStore({ maxBuckets: MAX_TENANTS });
   const schemaStore = createMemoryDocumentStore({ maxEntries: MAX_TENANTS });
-  const stores = { tenantStore, schemaStore, rateStore, localRateStore: rateStore };
+  const linkStore = createMemoryLinkStore({ maxUsers: MAX_LINKED_USERS });
+  const stores = { tenantStore, schemaStore, rateStore, linkStore, localRateStore: rateStore };
   const gateway = await startGateway({ ...options, ...stores, now: Date.now });
   return { ...gateway, tenant: TENANT, writeKey };
 }

@@ -1,4 +1,5 @@
-import { PublishError, type Publisher, type Receipt } from "../../shared/publish/publisher.ts";
+import { PublishError } from "../../shared/publish/publish-error.ts";
+import type { Publisher, Receipt } from "../../shared/publish/publisher.ts";
 import type { UpdateInput } from "../../shared/publish/update-input.ts";
 import type { Route } from "../../shared/routing/router.ts";
 import { createPace } from "../../shared/runtime/pace.ts";

@@ -2,16 +2,16 @@
 import type { Refusal } from "../../shared/domain/refusal.ts";
 import { Refused, Throttled } from "../../shared/http/http-errors.ts";
 import type { RateStore } from "../../shared/ports/rate-store.ts";
-import type { Publisher, Receipt } from "../../shared/publish/publisher.ts";
+import type { Publisher, PublishResult } from "../../shared/publish/publisher.ts";
 import type { UpdateInput } from "../../shared/publish/update-input.ts";
-import { KeylineError, toError } from "../../shared/runtime/errors.ts";
+import { KeylineError } from "../../shared/runtime/errors.ts";
 import type { KnownShortages } from "./known-shortages.ts";
 import { bulkPercentOf, bulkRateOf, rateOf, type Tenant } from "./tenants/tenant.ts";
 
 /** An update, or why what came for it is none. */
 export type Item = UpdateInput | KeylineError;
 
-export type ItemResult = Receipt | KeylineError;
+export type ItemResult = PublishResult;
 
 /** Updates of a request, and how many of them are bulk. */
 type Load = { count: number; bulk: number };
@@ -24,17 +24,20 @@ export type Acceptor = {
   refuseKnownSurplus(tenant: Tenant, count: number): void;
   /**
    * A result for each item, in their order, once all of them are settled.
+   * @param checked that the publisher would refuse none of them as `invalid_update`; they are not checked again then.
    * @throws Throttled where the tenant's quota does not allow all of them now; KeylineError `publisher_full` where there is no room for all of them now: nothing was taken then
    */
-  accept(tenant: Tenant, items: readonly Item[]): Promise<ItemResult[]>;
+  accept(tenant: Tenant, items: readonly Item[], checked?: "checked"): Promise<ItemResult[]>;
 };
 
 const ASK_AGAIN_AFTER_MS = 1_000;
 
 export function createAcceptor(options: {
-  publisher: Pick<Publisher, "publish">;
+  publisher: Pick<Publisher, "publishAll">;
   /** What an update becomes by its tenant's schema, or why it is not taken. */
   checkSchema(tenant: Tenant, update: UpdateInput): UpdateInput | KeylineError;
+  /** Refuses items that link too many records to one user. */
+  limitLinks(tenant: Tenant, items: readonly Item[]): Promise<readonly Item[]>;
   rates: KnownShortages;
   /** This gateway's own, for as long as `rates` can't be asked; what comes is taken where these fail too. */
   localRates: Pick<RateStore, "take">;
@@ -114,25 +117,26 @@ export function createAcceptor(options: {
     );
   }
 
-  async function settle(tenant: Tenant, item: Item): Promise<ItemResult> {
-    if (item instanceof Error) return item;
-    const { maxUpdateBytes } = tenant.quotas;
-    if (maxUpdateBytes !== undefined) {
-      const bytes = bytesOf(item.ops);
-      if (bytes !== undefined && bytes > maxUpdateBytes) {
-        const message = `the update is ${bytes} bytes long, more than the ${maxUpdateBytes} of ${tenant.name}`;
-        return new KeylineError("too_large", message, { path: "ops", value: bytes });
-      }
-    }
-    const checked = options.checkSchema(tenant, item);
-    if (checked instanceof Error) return checked;
-    try {
-      return await publisher.publish(checked);
-    } catch (thrown) {
-      const error = toError(thrown);
-      if (error instanceof KeylineError) return error;
-      throw error;
-    }
+  async function settleAll(
+    tenant: Tenant,
+    items: readonly Item[],
+    checked: "checked" | undefined,
+  ): Promise<ItemResult[]> {
+    const taken = await options.limitLinks(
+      tenant,
+      items.map((item) => take(tenant, item)),
+    );
+    const updates = taken.filter(isInput);
+    const published = await publisher.publishAll(updates, checked);
+    if (updates.length === taken.length) return published;
+    let next = 0;
+    return taken.map((item) => (isInput(item) ? published[next++]! : item));
+  }
+
+  /** As it is to be published, or why it is not. */
+  function take(tenant: Tenant, item: Item): Item {
+    if (!isInput(item)) return item;
+    return refuseLong(tenant, item) ?? options.checkSchema(tenant, item);
   }
 
   return {
@@ -141,12 +145,12 @@ export function createAcceptor(options: {
       const waitMs = rate ? rates.waitMs(tenant.name, count, rate) : 0;
       if (waitMs > 0) refuseSurplus(tenant, count, "updatesPerSecond", waitMs);
     },
-    async accept(tenant, items) {
+    async accept(tenant, items, checked) {
       const load = loadOf(items);
       const results = await inRoom(tenant, load, async () => {
         // What is refused is work as well.
         await spend(tenant, { all: items.length, bulk: load.bulk });
-        return Promise.all(items.map((item) => settle(tenant, item)));
+        return settleAll(tenant, items, checked);
       });
       const failures = results.filter((result) => result instanceof KeylineError);
       const failed = failures.filter(({ retryable }) => retryable).length;
@@ -162,11 +166,24 @@ export function createAcceptor(options: {
 function loadOf(items: readonly Item[]): Load {
   const load = { count: 0, bulk: 0 };
   for (const item of items) {
-    if (item instanceof Error) continue;
+    if (!isInput(item)) continue;
     load.count += 1;
     if (item.priority === "bulk") load.bulk += 1;
   }
   return load;
+}
+
+function isInput(item: Item): item is UpdateInput {
+  return !(item instanceof KeylineError);
+}
+
+function refuseLong({ name, quotas }: Tenant, update: UpdateInput): KeylineError | undefined {
+  const { maxUpdateBytes } = quotas;
+  if (maxUpdateBytes === undefined) return undefined;
+  const bytes = bytesOf(update.ops);
+  if (bytes === undefined || bytes <= maxUpdateBytes) return undefined;
+  const message = `the update is ${bytes} bytes long, more than the ${maxUpdateBytes} of ${name}`;
+  return new KeylineError("too_large", message, { path: "ops", value: bytes });
 }
 
 /** As JSON; undefined for what JSON can't say, or is nested too deep for it: the publisher tells what is wrong. */

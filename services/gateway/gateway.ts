@@ -10,6 +10,7 @@ import { createHttpServer, listen } from "../../shared/http/http-server.ts";
 import { readJsonBodies } from "../../shared/http/json-body.ts";
 import { createOperators } from "../../shared/http/operators.ts";
 import type { DocumentStore } from "../../shared/ports/document-store.ts";
+import type { LinkStore } from "../../shared/ports/link-store.ts";
 import type { RateStore } from "../../shared/ports/rate-store.ts";
 import type { Publisher } from "../../shared/publish/publisher.ts";
 import { createLifecycle, type Lifecycle } from "../../shared/runtime/lifecycle.ts";
@@ -24,6 +25,7 @@ import { addTenantRoutes } from "./http/tenant-routes.ts";
 import { addUpdateRoutes } from "./http/update-routes.ts";
 import { createKnownShortages } from "./known-shortages.ts";
 import { MAX_REQUEST_BYTES } from "./limits.ts";
+import { createLinkLimit } from "./link-limit.ts";
 import { createSchemaCatalog } from "./schemas/schema-catalog.ts";
 import { createSchemaCheck } from "./schemas/schema-check.ts";
 import { startSchemaRegistry } from "./schemas/schema-registry.ts";
@@ -32,10 +34,11 @@ import { createTenantCatalog } from "./tenants/tenant-catalog.ts";
 import { startTenantRegistry } from "./tenants/tenant-registry.ts";
 
 export type GatewayOptions = {
-  publisher: Pick<Publisher, "publish">;
+  publisher: Pick<Publisher, "publishAll">;
   tenantStore: DocumentStore;
   schemaStore: DocumentStore;
   rateStore: RateStore;
+  linkStore: LinkStore;
   /** This process's own, for while that can't be asked. */
   localRateStore: RateStore;
   settings: Pick<
@@ -78,7 +81,7 @@ export async function createGateway(
     settings: Pick<GatewayOptions["settings"], "adminToken" | "maxUnderWay" | "maxImportBytes">;
   },
 ): Promise<{ server: FastifyInstance; close(): Promise<void> }> {
-  const { publisher, tenantStore, rateStore, localRateStore, settings, log, now } = options;
+  const { publisher, tenantStore, rateStore, linkStore, localRateStore, settings, log, now } = options;
   const lifecycle = createLifecycle(log);
   const registry = lifecycle.own(
     "tenant registry",
@@ -109,6 +112,14 @@ export async function createGateway(
   const schemas = startSchemas(options, lifecycle, metrics);
   const acceptor = createAcceptor({
     checkSchema: schemas.check,
+    limitLinks: createLinkLimit({
+      links: linkStore,
+      onError: logRepeated(
+        log,
+        "error",
+        "could not ask for the records of a user, nothing is refused for them",
+      ),
+    }),
     ...{ publisher, localRates: localRateStore, maxUnderWay: settings.maxUnderWay },
     rates: createKnownShortages(rateStore, { maxBuckets: MAX_KNOWN_SHORTAGES, now: () => performance.now() }),
     onUnknownRate: logRepeated(

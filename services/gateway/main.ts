@@ -25,14 +25,14 @@ async function run(): Promise<void> {
   const settings = readSettings(gatewaySettings, process.env);
   const log = createLog("gateway", settings.logLevel);
   const lifecycle = createLifecycle(log);
-  const { connection, tenantStore, schemaStore, rateStore } = openStores(settings);
+  const { connection, tenantStore, schemaStore, rateStore, linkStore } = openStores(settings);
   lifecycle.own("Redis", connection);
   // By the same environment.
   const publisher = lifecycle.own("publisher", await connectPublisher({}, log));
   const gateway = lifecycle.own(
     "gateway",
     await startGateway({
-      ...{ publisher, tenantStore, schemaStore, rateStore, settings, log, now: Date.now },
+      ...{ publisher, tenantStore, schemaStore, rateStore, linkStore, settings, log, now: Date.now },
       localRateStore: createMemoryRateStore({ maxBuckets: MAX_LOCAL_BUCKETS }),
     }),
   );

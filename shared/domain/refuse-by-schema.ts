@@ -29,6 +29,11 @@ export function refuseBySchema<Code extends string>(
 
 /** A path and the key of a member: `a.b` of an object, `a[0]` of an array. */
 export function appendPath(path: string, key: string): string {
-  if (/^\d+$/.test(key)) return `${path}[${key}]`;
+  if (isDigit(key.charCodeAt(0)) && /^\d+$/.test(key)) return `${path}[${key}]`;
   return path === "" ? key : `${path}.${key}`;
+}
+
+/** Most keys are names: to ask a regular expression about each took a hundredth of what the gateway does with a call. */
+function isDigit(code: number): boolean {
+  return code >= 48 && code <= 57;
 }

@@ -103,6 +103,25 @@ export const MAX_DEPTH = 64;
  * @param depth levels of the update around the value.
  */
 export function refuseNonJson(value: unknown, path: string, depth: number): Refusal | undefined {
+  // Paths are made only for what is refused: to make them took most of the time.
+  return isJson(value, depth) ? undefined : explainNonJson(value, path, depth);
+}
+
+function isJson(value: unknown, depth: number): boolean {
+  if (typeof value === "string" || typeof value === "boolean" || value === null) return true;
+  if (typeof value === "number") return Number.isFinite(value);
+  if (typeof value !== "object" || depth >= MAX_DEPTH) return false;
+  if (Array.isArray(value)) {
+    for (const member of value) if (!isJson(member, depth + 1)) return false;
+    return true;
+  }
+  if (!isPlain(value)) return false;
+  const members = value as Record<string, unknown>;
+  for (const key of Object.keys(value)) if (!isJson(members[key], depth + 1)) return false;
+  return true;
+}
+
+function explainNonJson(value: unknown, path: string, depth: number): Refusal | undefined {
   if (value === null || typeof value === "string" || typeof value === "boolean") return undefined;
   if (typeof value === "number" && Number.isFinite(value)) return undefined;
   if (depth >= MAX_DEPTH)
@@ -123,7 +142,7 @@ function firstRefusal(
   depth: number,
 ): Refusal | undefined {
   for (const [key, member] of entries) {
-    const refusal = refuseNonJson(member, appendPath(path, String(key)), depth + 1);
+    const refusal = explainNonJson(member, appendPath(path, String(key)), depth + 1);
     if (refusal) return refusal;
   }
   return undefined;

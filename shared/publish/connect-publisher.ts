@@ -14,11 +14,12 @@ import { readyToSend } from "./ready-to-send.ts";
 export type { Operation, Priority, Update } from "../domain/envelope.ts";
 // biome-ignore lint/performance/noBarrelFile: the one entry of the library, with what its callers need
 export { KeylineError } from "../runtime/errors.ts";
-export {
-  PublishError,
-  type Publisher,
-  type Receipt,
-  type UserPublisher,
+export { PublishError } from "./publish-error.ts";
+export type {
+  Publisher,
+  PublishResult,
+  Receipt,
+  UserPublisher,
 } from "./publisher.ts";
 export type { UpdateInput } from "./update-input.ts";
 

@@ -1,8 +1,7 @@
-import { setTimeout as sleep } from "node:timers/promises";
 import type { OutgoingMessage, Path, Producer } from "../ports/update-queue.ts";
 import type { Breaker } from "../routing/breaker.ts";
 import type { Route } from "../routing/router.ts";
-import { KeylineError, toError } from "../runtime/errors.ts";
+import { KeylineError } from "../runtime/errors.ts";
 import { createSendWindow } from "./send-window.ts";
 
 export type RoutedSenderOptions = {
@@ -33,11 +32,24 @@ export type SendOutcome =
 export type RoutedSender = {
   /**
    * Sends over the route, then over the other path, and both again until one of them has it or the deadline is
-   * over. Once `stopping` is aborted, the try that is under way is the last.
+   * over, and calls `settle` once. Once `stopping` is aborted, the try that is under way is the last.
    */
-  send(message: OutgoingMessage, stopping?: AbortSignal): Promise<SendOutcome>;
+  send(message: OutgoingMessage, settle: (outcome: SendOutcome) => void, stopping?: AbortSignal): void;
   /** Sends that are not over though nobody waits for them any more. */
   abandoned(): number;
+};
+
+/** One message on its way. */
+type Delivery = {
+  readonly message: OutgoingMessage;
+  readonly settle: (outcome: SendOutcome) => void;
+  readonly stopping: AbortSignal | undefined;
+  /** By a clock that never steps: the wall clock may, by an hour, while a send is under way. */
+  readonly deadlineAtMs: number;
+  /** Of the round that is under way: the path that was first, and what failed. */
+  first: Path;
+  failures: Error[];
+  pulsarMayHaveIt: boolean;
 };
 
 const RETRY_REST_MS = 100;
@@ -46,17 +58,15 @@ const MIN_ATTEMPT_MS = 5;
 /** Of the deadline, how long a message waits for its turn on the route before it tries the other path. */
 const FIRST_PATH_SHARE = 0.3;
 
+/** Calls instead of promises: those of each step, for each message, cost more than all that is done with it. */
 export function createRoutedSender(options: RoutedSenderOptions): RoutedSender {
   const { primary, fallback, breaker, route, deadlineMs, maxPending, background } = options;
-  const targetDelayMs = background?.targetDelayMs;
-  const windows = {
-    pulsar: createSendWindow({ path: "pulsar", maxPending: maxPending.pulsar, targetDelayMs }),
-    sqs: createSendWindow({ path: "sqs", maxPending: maxPending.sqs, targetDelayMs }),
-  };
+  const window = (path: Path, send: (message: OutgoingMessage) => Promise<void>) =>
+    createSendWindow({ path, maxPending: maxPending[path], targetDelayMs: background?.targetDelayMs, send });
+  const windows = { pulsar: window("pulsar", sendToPulsar), sqs: window("sqs", sendToSqs) };
   const firstTurnMs = background ? deadlineMs : deadlineMs * FIRST_PATH_SHARE;
 
-  async function sendOver(path: Path, message: OutgoingMessage): Promise<void> {
-    if (path === "sqs") return fallback.send(message);
+  function sendToPulsar(message: OutgoingMessage): Promise<void> {
     if (background) return primary.send(message);
     const { by, path: current } = route();
     // An operator who says pulsar means it: the breaker is not asked.
@@ -64,35 +74,54 @@ export function createRoutedSender(options: RoutedSenderOptions): RoutedSender {
     return breaker.guard(() => primary.send(message));
   }
 
+  function sendToSqs(message: OutgoingMessage): Promise<void> {
+    return fallback.send(message);
+  }
+
+  /** One try over each path, the route's first. */
+  function beginRound(delivery: Delivery): void {
+    delivery.first = route().path;
+    delivery.failures = [];
+    // What waits too long for its turn on the first path still has time for the other.
+    const turnByMs = Math.min(delivery.deadlineAtMs, performance.now() + firstTurnMs);
+    attempt(delivery, delivery.first, turnByMs);
+  }
+
+  function attempt(delivery: Delivery, path: Path, turnByMs: number): void {
+    windows[path].send(delivery.message, turnByMs, delivery.deadlineAtMs, (error) => {
+      if (error) onFailure(delivery, path, error);
+      else onSuccess(delivery, path);
+    });
+  }
+
+  function onSuccess({ message, settle }: Delivery, path: Path): void {
+    if (path === "pulsar") options.onPulsarHas?.(message);
+    settle({ path });
+  }
+
+  function onFailure(delivery: Delivery, path: Path, error: Error): void {
+    const { first, failures, deadlineAtMs, stopping } = delivery;
+    failures.push(error);
+    if (path === "pulsar" && isUnanswered(error)) delivery.pulsarMayHaveIt = true;
+    const nowMs = performance.now();
+    if (path === first && nowMs + MIN_ATTEMPT_MS <= deadlineAtMs)
+      attempt(delivery, otherPath(first), deadlineAtMs);
+    else if (stopping?.aborted || nowMs + RETRY_REST_MS >= deadlineAtMs) giveUp(delivery);
+    else setTimeout(() => beginRound(delivery), RETRY_REST_MS);
+  }
+
+  function giveUp({ message, settle, failures, pulsarMayHaveIt }: Delivery): void {
+    if (pulsarMayHaveIt) options.onPulsarHas?.(message);
+    settle({ failures });
+  }
+
   return {
-    async send(message, stopping) {
-      // By a clock that never steps: the wall clock may, by an hour, while a send is under way.
-      const now = () => performance.now();
-      const deadlineAtMs = now() + deadlineMs;
-      let pulsarMayHaveIt = false;
-      for (;;) {
-        const { path: first } = route();
-        // What waits too long for its turn on the first path still has time for the other.
-        const firstTurnByMs = Math.min(deadlineAtMs, now() + firstTurnMs);
-        const failures: Error[] = [];
-        for (const path of [first, otherPath(first)]) {
-          if (failures.length > 0 && now() + MIN_ATTEMPT_MS > deadlineAtMs) break;
-          const turnByMs = path === first ? firstTurnByMs : deadlineAtMs;
-          try {
-            await windows[path].send(() => sendOver(path, message), turnByMs, deadlineAtMs);
-            if (path === "pulsar") options.onPulsarHas?.(message);
-            return { path };
-          } catch (error) {
-            failures.push(toError(error));
-            if (path === "pulsar" && isUnanswered(error)) pulsarMayHaveIt = true;
-          }
-        }
-        if (stopping?.aborted || now() + RETRY_REST_MS >= deadlineAtMs) {
-          if (pulsarMayHaveIt) options.onPulsarHas?.(message);
-          return { failures };
-        }
-        await sleep(RETRY_REST_MS);
-      }
+    send(message, settle, stopping) {
+      const deadlineAtMs = performance.now() + deadlineMs;
+      beginRound({
+        ...{ message, settle, stopping, deadlineAtMs },
+        ...{ first: "pulsar", failures: [], pulsarMayHaveIt: false },
+      });
     },
     abandoned: () => windows.pulsar.abandoned() + windows.sqs.abandoned(),
   };

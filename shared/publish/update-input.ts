@@ -24,8 +24,26 @@ export type UpdateInput = {
  */
 export function envelopeOf(input: UpdateInput, nowMs: number): Update {
   assertAccepted(refuseInput(input));
+  const update = envelopeOfChecked(input, nowMs);
+  assertAccepted(refuseNonJson(update.ops, "ops", 1) ?? refuseEnvelope(update));
+  return update;
+}
+
+/** Why a publisher would not take it; undefined for what it takes. */
+export function refusalOf(input: UpdateInput): KeylineError | undefined {
+  try {
+    envelopeOf(input, 0);
+    return undefined;
+  } catch (error) {
+    if (error instanceof KeylineError) return error;
+    throw error;
+  }
+}
+
+/** As `envelopeOf`, of an input that it is known to take. */
+export function envelopeOfChecked(input: UpdateInput, nowMs: number): Update {
   const { tenant, userId, ops, id, at, priority, trace } = input;
-  const update: Update = {
+  return {
     v: ENVELOPE_VERSION,
     tenant,
     userId,
@@ -38,8 +56,6 @@ export function envelopeOf(input: UpdateInput, nowMs: number): Update {
     ops,
     ...(trace === undefined ? {} : { trace }),
   };
-  assertAccepted(refuseNonJson(ops, "ops", 1) ?? refuseEnvelope(update));
-  return update;
 }
 
 /** @throws KeylineError `invalid_update` */

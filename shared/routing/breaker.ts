@@ -1,6 +1,7 @@
 import CircuitBreaker from "opossum";
 import type { Path } from "../ports/update-queue.ts";
 import { KeylineError, toError } from "../runtime/errors.ts";
+import { fireLean, isNeutral } from "./fire-lean.ts";
 
 export type BreakerOptions = {
   /** Calls of the last so many milliseconds are judged. */
@@ -61,9 +62,6 @@ const NEVER_MS = 2 ** 31 - 1;
 const OPENINGS_WINDOW_MS = 60_000;
 const MAX_OPENINGS_IN_WINDOW = 2;
 
-/** Errors that say nothing about Pulsar's health: this process holds too much, or the message is at fault. */
-const NEUTRAL_CODES = new Set(["queue_send_refused", "queue_closed"]);
-
 /**
  * The circuit breaker of one process around its calls to Pulsar. opossum counts and opens. Closing is
  * decided here, by samples and dwell instead of by opossum's half-open probe, for which a single success is
@@ -82,7 +80,7 @@ export function createBreaker(options: BreakerOptions): Breaker {
     rollingPercentilesEnabled: false,
     enableSnapshots: false,
     resetTimeout: NEVER_MS,
-    errorFilter: (error: unknown) => error instanceof KeylineError && NEUTRAL_CODES.has(error.code),
+    errorFilter: isNeutral,
   });
   const openedAtMs: number[] = [];
   const listeners: ((state: BreakerState) => void)[] = [];
@@ -163,15 +161,11 @@ export function createBreaker(options: BreakerOptions): Breaker {
   }
 
   return {
-    async guard<T>(call: () => Promise<T>): Promise<T> {
-      if (!circuit.opened) {
-        const startedAtMs = now();
-        const result = (await circuit.fire(call)) as T;
-        options.onLatency?.(now() - startedAtMs);
-        return result;
-      }
+    guard(call) {
+      if (!circuit.opened) return fireLean(circuit, call, options);
       refused += 1;
-      throw new KeylineError("breaker_open", `the breaker is open: ${reason}`, { retryable: true });
+      const error = new KeylineError("breaker_open", `the breaker is open: ${reason}`, { retryable: true });
+      return Promise.reject(error);
     },
     async sample(call) {
       if (circuit.opened) return sampleWhileOpen(call);

@@ -5,9 +5,12 @@ import type { FastifyInstance, InjectOptions } from "fastify";
 import { pino } from "pino";
 import { createGateway } from "../../services/gateway/gateway.ts";
 import { createMemoryDocumentStore } from "../../shared/adapters/memory/memory-document-store.ts";
+import { createMemoryLinkStore } from "../../shared/adapters/memory/memory-link-store.ts";
 import { createMemoryRateStore } from "../../shared/adapters/memory/memory-rate-store.ts";
 import { decode } from "../../shared/domain/decode.ts";
+import type { Receipt } from "../../shared/publish/publisher.ts";
 import { envelopeOf, type UpdateInput } from "../../shared/publish/update-input.ts";
+import { resultOf } from "../support/memory-gateway.ts";
 import { OPERATOR_TOKEN, TENANTS } from "./arbitrary-calls.ts";
 import type { FuzzRequest } from "./arbitrary-request.ts";
 import { IMPORTS_PATH } from "./arbitrary-upload.ts";
@@ -41,18 +44,22 @@ export async function createSubject(): Promise<Subject> {
     logged = line;
   };
   const rateStore = createMemoryRateStore({ maxBuckets: 10_000, now: () => nowMs });
+
+  function publish(input: UpdateInput): Receipt {
+    const { id = `made-${updates}` } = envelopeOf(input, nowMs);
+    updates += 1;
+    published.push(input);
+    return { id, path: "pulsar", src: "s", seq: 1, stamp: 1 };
+  }
+
   const { server, close } = await createGateway({
     publisher: {
-      async publish(input) {
-        const { id = `made-${updates}` } = envelopeOf(input, nowMs);
-        updates += 1;
-        published.push(input);
-        return { id, path: "pulsar", src: "s", seq: 1, stamp: 1 };
-      },
+      publishAll: async (inputs, checked) => inputs.map((input) => resultOf(() => publish(input), checked)),
     },
     tenantStore: createMemoryDocumentStore({ maxEntries: 10_000 }),
     schemaStore: createMemoryDocumentStore({ maxEntries: 10_000 }),
     ...{ rateStore, localRateStore: rateStore },
+    linkStore: createMemoryLinkStore({ maxUsers: 100_000 }),
     settings: { adminToken: OPERATOR_TOKEN, maxUnderWay: 20_000, maxImportBytes: 1_048_576 },
     log: pino({ level: "error" }, { write: remember }),
     now: () => nowMs,

@@ -1,7 +1,8 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import type { OutgoingMessage, Path, Producer } from "../../shared/ports/update-queue.ts";
-import { createPublisher, PublishError } from "../../shared/publish/publisher.ts";
+import { PublishError } from "../../shared/publish/publish-error.ts";
+import { createPublisher } from "../../shared/publish/publisher.ts";
 import type { Breaker } from "../../shared/routing/breaker.ts";
 
 const DEADLINE_MS = 250;

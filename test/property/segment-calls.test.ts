@@ -59,7 +59,7 @@ test("a call is refused by its path in the request, or the publisher takes its u
         expect(read.refusal.path).toMatch(/^batch\[3\]($|[.[])/);
         return;
       }
-      const update = updateOf(read.call, {
+      const update = updateOf(read, {
         tenant: "shop",
         receivedAtMs: NOW_MS,
         sentAtMs: momentOf(sentAt),
@@ -80,7 +80,7 @@ test("a batch is read whole, however wrong its calls are", () => {
       for (const each of read.calls) {
         if ("refusal" in each) continue;
         const { sentAtMs } = read;
-        const update = updateOf(each.call, { tenant: "shop", receivedAtMs: NOW_MS, sentAtMs });
+        const update = updateOf(each, { tenant: "shop", receivedAtMs: NOW_MS, sentAtMs });
         expect(() => envelopeOf(update, NOW_MS)).not.toThrow();
       }
     }),

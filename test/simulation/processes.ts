@@ -6,7 +6,8 @@ import { createUpdateMetrics } from "../../services/audience-update/update-metri
 import type { Operation, Priority, Update } from "../../shared/domain/envelope.ts";
 import { publisherConnectionSettings } from "../../shared/publish/connect-publisher.ts";
 import { openPublisher } from "../../shared/publish/open-publisher.ts";
-import { PublishError, type Publisher } from "../../shared/publish/publisher.ts";
+import { PublishError } from "../../shared/publish/publish-error.ts";
+import type { Publisher } from "../../shared/publish/publisher.ts";
 import { type Routing, startRouting } from "../../shared/routing/start-routing.ts";
 import { KeylineError } from "../../shared/runtime/errors.ts";
 import { createLifecycle } from "../../shared/runtime/lifecycle.ts";

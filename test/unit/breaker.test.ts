@@ -1,3 +1,4 @@
+import fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { type Breaker, createBreaker } from "../../shared/routing/breaker.ts";
 import { KeylineError } from "../../shared/runtime/errors.ts";
@@ -267,4 +268,21 @@ describe("at the bounds", () => {
     expect(breaker.state()).toMatchObject({ state: "closed", openings: 2 });
     breaker.close();
   });
+});
+
+test("a call is counted and judged as opossum itself does it, whatever comes of it", async () => {
+  const outcomes = [good, bad, async () => Promise.reject(new KeylineError("queue_closed", "closed"))];
+  await fc.assert(
+    fc.asyncProperty(fc.array(fc.nat(2), { minLength: 1, maxLength: 20 }), async (calls) => {
+      const [guarded, fired] = [createBreaker(options), createBreaker(options)];
+      for (const index of calls) {
+        await Promise.allSettled([guarded.guard(outcomes[index]!), fired.sample(outcomes[index]!)]);
+        expect(guarded.verdict()).toEqual(fired.verdict());
+        if (fired.state().state === "open") break;
+        expect(guarded.state()).toEqual(fired.state());
+      }
+      guarded.close();
+      fired.close();
+    }),
+  );
 });

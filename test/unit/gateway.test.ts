@@ -367,6 +367,39 @@ test("bulk updates take their share of the tenant's rate, live ones all of it", 
   expect((await send(1_000, "live")).status).toBe(200);
 });
 
+test("no more records are linked to one user than the tenant allows; the same again, and others, go on", async () => {
+  await startWithTenant({ quotas: { maxLinksPerUser: 2 } });
+  const alias = (userId: string, previousId: string) => ({ type: "alias", userId, previousId });
+  const batch = [
+    alias("ann", "1"),
+    alias("ann", "2"),
+    alias("ann", "3"),
+    alias("ann", "1"),
+    alias("ben", "3"),
+  ];
+  const { status, body } = await call("POST", "/v1/batch", { batch }, withKey(KEY));
+  expect([status, body.accepted]).toEqual([200, 4]);
+  expect(body.results[2]!.error).toMatchObject({
+    ...{ code: "too_many_links", path: "batch[2].previousId", value: "3" },
+    message: 'batch[2].previousId: "ann" has 2 linked records, and no more may be',
+  });
+  const exact = {
+    userId: "ann",
+    ops: [{ kind: "event", body: { name: "$alias", properties: { previousId: "4" } } }],
+  };
+  const native = await call("POST", "/v1/updates", { updates: [exact] }, withKey(KEY));
+  const wrong = { ...exact, userId: 7 };
+  const beside = await call("POST", "/v1/updates", { updates: [wrong, exact] }, withKey(KEY));
+  expect(beside.body.results.map(({ error }) => error.code)).toEqual(["invalid_update", "too_many_links"]);
+  expect(native.body.results[0]!.error).toMatchObject({
+    ...{ code: "too_many_links", path: "updates[0].ops[0].body.properties.previousId" },
+  });
+  await call("PUT", "/admin/tenants/shop", { quotas: { maxLinksPerUser: 3 } }, asOperator);
+  expect((await call("POST", "/v1/alias", { userId: "ann", previousId: "3" }, withKey(KEY))).status).toBe(
+    200,
+  );
+});
+
 test("bulk updates have half of a gateway's room at most", async () => {
   await startWithTenant();
   const gate = Promise.withResolvers<void>();

@@ -2,7 +2,8 @@ import { expect, test } from "vitest";
 import type { Priority } from "../../shared/domain/envelope.ts";
 import { stampTimeMs } from "../../shared/domain/stamp.ts";
 import type { OutgoingMessage, Path, Producer } from "../../shared/ports/update-queue.ts";
-import { createPublisher, type PublisherOptions } from "../../shared/publish/publisher.ts";
+import { createPublisher, type Publisher, type PublisherOptions } from "../../shared/publish/publisher.ts";
+import type { UpdateInput } from "../../shared/publish/update-input.ts";
 import type { Breaker } from "../../shared/routing/breaker.ts";
 import { KeylineError } from "../../shared/runtime/errors.ts";
 
@@ -24,10 +25,10 @@ function createProducer(takesMs: () => number): { producer: Producer; sent: Outg
   return { producer, sent };
 }
 
-function open(
-  options: Pick<PublisherOptions, "primary" | "fallback" | "maxPending"> & Partial<PublisherOptions>,
-) {
-  const publisher = createPublisher({
+type Options = Pick<PublisherOptions, "primary" | "fallback" | "maxPending"> & Partial<PublisherOptions>;
+
+function openPublisher(options: Options): Publisher {
+  return createPublisher({
     breaker,
     route: () => ({ path: "pulsar", by: "local", why: "closed" }),
     tail: { add() {}, resent: () => 0 },
@@ -38,6 +39,10 @@ function open(
     now: Date.now,
     ...options,
   });
+}
+
+function open(options: Options) {
+  const publisher = openPublisher(options);
   return (userId: string, priority?: Priority) =>
     publisher.publish({
       ...{ tenant: "shop", userId, ops: [{ kind: "set", body: { plan: "pro" } }] },
@@ -194,4 +199,90 @@ test("bulk has half of the room at most", async () => {
   gate.resolve();
   expect(await Promise.all(calls)).toHaveLength(10);
   expect(await publish("1", "bulk")).toMatchObject({ seq: 6 });
+});
+
+test("of many at once each has its own result, in their order, and what is refused leaves no gap in the numbers", async () => {
+  const [pulsar, sqs] = [createProducer(() => 1), createProducer(() => -1)];
+  const failing: Producer = {
+    ...pulsar.producer,
+    send: (message) =>
+      message.key === "shop:bad" ? Promise.reject(new Error("no")) : pulsar.producer.send(message),
+  };
+  const publisher = openPublisher({
+    ...{ primary: failing, fallback: sqs.producer, maxPending: { pulsar: 10, sqs: 10 }, deadlineMs: 200 },
+  });
+  const input = (userId: string, text = "pro"): UpdateInput => ({
+    ...{ tenant: "shop", userId, ops: [{ kind: "set", body: { plan: text } }] },
+  });
+  const results = await publisher.publishAll([
+    input("1"),
+    { ...input("1"), ops: [] },
+    input("1", "x".repeat(10_000)),
+    input("bad"),
+    input("1"),
+  ]);
+  expect(results).toMatchObject([
+    { path: "pulsar", seq: 1 },
+    { code: "invalid_update", path: "ops" },
+    { code: "too_large" },
+    { code: "publish_failed", update: { userId: "bad", seq: 1 } },
+    { path: "pulsar", seq: 2 },
+  ]);
+  expect(publisher.counts()).toEqual({
+    ...{ published: { pulsar: 2, sqs: 0 }, failed: 1, underWay: 0, resent: 0 },
+  });
+  expect(await publisher.publishAll([])).toEqual([]);
+});
+
+test("of many at once as many are taken as there is room for, and closing waits for these", async () => {
+  const gate = Promise.withResolvers<void>();
+  const held: Producer = { send: () => gate.promise, connected: () => true, close: async () => {} };
+  const publisher = openPublisher({
+    ...{ primary: held, fallback: held, maxPending: { pulsar: 10, sqs: 10 }, maxUnderWay: 2 },
+  });
+  const inputs = ["1", "2", "3"].map(
+    (userId): UpdateInput => ({
+      ...{ tenant: "shop", userId, ops: [{ kind: "set", body: { plan: "pro" } }] },
+    }),
+  );
+  const published = publisher.publishAll(inputs);
+  expect(publisher.counts().underWay).toBe(2);
+  let closed = false;
+  const closing = publisher.close().then(() => {
+    closed = true;
+  });
+  expect(await publisher.publishAll(inputs.slice(0, 1))).toMatchObject([{ code: "publisher_closed" }]);
+  expect(closed).toBe(false);
+  gate.resolve();
+  expect(await published).toMatchObject([
+    { path: "pulsar" },
+    { path: "pulsar" },
+    { code: "publisher_full", retryable: true },
+  ]);
+  await closing;
+});
+
+test("sends of one user leave in the order of the calls, also when others wait for their turn", async () => {
+  const sent: string[] = [];
+  const answers: (() => void)[] = [];
+  const primary: Producer = {
+    send({ deduplicationId }) {
+      sent.push(deduplicationId.split(" ")[2]!);
+      return new Promise((resolve) => answers.push(resolve));
+    },
+    connected: () => true,
+    close: async () => {},
+  };
+  const publisher = openPublisher({ primary, fallback: primary, maxPending: { pulsar: 2, sqs: 2 } });
+  const publish = () => publisher.user("shop", "1").increment({ points: 1 });
+  const first = [publish(), publish(), publish(), publish()];
+  // Called in the moment in which room is made, before the others have had their turn.
+  const later = first[0]!.then(() => publish());
+  expect(sent).toEqual(["1", "2"]);
+  while (sent.length < 5 || answers.length > 0) {
+    answers.shift()?.();
+    await new Promise(setImmediate);
+  }
+  await Promise.all([...first, later]);
+  expect(sent).toEqual(["1", "2", "3", "4", "5"]);
 });

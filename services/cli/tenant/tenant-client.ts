@@ -8,6 +8,7 @@ export const quotaMeanings = {
   burst: "updates at once after a rest",
   bulkPercent: "of updatesPerSecond, what bulk updates may take",
   maxUpdateBytes: "of one update",
+  maxLinksPerUser: "records that aliases link to one user",
   maxAttributes: "in the tenant's schema",
   maxEventNames: "in the tenant's schema",
   maxPropertiesPerEvent: "of each event in the tenant's schema",

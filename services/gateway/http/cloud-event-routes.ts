@@ -56,7 +56,7 @@ export function addCloudEventRoutes(
       acceptor.refuseKnownSurplus(tenant, countIn(request.body));
       const events = eventsIn(request.body);
       const items = events.map((event) => itemOf(event, arrival));
-      const results = await acceptor.accept(tenant, items);
+      const results = await acceptor.accept(tenant, items, "checked");
       const isBatch = Array.isArray(request.body);
       return answer(
         reply,

@@ -85,7 +85,7 @@ async function take(
   placeOf: (index: number) => string,
 ): Promise<ItemResult[]> {
   const items = calls.map((call) => itemOf(call, arrival));
-  const results = await acceptor.accept(tenant, items);
+  const results = await acceptor.accept(tenant, items, "checked");
   return results.map((result, index) => {
     const read = calls[index]!;
     return "call" in read && result instanceof KeylineError
@@ -95,7 +95,7 @@ async function take(
 }
 
 function itemOf(read: ReadCall, arrival: Arrival): Item {
-  return "refusal" in read ? errorOf(read.refusal) : updateOf(read.call, arrival);
+  return "refusal" in read ? errorOf(read.refusal) : updateOf(read, arrival);
 }
 
 /**

@@ -1,6 +1,6 @@
 /** What becomes of each update by its tenant's schema, on its way to the publisher. */
 
-import { envelopeOf, type UpdateInput } from "../../../shared/publish/update-input.ts";
+import { refusalOf, type UpdateInput } from "../../../shared/publish/update-input.ts";
 import { KeylineError } from "../../../shared/runtime/errors.ts";
 import { errorOf } from "../accept.ts";
 import type { Tenant } from "../tenants/tenant.ts";
@@ -25,10 +25,8 @@ export function createSchemaCheck(options: {
   onProblem(tenant: string, result: ProblemResult, count: number): void;
   /** What is taken all the same; may come with each update. */
   onWarning(tenant: string, warning: KeylineError): void;
-  /** Milliseconds since the epoch. */
-  now(): number;
 }): SchemaCheck {
-  const { registry, onProblem, onWarning, now } = options;
+  const { registry, onProblem, onWarning } = options;
   const counts = new Map<string, ProblemCounts>();
 
   function count(tenant: string, result: ProblemResult, by: number): void {
@@ -70,7 +68,7 @@ export function createSchemaCheck(options: {
       const findings = checkUpdate(registry.of(tenant.name), update.ops, tenant.quotas);
       if (findings === undefined) return update;
       // What the publisher will refuse teaches nothing, and is told with the places that it came with.
-      return refusalOf(update, now()) ?? settle(tenant, update, findings);
+      return refusalOf(update) ?? settle(tenant, update, findings);
     },
     problemsOf: (tenant) => ({ ...(counts.get(tenant) ?? noProblems()) }),
   };
@@ -82,14 +80,4 @@ function noProblems(): ProblemCounts {
 
 function nothingLeft(problem: SchemaProblem): SchemaProblem {
   return { ...problem, message: `${problem.message}; without it nothing is left of the update` };
-}
-
-function refusalOf(update: UpdateInput, nowMs: number): KeylineError | undefined {
-  try {
-    envelopeOf(update, nowMs);
-    return undefined;
-  } catch (error) {
-    if (error instanceof KeylineError) return error;
-    throw error;
-  }
 }

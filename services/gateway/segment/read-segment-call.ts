@@ -13,9 +13,9 @@ import {
   refuseUnkept,
 } from "../request-refusal.ts";
 import { ANONYMOUS, type CallType, callSchemas, callTypes, type SegmentCall } from "./segment-call.ts";
-import { contextOf, propertiesOf } from "./segment-updates.ts";
+import { contextOf, propertiesOf, type TakenCall } from "./segment-updates.ts";
 
-export type ReadCall = { call: SegmentCall } | { refusal: RequestRefusal };
+export type ReadCall = TakenCall | { refusal: RequestRefusal };
 
 const validators = Object.fromEntries(
   Object.entries(callSchemas).map(([type, schema]) => [type, Compile(schema) as unknown as Validator]),
@@ -57,8 +57,9 @@ export function readCall(value: unknown, type: CallType | undefined, path: strin
     return { refusal: refuseBySchema("invalid_request", error, value, path, formsOf(callSchemas[known])) };
   }
   const call = given as unknown as SegmentCall;
-  const refusal = refuseUser(call, path) ?? refuseTimes(call, path) ?? refuseContents(call, path);
-  return refusal ? { refusal } : { call };
+  const times = { timestamp: momentOf(call.timestamp), originalTimestamp: momentOf(call.originalTimestamp) };
+  const refusal = refuseUser(call, path) ?? refuseTimes(call, times, path) ?? refuseContents(call, path);
+  return refusal ? { refusal } : { call, happenedAtMs: times.timestamp ?? times.originalTimestamp };
 }
 
 /**
@@ -122,9 +123,11 @@ function refuseUser({ userId, anonymousId }: SegmentCall, path: string): Request
   return refuseIllFormed(userId, at) ?? refuseIllFormed(anonymousId, appendPath(path, "anonymousId"));
 }
 
-function refuseTimes(call: SegmentCall, path: string): RequestRefusal | undefined {
+type Times = Record<"timestamp" | "originalTimestamp", number | undefined>;
+
+function refuseTimes(call: SegmentCall, times: Times, path: string): RequestRefusal | undefined {
   for (const field of ["timestamp", "originalTimestamp"] as const)
-    if (call[field] !== undefined && momentOf(call[field]) === undefined)
+    if (call[field] !== undefined && times[field] === undefined)
       return refuseRequest(appendPath(path, field), call[field], "must be an ISO 8601 time");
   return undefined;
 }

@@ -12,6 +12,9 @@ export type Arrival = {
   sentAtMs?: number | undefined;
 };
 
+/** A call that was checked, and the moment that it tells, by the client's clock. */
+export type TakenCall = { call: SegmentCall; happenedAtMs: number | undefined };
+
 type Fields = Record<string, unknown>;
 
 /**
@@ -24,13 +27,13 @@ type Fields = Record<string, unknown>;
  * - The user is `userId`, else `$anonymous:` and the anonymous id. Of a call with both the anonymous id is kept in
  *   the event's context: it says that the two are one.
  */
-export function updateOf(call: SegmentCall, arrival: Arrival): UpdateInput {
+export function updateOf({ call, happenedAtMs }: TakenCall, arrival: Arrival): UpdateInput {
   const { userId, anonymousId, messageId } = call;
   return {
     tenant: arrival.tenant,
     userId: userId ?? `${ANONYMOUS}${anonymousId}`,
     ops: operationsOf(call),
-    at: happenedAtMs(call, arrival),
+    at: correctedMs(happenedAtMs, call, arrival),
     ...(messageId === undefined ? {} : { id: messageId }),
   };
 }
@@ -93,8 +96,11 @@ function traitOperations(traits: Fields): Operation[] {
  * it is; without that the moment of arrival. The batch's `sentAt` goes before the call's own: it is nearer to
  * the sending.
  */
-function happenedAtMs(call: SegmentCall, { receivedAtMs, sentAtMs }: Arrival): number {
-  const happened = momentOf(call.timestamp ?? call.originalTimestamp);
+function correctedMs(
+  happened: number | undefined,
+  call: SegmentCall,
+  { receivedAtMs, sentAtMs }: Arrival,
+): number {
   if (happened === undefined) return receivedAtMs;
   const sent = sentAtMs ?? momentOf(call.sentAt);
   return sent === undefined ? happened : receivedAtMs - (sent - happened);

@@ -35,6 +35,13 @@ export const Quotas = Type.Object(
       Type.Integer({ minimum: 256, maximum: 1_048_576, description: "of one update as JSON" }),
     ),
     hotUsers: Type.Optional(HotUserPolicy),
+    maxLinksPerUser: Type.Optional(
+      Type.Integer({
+        minimum: 0,
+        maximum: 10_000,
+        description: "records that aliases link to one user; 100 by default",
+      }),
+    ),
     maxAttributes: Type.Optional(
       Type.Integer({ minimum: 1, maximum: MAX_ATTRIBUTES, description: "in the tenant's schema" }),
     ),
@@ -56,6 +63,9 @@ export const Quotas = Type.Object(
   { additionalProperties: false },
 );
 export type Quotas = Type.Static<typeof Quotas>;
+
+/** Of one user, without a quota. */
+export const DEFAULT_LINKS_PER_USER = 100;
 
 /** Basic authentication splits at the first colon. */
 export const WriteKeyText = Type.String({

@@ -1,4 +1,4 @@
-import { createFifo, type Fifo } from "./memory-broker-fifo.ts";
+import { createFifo, type Fifo } from "../../runtime/fifo.ts";
 import type { Entry } from "./memory-broker-topic.ts";
 
 /** One Key_Shared consumer: it gets the messages of the keys that hash to it. Or an exclusive one: all of them. */

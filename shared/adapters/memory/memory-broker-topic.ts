@@ -1,5 +1,5 @@
 import type { LedgerPosition, OutgoingMessage } from "../../ports/update-queue.ts";
-import { createFifo } from "./memory-broker-fifo.ts";
+import { createFifo } from "../../runtime/fifo.ts";
 import { createSubscription, type Subscription } from "./memory-broker-subscription.ts";
 
 /** One message in a topic. */

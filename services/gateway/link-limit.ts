@@ -1,0 +1,57 @@
+import { Refused } from "../../shared/http/http-errors.ts";
+import type { Link, LinkStore } from "../../shared/ports/link-store.ts";
+import { refusalOf } from "../../shared/publish/update-input.ts";
+import { KeylineError } from "../../shared/runtime/errors.ts";
+import type { Item } from "./accept.ts";
+import { DEFAULT_LINKS_PER_USER, type Tenant } from "./tenants/tenant.ts";
+
+/** An alias says that two records are one user's. Which event that is: segment/segment-updates.ts. */
+const ALIAS = "$alias";
+
+/**
+ * Refuses what would link more records to one user than the tenant's quota allows: a client that sends everybody's ids
+ * as one user's would join all of them. While the store is away nothing is refused.
+ */
+export function createLinkLimit(options: {
+  links: Pick<LinkStore, "link">;
+  onError(error: unknown): void;
+}): (tenant: Tenant, items: readonly Item[]) => Promise<readonly Item[]> {
+  return async (tenant, items) => {
+    const links = items.map(linkOf);
+    const asked = links.filter((link) => link !== undefined);
+    if (asked.length === 0) return items;
+    const limit = tenant.quotas.maxLinksPerUser ?? DEFAULT_LINKS_PER_USER;
+    let linked: boolean[];
+    try {
+      linked = await options.links.link(asked, limit);
+    } catch (error) {
+      options.onError(error);
+      return items;
+    }
+    let next = 0;
+    return items.map((item, index) => {
+      const link = links[index];
+      return link === undefined || linked[next++] ? item : refuse(link, limit);
+    });
+  };
+}
+
+type PlacedLink = Link & { path: string };
+
+function refuse({ userId, linkedId, path }: PlacedLink, limit: number): KeylineError {
+  const message = `${path}: ${JSON.stringify(userId)} has ${limit} linked records, and no more may be`;
+  return new Refused("too_many_links", message, { path, value: linkedId });
+}
+
+/** Undefined for what links nothing, or will be refused for what is wrong with it. */
+function linkOf(item: Item): PlacedLink | undefined {
+  if (item instanceof KeylineError || !Array.isArray(item.ops)) return undefined;
+  const { tenant, userId, ops } = item;
+  for (const [index, op] of ops.entries()) {
+    if (op?.kind !== "event" || op.body?.name !== ALIAS) continue;
+    const linkedId = op.body.properties?.previousId;
+    if (typeof linkedId !== "string" || refusalOf(item)) return undefined;
+    return { tenant, userId, linkedId, path: `ops[${index}].body.properties.previousId` };
+  }
+  return undefined;
+}
