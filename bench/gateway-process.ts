@@ -50,6 +50,7 @@ async function startMeasuredGateway(): Promise<Measured> {
       gatewayPort: 0,
       adminToken: process.argv[3]!,
       maxUnderWay: 20_000,
+      maxBodyBytes: 67_108_864,
       maxImportBytes: 1_073_741_824,
     },
     log: pino({ level: "fatal" }),

@@ -22,7 +22,7 @@ export async function startDemoGateway(options: {
   tenantStore: DocumentStore;
   settings: Pick<
     Values<typeof gatewaySettings>,
-    "gatewayHost" | "gatewayPort" | "adminToken" | "maxUnderWay" | "maxImportBytes"
+    "gatewayHost" | "gatewayPort" | "adminToken" | "maxUnderWay" | "maxBodyBytes" | "maxImportBytes"
   >;
   log: Log;
 }): Promise<DemoGateway> {

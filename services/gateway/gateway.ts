@@ -17,6 +17,7 @@ import { createLifecycle, type Lifecycle } from "../../shared/runtime/lifecycle.
 import { type Log, logRepeated } from "../../shared/runtime/log.ts";
 import type { Values } from "../../shared/runtime/settings.ts";
 import { type Acceptor, createAcceptor } from "./accept.ts";
+import { boundBodies } from "./http/body-room.ts";
 import { addCloudEventRoutes } from "./http/cloud-event-routes.ts";
 import { addImportRoutes } from "./http/import-routes.ts";
 import { addSchemaRoutes } from "./http/schema-routes.ts";
@@ -43,7 +44,7 @@ export type GatewayOptions = {
   localRateStore: RateStore;
   settings: Pick<
     Values<typeof gatewaySettings>,
-    "gatewayHost" | "gatewayPort" | "adminToken" | "maxUnderWay" | "maxImportBytes"
+    "gatewayHost" | "gatewayPort" | "adminToken" | "maxUnderWay" | "maxBodyBytes" | "maxImportBytes"
   >;
   log: Log;
   /** Milliseconds since the epoch. */
@@ -78,7 +79,10 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
 /** All of it but its port: it does not listen yet. */
 export async function createGateway(
   options: Omit<GatewayOptions, "settings"> & {
-    settings: Pick<GatewayOptions["settings"], "adminToken" | "maxUnderWay" | "maxImportBytes">;
+    settings: Pick<
+      GatewayOptions["settings"],
+      "adminToken" | "maxUnderWay" | "maxBodyBytes" | "maxImportBytes"
+    >;
   },
 ): Promise<{ server: FastifyInstance; close(): Promise<void> }> {
   const { publisher, tenantStore, rateStore, linkStore, localRateStore, settings, log, now } = options;
@@ -104,6 +108,7 @@ export async function createGateway(
       finishWithinMs: FINISH_WITHIN_MS,
     }),
   );
+  boundBodies(server, { maxBytes: settings.maxBodyBytes, bodyLimit: MAX_REQUEST_BYTES });
   // Requests only: what is answered is a fraction of what came.
   await server.register(fastifyCompress, { globalCompression: false, requestEncodings: ["gzip", "deflate"] });
   // Browsers can't send another type without asking first, so Segment's send JSON as text.
@@ -176,7 +181,7 @@ function startSchemas(
   const registry = lifecycle.own("schema registry", startSchemaRegistry({ store, catalog, onError }));
   const warn = new Map<string, (warning: unknown) => void>();
   const { check, problemsOf } = createSchemaCheck({
-    ...{ registry, now },
+    registry,
     onProblem: (tenant, result, count) => problems.inc({ tenant, result }, count),
     onWarning(tenant, warning) {
       const known = warn.get(tenant) ?? logRepeated(log, "warn", `not as the schema of ${tenant} says`);

@@ -2,6 +2,7 @@ import { problemOfTokens } from "../../shared/http/operators.ts";
 import { publisherConnectionSettings } from "../../shared/publish/connect-publisher.ts";
 import { connectionSettings } from "../../shared/runtime/connection-settings.ts";
 import { integer, text } from "../../shared/runtime/settings.ts";
+import { MAX_REQUEST_BYTES } from "./limits.ts";
 
 /** Where it listens. */
 export const gatewayAddressSettings = {
@@ -18,6 +19,15 @@ export const gatewayAddressSettings = {
 
 /** What it takes. */
 export const gatewayLimitSettings = {
+  maxBodyBytes: integer({
+    env: "MAX_BODY_BYTES",
+    default: "67108864",
+    unit: "bytes",
+    min: MAX_REQUEST_BYTES,
+    max: 17_179_869_184,
+    meaning:
+      "of the bodies of all requests that are under way in a gateway, unpacked; who comes beyond is told to come again",
+  }),
   maxImportBytes: integer({
     env: "MAX_IMPORT_BYTES",
     default: "1073741824",

@@ -109,10 +109,12 @@ const statusOfCode: Record<string, number> = {
   tenants_busy: 503,
   tenants_not_loaded: 503,
   schema_too_large: 400,
+  settings_busy: 503,
   schema_busy: 503,
   schema_unreadable: 503,
   schemas_not_loaded: 503,
   publisher_full: 503,
+  gateway_full: 503,
   bad_mapping: 400,
   no_mapping: 400,
   unknown_format: 400,
@@ -122,6 +124,7 @@ const statusOfCode: Record<string, number> = {
 
 const EXPECTED = new Set([
   "publisher_full",
+  "gateway_full",
   "tenants_not_loaded",
   "schemas_not_loaded",
   "definitions_not_loaded",

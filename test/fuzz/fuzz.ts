@@ -1,17 +1,16 @@
-/** Sends generated requests to the gateway, most of them broken, and looks at what each is answered and does. */
+/** Sends generated requests to a server, most of them broken, and looks at what each is answered and does. */
 import { setImmediate } from "node:timers/promises";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import fc from "fast-check";
-import { arbitraryBytes } from "./arbitrary-bytes.ts";
-import { arbitraryRequest, type FuzzRequest } from "./arbitrary-request.ts";
-import { createSubject, type Subject } from "./gateway-subject.ts";
+import type { FuzzRequest } from "./arbitrary-faults.ts";
+import type { Fuzzed, Subject } from "./subject.ts";
 
 export type FuzzReport = {
   inputs: number;
   byStatus: Record<string, number>;
-  /** Taken, each checked. */
-  updates: number;
+  /** Updates or changes that were taken, each checked. */
+  taken: number;
   /** After everything that could be freed was: after the first tenth, and at the end. */
   memoryBytes: { early: number; end: number };
   seconds: number;
@@ -31,31 +30,32 @@ const RAW_PER_ROUND = 20;
  * @param seed of the first round; each after it has the next. The same seed and number of inputs send the same.
  * @param onProgress after each round, with the inputs so far.
  */
-export async function fuzz(
+export async function fuzz<R extends FuzzRequest>(
+  fuzzed: Fuzzed<R>,
   { inputs, seed }: { inputs: number; seed: number },
   onProgress: (inputs: number) => void = () => {},
 ): Promise<FuzzReport> {
   const startedAtMs = performance.now();
-  const subject = await createSubject();
+  const subject = await fuzzed.open();
   const rounds = Math.ceil(inputs / INPUTS_PER_ROUND);
   let early = 0;
   let failure: string | undefined;
   let sent = 0;
   for (let round = 0; round < rounds && failure === undefined; round += 1) {
     const count = Math.min(INPUTS_PER_ROUND, inputs - sent);
-    failure = await runRound(subject, seed + round, count);
+    failure = await runRound(fuzzed, subject, seed + round, count);
     sent += count;
     if (round === Math.floor(rounds / 10)) early = await usedBytes();
     onProgress(sent);
   }
   const end = await usedBytes();
-  const { byStatus, updates } = subject.counts();
+  const { byStatus, taken } = subject.counts();
   await subject.close();
   if (end - early > MAX_GROWTH_BYTES) failure ??= `memory grew from ${early} to ${end} bytes`;
   return {
     inputs: sent,
     byStatus: Object.fromEntries([...byStatus].toSorted(([a], [b]) => a - b)),
-    updates,
+    taken,
     memoryBytes: { early, end },
     seconds: (performance.now() - startedAtMs) / 1_000,
     ...(failure === undefined ? {} : { failure }),
@@ -63,18 +63,20 @@ export async function fuzz(
 }
 
 /** What went wrong, or undefined. */
-async function runRound(subject: Subject, seed: number, count: number): Promise<string | undefined> {
+async function runRound<R extends FuzzRequest>(
+  { name, requests, bytes }: Fuzzed<R>,
+  subject: Subject<R>,
+  seed: number,
+  count: number,
+): Promise<string | undefined> {
   const raw = Math.min(RAW_PER_ROUND, count);
-  const injected = fc.asyncProperty(arbitraryRequest, async (request) => void (await subject.send(request)));
-  const onConnections = fc.asyncProperty(
-    arbitraryBytes,
-    async ({ bytes, tenant }) => void (await subject.sendRaw(bytes, tenant)),
-  );
-  const replay = `npm run fuzz -- --seed ${seed} --inputs ${count}`;
+  const injected = fc.asyncProperty(requests, async (request) => void (await subject.send(request)));
+  const onConnections = fc.asyncProperty(bytes, async (each) => void (await subject.sendRaw(each)));
+  const replay = `npm run fuzz -- --subject ${name} --seed ${seed} --inputs ${count}`;
   const inJson = await fc.check(injected, { seed, numRuns: count - raw });
   if (inJson.failed) return failureOf(replay, inJson.errorInstance, showRequest(inJson.counterexample![0]));
   const inBytes = await fc.check(onConnections, { seed, numRuns: raw });
-  if (inBytes.failed) return failureOf(replay, inBytes.errorInstance, show(inBytes.counterexample![0].bytes));
+  if (inBytes.failed) return failureOf(replay, inBytes.errorInstance, show(inBytes.counterexample![0]));
   return subject.checkKept().then(
     () => undefined,
     (error: unknown) => failureOf(replay, error, "what was kept after all of them"),

@@ -11,30 +11,35 @@ import { decode } from "../../shared/domain/decode.ts";
 import type { Receipt } from "../../shared/publish/publisher.ts";
 import { envelopeOf, type UpdateInput } from "../../shared/publish/update-input.ts";
 import { resultOf } from "../support/memory-gateway.ts";
+import { arbitraryBytes } from "./arbitrary-bytes.ts";
 import { OPERATOR_TOKEN, TENANTS } from "./arbitrary-calls.ts";
-import type { FuzzRequest } from "./arbitrary-request.ts";
+import type { FuzzRequest } from "./arbitrary-faults.ts";
+import { arbitraryRequest, type GatewayRequest } from "./arbitrary-request.ts";
 import { IMPORTS_PATH } from "./arbitrary-upload.ts";
 import { answersOf, exchange } from "./raw-exchange.ts";
+import { type Answer, checkError, checkPrototype, type Fuzzed, type Subject } from "./subject.ts";
 
 const STARTED_AT_MS = Date.UTC(2026, 10, 29);
 /** Of all updates of a request, which itself is 1 MiB at most. */
 const MAX_BYTES = 20 * 1_048_576;
 const LIMITS = { maxUpdateBytes: 4_194_304, maxClockSkewMs: 0 };
 
-export type Answer = { status: number; contentType: string | undefined; body: string };
+/** What bytes on a connection are broken from. */
+const [{ name: sender, writeKey: token }] = TENANTS;
+const bytes = arbitraryBytes({
+  line: "POST /v1/track HTTP/1.1",
+  token,
+  body: JSON.stringify({ userId: "ann", event: "seen" }),
+});
 
-export type Subject = {
-  /** The status, when all is as it should be. @throws Error what is wrong with the answer, or with what was taken */
-  send(request: FuzzRequest): Promise<number>;
-  /** As `send`, of what bytes on a connection are answered with; a request that it has may be `tenant`'s. */
-  sendRaw(bytes: Buffer, tenant: string | undefined): Promise<number>;
-  /** @throws Error where what is kept has grown past its bound, or every object has got a new member */
-  checkKept(): Promise<void>;
-  counts(): { byStatus: Map<number, number>; updates: number };
-  close(): Promise<void>;
+export const fuzzedGateway: Fuzzed<GatewayRequest> = {
+  name: "gateway",
+  open: openGateway,
+  requests: arbitraryRequest,
+  bytes,
 };
 
-export async function createSubject(): Promise<Subject> {
+async function openGateway(): Promise<Subject<GatewayRequest>> {
   let nowMs = STARTED_AT_MS;
   let published: UpdateInput[] = [];
   let updates = 0;
@@ -60,7 +65,12 @@ export async function createSubject(): Promise<Subject> {
     schemaStore: createMemoryDocumentStore({ maxEntries: 10_000 }),
     ...{ rateStore, localRateStore: rateStore },
     linkStore: createMemoryLinkStore({ maxUsers: 100_000 }),
-    settings: { adminToken: OPERATOR_TOKEN, maxUnderWay: 20_000, maxImportBytes: 1_048_576 },
+    settings: {
+      adminToken: OPERATOR_TOKEN,
+      maxUnderWay: 20_000,
+      maxBodyBytes: 67_108_864,
+      maxImportBytes: 1_048_576,
+    },
     log: pino({ level: "error" }, { write: remember }),
     now: () => nowMs,
   });
@@ -102,19 +112,18 @@ export async function createSubject(): Promise<Subject> {
         else checkAccepted(request, answer, published);
       return answer.status;
     },
-    async sendRaw(bytes, tenant) {
+    async sendRaw(sent) {
       begin();
-      const answers = answersOf(await exchange(Number(port), bytes));
+      const answers = answersOf(await exchange(Number(port), sent));
       for (const answer of answers) check(answer, "GET");
-      for (const input of published) checkTaken(input, tenant, nowMs);
+      for (const input of published) checkTaken(input, sender, nowMs);
       const taken = answers.filter(({ status }) => status === 200).length;
       if (taken < published.length)
         throw new Error(`took ${published.length} updates, and said so of ${taken}`);
       return answers[0]?.status ?? 0;
     },
     async checkKept() {
-      if (Object.keys(Object.getPrototypeOf({})).length > 0 || "polluted" in {})
-        throw new Error("Object.prototype has changed");
+      checkPrototype();
       const all = await server.inject({
         ...{ method: "GET", url: "/admin/tenants" },
         headers: { authorization: `Bearer ${OPERATOR_TOKEN}` },
@@ -128,7 +137,7 @@ export async function createSubject(): Promise<Subject> {
       });
       checkBounded(strict.json());
     },
-    counts: () => ({ byStatus, updates }),
+    counts: () => ({ byStatus, taken: updates }),
     close,
   };
 }
@@ -160,17 +169,6 @@ function checkBounded({
 
 function injected({ method, path, headers, body }: FuzzRequest): InjectOptions {
   return { method: method as "GET", url: path, headers, ...(body === undefined ? {} : { payload: body }) };
-}
-
-/** The one shape of an error. */
-function checkError({ status, contentType, body }: Answer): void {
-  if (!contentType?.startsWith("application/json"))
-    throw new Error(`${status} of type ${contentType}: ${body.slice(0, 300)}`);
-  const { error } = JSON.parse(body) as { error?: Record<string, unknown> };
-  const { code, message, path = "", value = "" } = error ?? {};
-  const wellFormed = [code, message, path, value].every((each) => typeof each === "string");
-  if (!wellFormed || code === "" || message === "" || code === "internal_error")
-    throw new Error(`${status} without an error of the one shape: ${body.slice(0, 300)}`);
 }
 
 /** Returns its length: what the publisher got is what a consumer will read, and of the tenant whose key came. */

@@ -1,6 +1,6 @@
 /** Bytes on a connection, and what they are answered with. */
 import { connect } from "node:net";
-import type { Answer } from "./gateway-subject.ts";
+import type { Answer } from "./subject.ts";
 
 const TIMEOUT_MS = 5_000;
 

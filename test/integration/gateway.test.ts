@@ -5,7 +5,9 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { isDeepStrictEqual } from "node:util";
 import { Analytics } from "@segment/analytics-node";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { peakMemoryMb } from "../../bench/process-usage.ts";
 import { drained } from "../support/all-delivered.ts";
+import { flood } from "../support/flood.ts";
 import { getJson } from "../support/get-json.ts";
 import { openProfileReader } from "../support/profile-reader.ts";
 import { type RealStack, startRealStack } from "../support/real-stack.ts";
@@ -23,14 +25,15 @@ const CALLS = 20_000;
 const USERS = 2_000;
 const PER_SECOND = 500;
 const OUTAGE_MS = 8_000;
+const FLOOD = { clients: 40, batchSize: 1_000, forMs: 8_000 };
 const KEY = "the-write-key-of-the-shop";
 const patience = { patienceMs: 180_000, everyMs: 250 };
 
 /** What a user's profile must come to. */
 type Expected = { events: Record<string, number>; traits: Record<string, unknown> };
 
-/** The promise of the gateway on real servers, with Segment's own client as it comes from npm. */
-describe(`Segment's client through two gateways, seed ${SEED}`, () => {
+/** The promises of the gateway on real servers. */
+describe("two gateways", () => {
   const directory = mkdtempSync(join(tmpdir(), "keyline-gateway-"));
   const gateways: GatewayProcess[] = [];
   let stack: RealStack;
@@ -39,14 +42,20 @@ describe(`Segment's client through two gateways, seed ${SEED}`, () => {
   beforeAll(async () => {
     stack = await startRealStack({ partitions: 2, tuning: "quick", report: console.log });
     service = await startService(stack.environment, join(directory, "service.log"));
+    const environment = { ...stack.environment, MAX_UNDER_WAY: "4000" };
     for (const name of ["gateway-1", "gateway-2"])
-      gateways.push(await startGatewayProcess(stack.environment, join(directory, `${name}.log`)));
+      gateways.push(await startGatewayProcess(environment, join(directory, `${name}.log`)));
     const response = await fetch(`${gateways[0]!.url}/admin/tenants/shop`, {
       method: "PUT",
       headers: { authorization: "Bearer test-token", "content-type": "application/json" },
       body: JSON.stringify({ writeKeys: [KEY] }),
     });
     expect(response.status).toBe(200);
+    await until(
+      "the second gateway knows the key",
+      async () => (await statusAt(gateways[1]!)) !== 401,
+      patience,
+    );
   }, 240_000);
 
   afterAll(async () => {
@@ -56,12 +65,7 @@ describe(`Segment's client through two gateways, seed ${SEED}`, () => {
     rmSync(directory, { recursive: true, force: true });
   }, 60_000);
 
-  test("20,000 mixed calls with a broker outage in the middle: every profile is exact", async () => {
-    await until(
-      "the second gateway knows the key",
-      async () => (await statusAt(gateways[1]!)) !== 401,
-      patience,
-    );
+  test(`20,000 mixed calls of Segment's own client, an outage in the middle: every profile is exact, seed ${SEED}`, async () => {
     const clients = gateways.map(
       ({ url }) => new Analytics({ writeKey: KEY, host: url, maxRetries: 30, httpRequestTimeout: 20_000 }),
     );
@@ -105,10 +109,33 @@ describe(`Segment's client through two gateways, seed ${SEED}`, () => {
     };
     const routes = lines.filter(({ action }) => action === "fleet").map(({ route }) => route);
     expect(routes.toReversed().slice(0, 2), "the outage was one").toEqual(["sqs", "pulsar"]);
+  }, 420_000);
 
+  test("ten times what they take: refused or queued, in bounded memory, and each that was taken counts once", async () => {
+    const urls = gateways.map(({ url }) => url);
+    const { taken, answers } = await flood({ ...{ urls, writeKey: KEY }, ...FLOOD });
+    const batches = taken.reduce((sum, count) => sum + count);
+    const told = Object.values(answers).reduce((sum, count) => sum + count);
+    console.log(`${batches} batches taken, answers by status: ${JSON.stringify(answers)}`);
+    expect(Object.keys(answers)).toEqual(["200", "503"]);
+    expect(told, "more than they take").toBeGreaterThan(10 * batches);
+    for (const { pid } of [...gateways, service]) expect(peakMemoryMb(pid)).toBeLessThan(500);
+
+    await drained(stack, patience);
+    const reader = openProfileReader(stack.urls.redis, "shop");
+    await until("Redis answers", () => reader.read("nobody").then(() => true));
+    for (let client = 0; client < FLOOD.clients; client += 1)
+      for (let index = 0; index < FLOOD.batchSize; index += 50) {
+        const profile = await reader.read(`c${client}-${index}`);
+        expect(Number(profile?.counters.get("points"))).toBe(taken[client]);
+      }
+    await reader.close();
+  }, 420_000);
+
+  test("on SIGTERM they leave", async () => {
     for (const gateway of gateways) gateway.kill("SIGTERM");
     expect(await Promise.all(gateways.map(({ exited }) => exited))).toEqual([0, 0]);
-  }, 420_000);
+  });
 });
 
 async function freeze(stack: RealStack): Promise<void> {

@@ -25,11 +25,13 @@ const MAX_UNDER_WAY = 1_500;
 export async function startMemoryGateway({
   adminToken,
   nowMs,
+  maxBodyBytes = 67_108_864,
   maxImportBytes = 1_073_741_824,
   rateStore = createMemoryRateStore({ maxBuckets: 10, now: () => nowMs }),
 }: {
   adminToken: string;
   nowMs: number;
+  maxBodyBytes?: number;
   maxImportBytes?: number;
   rateStore?: RateStore;
 }): Promise<MemoryGateway> {
@@ -63,7 +65,7 @@ export async function startMemoryGateway({
     localRateStore: createMemoryRateStore({ maxBuckets: 10, now: () => nowMs }),
     settings: {
       ...{ gatewayHost: "127.0.0.1", gatewayPort: 0, adminToken },
-      ...{ maxUnderWay: MAX_UNDER_WAY, maxImportBytes },
+      ...{ maxUnderWay: MAX_UNDER_WAY, maxBodyBytes, maxImportBytes },
     },
     log: pino({ level: "silent" }),
     now: () => nowMs,

@@ -104,7 +104,10 @@ test("what is no HTTP gets an answer of the same shape", async () => {
   expect(await answerTo(`${slowly}nonsense\r\n\r\n`)).toMatch(/^HTTP\/1.1 200 .*HTTP\/1.1 400 /s);
 });
 
-test("OpenAPI tells the errors of each route", async () => {
+test("OpenAPI tells what each route answers, errors included", async () => {
   const { paths } = (await server.inject("/openapi.json")).json();
-  expect(Object.keys(paths["/admin/breaker"].put.responses)).toEqual(["400", "401", "413", "415", "503"]);
+  expect(Object.keys(paths["/admin/breaker"].put.responses)).toEqual([
+    ...["200", "400", "401", "413", "415", "503"],
+  ]);
+  expect(Object.keys(paths["/admin/audit"].get.responses)).toEqual(["200", "400", "503"]);
 });

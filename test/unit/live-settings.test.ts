@@ -108,6 +108,13 @@ test("without a token of an operator nothing changes, and a reason is required",
   expect((await one.get()).version).toBe(0);
 });
 
+test("where others change them all the time the caller is told to come again", async () => {
+  const late = await startOne({ ...store, replace: async () => false });
+  const { status, body } = await late.put({ settings: { maxRounds: 9 }, reason: "too late" });
+  await late.close();
+  expect([status, body.error]).toMatchObject([503, { code: "settings_busy", retryable: true }]);
+});
+
 test("what another build may have written is passed over where it is not known here", async () => {
   const document = { settings: { maxRounds: 7, maxUsersPerRound: -1, someday: 3 }, changes: [] };
   await store.replace("consumers", 0, { version: 5, document: JSON.stringify(document) });

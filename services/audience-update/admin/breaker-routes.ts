@@ -5,7 +5,7 @@ import type { Operators } from "../../../shared/http/operators.ts";
 import type { RouteStore } from "../../../shared/ports/route-store.ts";
 import type { Routing } from "../../../shared/routing/start-routing.ts";
 import { KeylineError } from "../../../shared/runtime/errors.ts";
-import { BreakerStatus } from "./breaker-schema.ts";
+import { Audit, type AuditLine, BreakerStatus } from "./breaker-schema.ts";
 import { isoTime } from "./iso-time.ts";
 
 const MAX_OVERRIDE_SECONDS = 86_400;
@@ -99,7 +99,12 @@ export function addBreakerRoutes(server: FastifyInstance, options: BreakerRouteO
   routes.put(
     "/admin/breaker",
     {
-      schema: { summary: "Forces the fleet's route, or ends that", body: Toggle, security: [{ bearer: [] }] },
+      schema: {
+        summary: "Forces the fleet's route, or ends that",
+        body: Toggle,
+        response: { 200: BreakerStatus },
+        security: [{ bearer: [] }],
+      },
       config: { errors: [400, 401, 413, 415, 503] },
       onRequest: async (request, reply) => {
         if (operators.authenticate(request.headers.authorization)) return;
@@ -132,10 +137,16 @@ export function addBreakerRoutes(server: FastifyInstance, options: BreakerRouteO
   routes.get(
     "/admin/audit",
     {
-      schema: { summary: "Changes of route and override, newest first", querystring: AuditQuery },
+      schema: {
+        summary: "Changes of route and override, newest first",
+        querystring: AuditQuery,
+        response: { 200: Audit },
+      },
       config: { errors: [400, 503] },
     },
-    async (request) => ({ lines: (await routeStore.audit(request.query.limit ?? 100)).map(inIsoTime) }),
+    async ({ query: { limit = 100 } }) => ({
+      lines: (await routeStore.audit(limit)).map(inIsoTime) as AuditLine[],
+    }),
   );
 }
 

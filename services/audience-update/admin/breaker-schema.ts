@@ -36,3 +36,21 @@ export const BreakerStatus = Type.Object(
   },
   { additionalProperties: true },
 );
+
+const Path = [Type.Literal("pulsar"), Type.Literal("sqs")];
+
+const AuditLine = Type.Object({
+  at: Type.String({ description: "ISO 8601" }),
+  action: Type.Union(
+    [Type.Literal("fleet"), Type.Literal("override"), Type.Literal("clear"), Type.Literal("expire")],
+    { description: "the votes moved the route; an operator forced one, or ended that; it ended by itself" },
+  ),
+  route: Type.Union([...Path, Type.Literal("auto")]),
+  name: Type.String({ description: "who: an operator, or `fleet`" }),
+  reason: Type.String(),
+  expiresAt: Type.Optional(Type.String({ description: "ISO 8601: when the override ends" })),
+});
+export type AuditLine = Type.Static<typeof AuditLine>;
+
+/** What `GET /admin/audit` answers. */
+export const Audit = Type.Object({ lines: Type.Array(AuditLine) });
