@@ -55,14 +55,15 @@ async function measureCosts(): Promise<void> {
 
 /** A tenant beside one that sends too much. */
 async function measureTenants(): Promise<void> {
-  const child = start("gateway");
+  const children = [start("gateway"), start("gateway")];
   try {
-    const { url } = await serverOf(child);
+    const [measured, other] = await Promise.all(children.map(serverOf));
+    const pid = children[0]!.pid!;
+    const gateways = { url: measured!.url, otherUrl: other!.url, cpuSeconds: () => cpuSeconds(pid) };
     const { rounds, seconds } = options;
-    const gateway = { url, cpuSeconds: () => cpuSeconds(child.pid!) };
-    await measureNeighbours(gateway, { adminToken: ADMIN_TOKEN, rounds, forMs: seconds * 1_000 }, figures);
+    await measureNeighbours(gateways, { adminToken: ADMIN_TOKEN, rounds, forMs: seconds * 1_000 }, figures);
   } finally {
-    child.kill("SIGKILL");
+    for (const child of children) child.kill("SIGKILL");
   }
 }
 

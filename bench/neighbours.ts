@@ -17,53 +17,75 @@ const LEAD_MS = 3_000;
 /** What a tenant waited for each answer, and what the gateway used meanwhile. */
 type Steady = { latenciesMs: number[]; cpuShare: number };
 
+type Measured = Record<"alone" | "elsewhere" | "beside", Steady[]>;
+
 /**
  * Two tenants of one gateway: what one of them waits for its answers, alone and while the other sends 20 times its
- * quota, in turn.
+ * quota, in turn; and while that goes to another gateway process, which tells what of it the shared cores make.
  *
- * @param url of the gateway, and `cpuSeconds` what its process has used so far.
- * @param options.adminToken of the gateway, which may make tenants.
+ * @param gateways where they are, and what CPU time the first has used so far.
+ * @param options.adminToken of both, which may make tenants.
  */
 export async function measureNeighbours(
-  { url, cpuSeconds }: { url: string; cpuSeconds: () => number },
+  { url, otherUrl, cpuSeconds }: { url: string; otherUrl: string; cpuSeconds: () => number },
   options: { adminToken: string; forMs: number; rounds: number },
   figures: Figures,
 ): Promise<void> {
   const { forMs, rounds } = options;
+  const quotas = { updatesPerSecond: QUOTA_PER_SECOND };
   const steady = await tenantOf(url, "steady", options.adminToken, {});
-  const over = await tenantOf(url, "over", options.adminToken, { updatesPerSecond: QUOTA_PER_SECOND });
-  const steadily = async (ms: number) => {
+  const over = await tenantOf(url, "over", options.adminToken, quotas);
+  const elsewhere = await tenantOf(otherUrl, "over", options.adminToken, quotas);
+  const steadily = async (ms: number): Promise<Steady> => {
     const startedAtMs = performance.now();
     const startedCpu = cpuSeconds();
     const answers = await send(steady, STEADY_PER_SECOND, ms);
     const seconds = (performance.now() - startedAtMs) / 1_000;
     return { latenciesMs: taken(answers), cpuShare: (cpuSeconds() - startedCpu) / seconds };
   };
-  const tooMuch = (ms: number) => send(over, QUOTA_PER_SECOND * TIMES_OVER, ms);
-  await Promise.all([steadily(WARM_UP_MS), tooMuch(WARM_UP_MS)]);
-  const alone: Steady[] = [];
-  const beside: Steady[] = [];
+  const tooMuch = (server: MeasuredServer, ms: number) => send(server, QUOTA_PER_SECOND * TIMES_OVER, ms);
+  const besideWhat = async (server: MeasuredServer) => {
+    const flood = tooMuch(server, LEAD_MS + forMs + LEAD_MS);
+    await sleep(LEAD_MS);
+    return { beside: await steadily(forMs), refused: await flood };
+  };
+  await Promise.all([steadily(WARM_UP_MS), tooMuch(over, WARM_UP_MS), tooMuch(elsewhere, WARM_UP_MS)]);
+  const measured: Measured = { alone: [], elsewhere: [], beside: [] };
   const refused: Answers[] = [];
   for (let round = 0; round < rounds; round += 1) {
-    alone.push(await steadily(forMs));
-    const flood = tooMuch(LEAD_MS + forMs + LEAD_MS);
-    await sleep(LEAD_MS);
-    beside.push(await steadily(forMs));
-    refused.push(await flood);
+    measured.alone.push(await steadily(forMs));
+    measured.elsewhere.push((await besideWhat(elsewhere)).beside);
+    const both = await besideWhat(over);
+    measured.beside.push(both.beside);
+    refused.push(both.refused);
   }
-  const p99Of = (measured: Steady[]) => measured.map(({ latenciesMs }) => percentile(latenciesMs, 0.99));
-  const ratios = p99Of(beside).map((p99, round) => p99 / p99Of(alone)[round]!);
-  console.log(`  each round: ${ratios.map((ratio) => ratio.toFixed(2)).join(", ")}`);
-  for (const [name, measured] of Object.entries({ alone, beside })) {
-    const latenciesMs = measured.flatMap((each) => each.latenciesMs);
-    figures.add(`neighbours.${name}.p50`, percentile(latenciesMs, 0.5), "ms");
-    figures.add(`neighbours.${name}.p99`, median(p99Of(measured)), "ms");
-    figures.add(`neighbours.${name}.cpu`, median(measured.map(({ cpuShare }) => cpuShare)), "of a core");
+  addFigures(measured, refused, figures);
+}
+
+function addFigures(measured: Measured, refused: readonly Answers[], figures: Figures): void {
+  const p99Of = (kind: keyof Measured) =>
+    measured[kind].map(({ latenciesMs }) => percentile(latenciesMs, 0.99));
+  for (const kind of ["alone", "elsewhere", "beside"] as const) {
+    const latenciesMs = measured[kind].flatMap((each) => each.latenciesMs);
+    figures.add(`neighbours.${kind}.p50`, percentile(latenciesMs, 0.5), "ms");
+    figures.add(`neighbours.${kind}.p99`, median(p99Of(kind)), "ms");
+    figures.add(
+      `neighbours.${kind}.cpu`,
+      median(measured[kind].map(({ cpuShare }) => cpuShare)),
+      "of a core",
+    );
   }
   const of = (status: number) => refused.flatMap((answers) => answers[status] ?? []);
   figures.add("neighbours.refusedShare", of(429).length / (of(429).length + of(200).length), "of requests");
   figures.add("neighbours.refusedP50", percentile(of(429), 0.5), "ms");
-  figures.add("neighbours.p99Ratio", median(ratios), "beside/alone");
+  for (const [name, kind] of [
+    ["neighbours.elsewhereRatio", "elsewhere"],
+    ["neighbours.p99Ratio", "beside"],
+  ] as const) {
+    const ratios = p99Of(kind).map((p99, round) => p99 / p99Of("alone")[round]!);
+    console.log(`  ${name} of each round: ${ratios.map((ratio) => ratio.toFixed(2)).join(", ")}`);
+    figures.add(name, median(ratios), `${kind}/alone`);
+  }
 }
 
 async function tenantOf(
