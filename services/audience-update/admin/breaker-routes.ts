@@ -7,6 +7,7 @@ import type { Routing } from "../../../shared/routing/start-routing.ts";
 import { KeylineError } from "../../../shared/runtime/errors.ts";
 import { Audit, type AuditLine, BreakerStatus } from "./breaker-schema.ts";
 import { isoTime } from "./iso-time.ts";
+import { whoAndWhy } from "./who-and-why.ts";
 
 const MAX_OVERRIDE_SECONDS = 86_400;
 
@@ -15,12 +16,6 @@ const Toggle = Type.Object(
     route: Type.Enum(["pulsar", "sqs", "auto"], {
       description: "pulsar or sqs forces the fleet there, auto ends the override",
     }),
-    reason: Type.String({
-      minLength: 1,
-      maxLength: 500,
-      pattern: "\\S",
-      description: "why, for the audit log",
-    }),
     expiresInSeconds: Type.Optional(
       Type.Integer({
         minimum: 1,
@@ -28,13 +23,7 @@ const Toggle = Type.Object(
         description: "the override ends by itself; required for pulsar and sqs",
       }),
     ),
-    name: Type.Optional(
-      Type.String({
-        minLength: 1,
-        maxLength: 64,
-        description: "who; only for a token without a name of its own",
-      }),
-    ),
+    ...whoAndWhy,
   },
   { additionalProperties: false },
 );

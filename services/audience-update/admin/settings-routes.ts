@@ -5,6 +5,7 @@ import { operatorsOnly, WRITE_SECURITY } from "../../../shared/http/access.ts";
 import type { Operators } from "../../../shared/http/operators.ts";
 import { changeableSettings, type LiveSettings, liveNames } from "../live-settings.ts";
 import { isoTime } from "./iso-time.ts";
+import { whoAndWhy } from "./who-and-why.ts";
 
 const Change = Type.Object(
   {
@@ -12,14 +13,7 @@ const Change = Type.Object(
       minProperties: 1,
       description: `any of ${liveNames.join(", ")}; null: back to what each process was started with`,
     }),
-    reason: Type.String({ minLength: 1, maxLength: 500, pattern: "\\S", description: "why, for the audit" }),
-    name: Type.Optional(
-      Type.String({
-        minLength: 1,
-        maxLength: 64,
-        description: "who; only for a token without a name of its own",
-      }),
-    ),
+    ...whoAndWhy,
   },
   { additionalProperties: false },
 );
