@@ -31,3 +31,8 @@ export function percentile(values: readonly number[], share: number): number {
   const sorted = values.toSorted((a, b) => a - b);
   return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? Number.NaN;
 }
+
+/** The middle one of the sorted values, the upper one of two. */
+export function median(values: readonly number[]): number {
+  return percentile(values, 0.5);
+}

@@ -1,6 +1,7 @@
 /**
  * A server to be measured, as a process of its own: the gateway with a publisher on an embedded broker, or a bare
  * Fastify that parses and answers. Prints its URL, and the write key that the gateway takes.
+ * Arguments: which of them, the gateway's ADMIN_TOKEN.
  */
 import { fastify } from "fastify";
 import { pino } from "pino";
@@ -47,7 +48,7 @@ async function startMeasuredGateway(): Promise<Measured> {
     settings: {
       gatewayHost: "127.0.0.1",
       gatewayPort: 0,
-      adminToken: "bench-token",
+      adminToken: process.argv[3]!,
       maxUnderWay: 20_000,
       maxBodyBytes: 67_108_864,
       maxImportBytes: 1_073_741_824,

@@ -8,7 +8,7 @@ import { openUpdatesTopic, untilConnected } from "./updates-topic.ts";
  */
 export async function holdSubscription(stack: RealStack, subscription: string): Promise<() => Promise<void>> {
   await stack.subscribe(subscription);
-  const { queue, topic } = await openUpdatesTopic(stack.environment.PULSAR_URL!);
+  const { queue, topic } = await openUpdatesTopic(stack.environment);
   const consumer = queue.consumer({ topic, subscription, connections: 1, maxPrefetched: 1 });
   await untilConnected(consumer);
   return async () => {

@@ -3,19 +3,22 @@ import { openStores } from "../shared/adapters/open.ts";
 import type { ConnectedPublisher } from "../shared/publish/connect-publisher.ts";
 import type { RealStack } from "../test/support/real-stack.ts";
 import { type Figures, percentile } from "./figures.ts";
-import { benchOperations } from "./updates.ts";
+import { benchOperations, type Users } from "./updates.ts";
 
 const WARM_UP_MS = 5_000;
 const MEASURED_MS = 15_000;
 const PROBE_EVERY_MS = 20;
 
+const inTurn: Users = (number) => `user-${number % 100_000}`;
+
 export type Probes = {
   /**
    * Publishes at a steady rate until `ends`, and measures from the call of `publish` until a reader of Redis sees the
    * update: every 20 ms one of the updates is of a user of its own, for whom Redis is asked once a millisecond.
+   * @param userOf whose the others are. Default: 100,000 users in turn.
    * @returns the latencies in milliseconds.
    */
-  run(perSecond: number, ends: Promise<unknown>): Promise<number[]>;
+  run(perSecond: number, ends: Promise<unknown>, userOf?: Users): Promise<number[]>;
   close(): Promise<void>;
 };
 
@@ -34,7 +37,7 @@ export async function openProbes(stack: RealStack, publisher: ConnectedPublisher
     return performance.now() - startedAtMs;
   };
   return {
-    async run(perSecond, ends) {
+    async run(perSecond, ends, userOf = inTurn) {
       const latenciesMs: number[] = [];
       let nextProbeMs = 0;
       await atRate(perSecond, ends, async (number, elapsedMs) => {
@@ -44,11 +47,7 @@ export async function openProbes(stack: RealStack, publisher: ConnectedPublisher
           latenciesMs.push(await probe(`probe-${probes}`));
           return;
         }
-        await publisher.publish({
-          tenant: "bench",
-          userId: `user-${number % 100_000}`,
-          ops: benchOperations(number),
-        });
+        await publisher.publish({ tenant: "bench", userId: userOf(number), ops: benchOperations(number) });
       });
       return latenciesMs;
     },
@@ -94,5 +93,5 @@ export async function atRate(
   }
   await ending;
   await Promise.all(underWay);
-  if (failures.length > 0) console.log(`  ${failures.length} failed, the first: ${failures[0]}`);
+  if (failures.length > 0) console.error(`  ${failures.length} failed, the first: ${failures[0]}`);
 }

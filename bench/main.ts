@@ -18,6 +18,7 @@ import { measureLatency, openProbes } from "./latency.ts";
 import { prefill } from "./prefill.ts";
 import { redisBytesPerUser } from "./redis-bytes.ts";
 import { measureTicks } from "./ticks.ts";
+import { evenly } from "./updates.ts";
 import { openUpdatesTopic, untilConnected } from "./updates-topic.ts";
 
 const count = numberArgument(1, 999_999_999);
@@ -106,12 +107,12 @@ async function measureThroughput(
 }
 
 async function fillBacklog(on: RealStack, into: Figures): Promise<number> {
-  const { updates } = options;
-  const { queue, topic } = await openUpdatesTopic(on.environment.PULSAR_URL!);
+  const { updates, users } = options;
+  const { queue, topic } = await openUpdatesTopic(on.environment);
   const producer = queue.producer({ topic, sendTimeoutMs: 60_000, maxPending: 10_000 });
   await untilConnected(producer);
   console.log(`publishing ${updates} updates`);
-  const filled = await prefill(producer, options);
+  const filled = await prefill(producer, { updates, userOf: evenly(users) });
   await queue.close();
   into.add("prefill.meanSize", filled.meanBytes, "bytes");
   into.add("prefill.publishedPerSecond", filled.perSecond, "updates/s");

@@ -1,15 +1,15 @@
 import { userKey } from "../shared/domain/envelope.ts";
 import type { Producer } from "../shared/ports/update-queue.ts";
-import { createBenchUpdates } from "./updates.ts";
+import { createBenchUpdates, type Users } from "./updates.ts";
 
 const UNDER_WAY = 2_000;
 
 /** Publishes updates as fast as the broker takes them. @returns updates a second and their mean size. */
 export async function prefill(
   producer: Producer,
-  { updates, users }: { updates: number; users: number },
+  { updates, userOf }: { updates: number; userOf: Users },
 ): Promise<{ perSecond: number; meanBytes: number }> {
-  const next = createBenchUpdates(users);
+  const next = createBenchUpdates(userOf);
   const startedAtMs = performance.now();
   let number = 0;
   let bytes = 0;

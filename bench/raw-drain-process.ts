@@ -8,7 +8,7 @@ const { messages, unmeasured, subscription, connections, maxPrefetched } = JSON.
   connections: number;
   maxPrefetched: number;
 };
-const { queue, topic } = await openUpdatesTopic(process.env.PULSAR_URL!);
+const { queue, topic } = await openUpdatesTopic(process.env);
 const consumer = queue.consumer({ topic, subscription, connections, maxPrefetched });
 await untilConnected(consumer);
 console.log("connected");

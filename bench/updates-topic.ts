@@ -4,10 +4,16 @@ import type { PrimaryQueue, Topic } from "../shared/ports/primary-queue.ts";
 import { createLog } from "../shared/runtime/log.ts";
 import { topicsOf } from "../shared/runtime/topics.ts";
 
-/** The topic that the service consumes, by the adapter that it uses. */
-export async function openUpdatesTopic(pulsarUrl: string): Promise<{ queue: PrimaryQueue; topic: Topic }> {
-  const queue = await openPrimaryQueue({ pulsarUrl, pulsarToken: "" }, createLog("bench", "error"));
-  return { queue, topic: topicsOf("public/keyline").updates };
+/** The topic that a service with this environment consumes, by the adapter that it uses. */
+export async function openUpdatesTopic(
+  environment: Record<string, string | undefined>,
+): Promise<{ queue: PrimaryQueue; topic: Topic }> {
+  const { PULSAR_URL: pulsarUrl, PULSAR_NAMESPACE: namespace = "public/keyline" } = environment;
+  const queue = await openPrimaryQueue(
+    { pulsarUrl: pulsarUrl!, pulsarToken: "" },
+    createLog("bench", "error"),
+  );
+  return { queue, topic: topicsOf(namespace).updates };
 }
 
 export async function untilConnected(link: { connected(): boolean }): Promise<void> {

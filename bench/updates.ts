@@ -17,19 +17,32 @@ export function benchOperations(number: number): Update["ops"] {
   ];
 }
 
-/** Envelopes spread evenly and at random (with a seed) over users, each user's numbers dense. */
-export function createBenchUpdates(users: number): (number: number) => Update {
-  const clock = createStampClock(Date.now);
+/** Whose update each is, by its number from 0 on. */
+export type Users = (number: number) => string;
+
+/** Evenly and at random, with a seed. */
+export function evenly(users: number): Users {
   const random = seededRandom(SEED);
-  const numbers = new Map<number, number>();
+  return () => `user-${Math.floor(random() * users)}`;
+}
+
+/** Every second update is one user's. */
+export function halfOnOne(others: Users): Users {
+  return (number) => (number % 2 === 0 ? others(number) : "hot");
+}
+
+/** Envelopes, each user's numbers dense. */
+export function createBenchUpdates(userOf: Users): (number: number) => Update {
+  const clock = createStampClock(Date.now);
+  const numbers = new Map<string, number>();
   return (number) => {
-    const user = Math.floor(random() * users);
-    const seq = (numbers.get(user) ?? 0) + 1;
-    numbers.set(user, seq);
+    const userId = userOf(number);
+    const seq = (numbers.get(userId) ?? 0) + 1;
+    numbers.set(userId, seq);
     return {
       v: 1,
       tenant: "bench",
-      userId: `user-${user}`,
+      userId,
       src: "benchpublisher.0",
       seq,
       stamp: clock.next(),

@@ -5,6 +5,7 @@ import type { RateStore } from "../../shared/ports/rate-store.ts";
 import type { Publisher, PublishResult } from "../../shared/publish/publisher.ts";
 import type { UpdateInput } from "../../shared/publish/update-input.ts";
 import { KeylineError } from "../../shared/runtime/errors.ts";
+import type { KnownShortages } from "./known-shortages.ts";
 import { bulkPercentOf, bulkRateOf, rateOf, type Tenant } from "./tenants/tenant.ts";
 
 /** An update, or why what came for it is none. */
@@ -16,6 +17,11 @@ export type ItemResult = PublishResult;
 type Load = { count: number; bulk: number };
 
 export type Acceptor = {
+  /**
+   * To be called before the items of a request are read: what is sure to be refused costs nobody that work.
+   * @throws Throttled where the tenant's quota is known not to allow as many items now
+   */
+  refuseKnownSurplus(tenant: Tenant, count: number): void;
   /**
    * A result for each item, in their order, once all of them are settled.
    * @param checked that the publisher would refuse none of them as `invalid_update`; they are not checked again then.
@@ -32,7 +38,7 @@ export function createAcceptor(options: {
   checkSchema(tenant: Tenant, update: UpdateInput): UpdateInput | KeylineError;
   /** Refuses items that link too many records to one user. */
   limitLinks(tenant: Tenant, items: readonly Item[]): Promise<readonly Item[]>;
-  rates: Pick<RateStore, "take">;
+  rates: KnownShortages;
   /** This gateway's own, for as long as `rates` can't be asked; what comes is taken where these fail too. */
   localRates: Pick<RateStore, "take">;
   /** The publisher's: a request that it would take a part of is refused whole, else each try sends that part again. */
@@ -134,6 +140,11 @@ export function createAcceptor(options: {
   }
 
   return {
+    refuseKnownSurplus(tenant, count) {
+      const rate = rateOf(tenant.quotas);
+      const waitMs = rate ? rates.waitMs(tenant.name, count, rate) : 0;
+      if (waitMs > 0) refuseSurplus(tenant, count, "updatesPerSecond", waitMs);
+    },
     async accept(tenant, items, checked) {
       const load = loadOf(items);
       const results = await inRoom(tenant, load, async () => {

@@ -24,6 +24,7 @@ import { addSchemaRoutes } from "./http/schema-routes.ts";
 import { addSegmentRoutes } from "./http/segment-routes.ts";
 import { addTenantRoutes } from "./http/tenant-routes.ts";
 import { addUpdateRoutes } from "./http/update-routes.ts";
+import { createKnownShortages } from "./known-shortages.ts";
 import { MAX_REQUEST_BYTES } from "./limits.ts";
 import { createLinkLimit } from "./link-limit.ts";
 import { createSchemaCatalog } from "./schemas/schema-catalog.ts";
@@ -59,6 +60,9 @@ export type Gateway = {
 
 /** Longer than updates take by default, shorter than Kubernetes waits. */
 const FINISH_WITHIN_MS = 15_000;
+
+/** Of the tenants that were refused last, two each. */
+const MAX_KNOWN_SHORTAGES = 10_000;
 
 /** @throws KeylineError `listen_failed` */
 export async function startGateway(options: GatewayOptions): Promise<Gateway> {
@@ -121,7 +125,8 @@ export async function createGateway(
         "could not ask for the records of a user, nothing is refused for them",
       ),
     }),
-    ...{ publisher, rates: rateStore, localRates: localRateStore, maxUnderWay: settings.maxUnderWay },
+    ...{ publisher, localRates: localRateStore, maxUnderWay: settings.maxUnderWay },
+    rates: createKnownShortages(rateStore, { maxBuckets: MAX_KNOWN_SHORTAGES, now: () => performance.now() }),
     onUnknownRate: logRepeated(
       log,
       "error",

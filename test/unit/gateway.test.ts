@@ -8,6 +8,7 @@ import { hashOf } from "../../services/gateway/tenants/tenant.ts";
 import { createTenantCatalog } from "../../services/gateway/tenants/tenant-catalog.ts";
 import { startTenantRegistry } from "../../services/gateway/tenants/tenant-registry.ts";
 import { createMemoryDocumentStore } from "../../shared/adapters/memory/memory-document-store.ts";
+import { createMemoryRateStore } from "../../shared/adapters/memory/memory-rate-store.ts";
 import { createHttpServer } from "../../shared/http/http-server.ts";
 import type { DocumentStore } from "../../shared/ports/document-store.ts";
 import { createPublisher, type PublisherOptions } from "../../shared/publish/publisher.ts";
@@ -322,6 +323,33 @@ test("over quota is the tenant's 429 with Retry-After; others notice nothing, an
   expect(gateway.published).toHaveLength(1_000);
   expect((await call("POST", "/v1/track", track(1), withKey("a-key-of-the-other"))).status).toBe(200);
   await call("PUT", "/admin/tenants/shop", { quotas: {} }, asOperator);
+  expect((await call("POST", "/v1/track", track(1), withKey(KEY))).status).toBe(200);
+});
+
+test("who sends far too much is refused, and the shared bucket is not asked each time", async () => {
+  let asked = 0;
+  const buckets = createMemoryRateStore({ maxBuckets: 10, now: () => NOW_MS });
+  gateway = await startMemoryGateway({
+    ...{ adminToken: `ann=${TOKEN}`, nowMs: NOW_MS },
+    rateStore: {
+      ...buckets,
+      take(...args) {
+        asked += 1;
+        return buckets.take(...args);
+      },
+    },
+  });
+  const quotas = { updatesPerSecond: 1, burst: 1_000 };
+  await call("PUT", "/admin/tenants/shop", { writeKeys: [KEY], quotas }, asOperator);
+  const batch = Array.from({ length: 600 }, (_, n) => track(n));
+  const statuses: number[] = [];
+  for (let n = 0; n < 5; n += 1)
+    statuses.push((await call("POST", "/v1/batch", { batch }, withKey(KEY))).status);
+  expect(statuses).toEqual([200, 429, 429, 429, 429]);
+  // Once a second, and for what is taken.
+  expect(asked).toBeLessThan(5);
+  const empty = await call("POST", "/v1/batch", { batch: [] }, withKey(KEY));
+  expect(empty.status).toBe(400);
   expect((await call("POST", "/v1/track", track(1), withKey(KEY))).status).toBe(200);
 });
 

@@ -53,6 +53,7 @@ export function addCloudEventRoutes(
     async (request, reply) => {
       const tenant = authenticate(request, registry);
       const arrival = { tenant: tenant.name, receivedAtMs: now() };
+      acceptor.refuseKnownSurplus(tenant, countIn(request.body));
       const events = eventsIn(request.body);
       const items = events.map((event) => itemOf(event, arrival));
       const results = await acceptor.accept(tenant, items, "checked");
@@ -69,13 +70,19 @@ export function addCloudEventRoutes(
   );
 }
 
-/** By its form: a batch is an array, whatever its type says. */
+/**
+ * By its form: a batch is an array, whatever its type says.
+ * @throws KeylineError `invalid_request`
+ */
+function countIn(body: unknown): number {
+  if (!Array.isArray(body)) return 1;
+  if (body.length > 0 && body.length <= MAX_UPDATES_PER_REQUEST) return body.length;
+  const message = `body: must be 1 to ${MAX_UPDATES_PER_REQUEST} events`;
+  throw new KeylineError("invalid_request", message, { path: "body", value: body.length });
+}
+
 function eventsIn(body: unknown): readonly ReadCloudEvent[] {
   if (!Array.isArray(body)) return [readCloudEvent(body, "")];
-  if (body.length === 0 || body.length > MAX_UPDATES_PER_REQUEST) {
-    const message = `body: must be 1 to ${MAX_UPDATES_PER_REQUEST} events`;
-    throw new KeylineError("invalid_request", message, { path: "body", value: body.length });
-  }
   const read = readCloudEvents(body);
   if ("refusal" in read) throw errorOf(read.refusal);
   return read.events;

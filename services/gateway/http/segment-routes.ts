@@ -45,6 +45,7 @@ export function addSegmentRoutes(server: FastifyInstance, options: SegmentRouteO
       async (request, reply) => {
         const tenant = authenticate(request, registry, fieldOf(request.body, "writeKey"));
         const arrival = { tenant: tenant.name, receivedAtMs: now() };
+        acceptor.refuseKnownSurplus(tenant, 1);
         const results = await take(acceptor, tenant, [readCall(request.body, type, "")], arrival, () => "");
         return answer(reply, results);
       },
@@ -58,6 +59,7 @@ export function addSegmentRoutes(server: FastifyInstance, options: SegmentRouteO
   for (const url of ["/v1/batch", "/v1/import"])
     server.post(url, batch, async (request, reply) => {
       const tenant = authenticate(request, registry, fieldOf(request.body, "writeKey"));
+      acceptor.refuseKnownSurplus(tenant, countIn(request.body));
       const { calls, sentAtMs } = batchIn(request.body);
       const arrival = { tenant: tenant.name, receivedAtMs: now(), sentAtMs };
       const placeOf = (index: number) => `batch[${index}]`;
@@ -96,13 +98,20 @@ function itemOf(read: ReadCall, arrival: Arrival): Item {
   return "refusal" in read ? errorOf(read.refusal) : updateOf(read, arrival);
 }
 
+/**
+ * Calls in a batch; 0 for what is none, as `batchIn` tells.
+ * @throws KeylineError `invalid_request`
+ */
+function countIn(body: unknown): number {
+  const batch = fieldOf(body, "batch");
+  if (!Array.isArray(batch)) return 0;
+  if (batch.length > 0 && batch.length <= MAX_UPDATES_PER_REQUEST) return batch.length;
+  const message = `batch: must be 1 to ${MAX_UPDATES_PER_REQUEST} calls`;
+  throw new KeylineError("invalid_request", message, { path: "batch", value: batch.length });
+}
+
 /** @throws KeylineError `invalid_request` */
 function batchIn(body: unknown): Exclude<ReturnType<typeof readBatch>, { refusal: unknown }> {
-  const batch = fieldOf(body, "batch");
-  if (Array.isArray(batch) && (batch.length === 0 || batch.length > MAX_UPDATES_PER_REQUEST)) {
-    const message = `batch: must be 1 to ${MAX_UPDATES_PER_REQUEST} calls`;
-    throw new KeylineError("invalid_request", message, { path: "batch", value: batch.length });
-  }
   const read = readBatch(body);
   if ("refusal" in read) throw errorOf(read.refusal);
   return read;

@@ -62,9 +62,9 @@ export function addUpdateRoutes(
     },
     async (request, reply) => {
       const tenant = authenticate(request, registry);
-      const items = updatesIn(request.body).map((update, index) =>
-        itemOf(tenant, update, `updates[${index}]`),
-      );
+      const updates = updatesIn(request.body);
+      acceptor.refuseKnownSurplus(tenant, updates.length);
+      const items = updates.map((update, index) => itemOf(tenant, update, `updates[${index}]`));
       const results = await acceptor.accept(tenant, items);
       return answer(reply, results.map(withPlace));
     },
