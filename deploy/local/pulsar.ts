@@ -153,6 +153,12 @@ function loopbackInterface(): string {
   return loopback?.[0] ?? "";
 }
 
+/** What a backlog of a million updates takes, by the WebSocket API, beside the rest. */
+const MEMORY = {
+  quick: "-Xmx1g -XX:MaxDirectMemorySize=1g",
+  full: "-Xmx2g -XX:MaxDirectMemorySize=4g",
+} as const;
+
 function javaEnvironment(
   directory: string,
   configuration: string,
@@ -162,7 +168,7 @@ function javaEnvironment(
   const collector = tuning === "quick" ? "-XX:+UseSerialGC -XX:TieredStopAtLevel=1" : "-XX:+UseParallelGC";
   return {
     PULSAR_STANDALONE_CONF: configuration,
-    PULSAR_MEM: "-Xms256m -Xmx1g -XX:MaxDirectMemorySize=1g",
+    PULSAR_MEM: `-Xms256m ${MEMORY[tuning]}`,
     PULSAR_GC: `${collector} -XX:+PerfDisableSharedMem`,
     PULSAR_GC_LOG: " ",
     // Native parts are unpacked at each start and stay behind after a SIGKILL; the rest is the script's default.
