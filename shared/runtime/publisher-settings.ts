@@ -37,7 +37,7 @@ export const publisherSettings = {
   }),
   bulkDelayMs: integer({
     env: "BULK_DELAY_MS",
-    default: "10",
+    default: "2",
     unit: "ms",
     min: 1,
     max: 60_000,

@@ -1,5 +1,5 @@
 /** Sends generated requests to a server, most of them broken, and looks at what each is answered and does. */
-import { setImmediate } from "node:timers/promises";
+import { setImmediate, setTimeout as sleep } from "node:timers/promises";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import fc from "fast-check";
@@ -45,10 +45,10 @@ export async function fuzz<R extends FuzzRequest>(
     const count = Math.min(INPUTS_PER_ROUND, inputs - sent);
     failure = await runRound(fuzzed, subject, seed + round, count);
     sent += count;
-    if (round === Math.floor(rounds / 10)) early = await usedBytes();
+    if (round === Math.floor(rounds / 10)) early = await usedBytes(fuzzed.heldForMs);
     onProgress(sent);
   }
-  const end = await usedBytes();
+  const end = await usedBytes(fuzzed.heldForMs);
   const { byStatus, taken } = subject.counts();
   await subject.close();
   if (end - early > MAX_GROWTH_BYTES) failure ??= `memory grew from ${early} to ${end} bytes`;
@@ -108,7 +108,8 @@ function show(bytes: Buffer): string {
 }
 
 /** What is kept of memory, after all that can be freed is. */
-async function usedBytes(): Promise<number> {
+async function usedBytes(heldForMs: number): Promise<number> {
+  await sleep(heldForMs);
   setFlagsFromString("--expose-gc");
   const collect = runInNewContext("gc") as () => void;
   // What holds memory outside of the heap lets go of it in a later turn.

@@ -37,6 +37,8 @@ export const fuzzedGateway: Fuzzed<GatewayRequest> = {
   open: openGateway,
   requests: arbitraryRequest,
   bytes,
+  // An upload that was answered before its end, for its sender to read the answer.
+  heldForMs: 5_100,
 };
 
 async function openGateway(): Promise<Subject<GatewayRequest>> {

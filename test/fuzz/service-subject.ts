@@ -24,6 +24,7 @@ export const fuzzedService: Fuzzed<ServiceRequest> = {
     token: NAMED_TOKEN,
     body: JSON.stringify({ settings: { maxRounds: 4 }, reason: "raw" }),
   }),
+  heldForMs: 0,
 };
 
 async function openService(): Promise<Subject<ServiceRequest>> {

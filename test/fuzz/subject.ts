@@ -10,6 +10,8 @@ export type Fuzzed<R extends FuzzRequest> = {
   requests: fc.Arbitrary<R>;
   /** What is sent on a connection. */
   bytes: fc.Arbitrary<Buffer>;
+  /** How long what is over may be held, in milliseconds. */
+  heldForMs: number;
 };
 
 export type Subject<R extends FuzzRequest> = {

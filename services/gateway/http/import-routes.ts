@@ -176,8 +176,8 @@ function discardRest({ raw }: FastifyRequest, reply: FastifyReply): void {
     if (raw.complete) return;
     raw.unpipe();
     raw.resume();
-    setTimeout(() => {
-      if (!raw.complete) raw.destroy();
-    }, LINGER_MS).unref();
+    const cut = setTimeout(() => raw.destroy(), LINGER_MS).unref();
+    const stay = () => clearTimeout(cut);
+    raw.once("end", stay).once("close", stay);
   });
 }
