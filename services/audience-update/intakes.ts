@@ -24,6 +24,8 @@ export type Intakes = {
 
 /** So few that nobody feels them, and bulk goes on all the same. */
 const MIN_BULK_IN_FLIGHT = 8;
+/** The window grows by itself, also while all that is in flight waits for users whose saves fail. */
+const RECHECK_BULK_MS = 100;
 
 /**
  * The queues that are consumed side by side. Bulk takes what live updates leave: as soon as these are later than at
@@ -48,6 +50,7 @@ export function createIntakes(
   const live = createIntake(queues.primary, whole);
   const bulk = createIntake(queues.bulk, () => ({ maxMessages: window.allowed(), maxBytes: maxBytes() }), {
     priority: "bulk",
+    recheckEveryMs: RECHECK_BULK_MS,
   });
   const fallback = createIntake(queues.fallback, whole, { keep: queues.keeper.keep });
   return {
