@@ -19,16 +19,23 @@ export type InFlight = {
   close(): void;
 };
 
-/** @param limits looked at each time, so that they may change; `recheck` after they have */
-export function createInFlight(limits: () => InFlightLimits): InFlight {
+/**
+ * @param limits looked at each time, so that they may change; `recheck` after they have
+ * @param recheckEveryMs for limits that grow by themselves: at the bound they are looked at so often
+ */
+export function createInFlight(
+  limits: () => InFlightLimits,
+  { recheckEveryMs }: { recheckEveryMs?: number | undefined } = {},
+): InFlight {
   let messages = 0;
   let bytes = 0;
   let closed = false;
   let waiting = false;
   let changed = Promise.withResolvers<void>();
-  const full = () => {
+  /** How many more messages fit; limits that change by time are asked for once. */
+  const left = () => {
     const { maxMessages, maxBytes } = limits();
-    return messages >= maxMessages || bytes >= maxBytes;
+    return bytes >= maxBytes ? 0 : Math.max(0, maxMessages - messages);
   };
   const notify = () => {
     changed.resolve();
@@ -36,12 +43,16 @@ export function createInFlight(limits: () => InFlightLimits): InFlight {
   };
   return {
     async room() {
-      while (full() && !closed) {
+      let room = left();
+      while (room === 0 && !closed) {
         waiting = true;
+        const timer = recheckEveryMs === undefined ? undefined : setTimeout(notify, recheckEveryMs);
         await changed.promise;
+        clearTimeout(timer);
+        room = left();
       }
       waiting = false;
-      return closed ? 0 : limits().maxMessages - messages;
+      return closed ? 0 : room;
     },
     add(sizeBytes) {
       messages += 1;
@@ -50,7 +61,7 @@ export function createInFlight(limits: () => InFlightLimits): InFlight {
     remove(sizeBytes) {
       messages -= 1;
       bytes -= sizeBytes;
-      if (messages === 0 || (waiting && !full())) notify();
+      if (messages === 0 || (waiting && left() > 0)) notify();
     },
     messages: () => messages,
     bytes: () => bytes,

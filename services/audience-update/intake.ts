@@ -26,13 +26,21 @@ export type Intake = {
 /** Messages asked for at once: bounds by how many bytes a bound on bytes can be passed. */
 const MAX_RECEIVE = 500;
 
-/** With `keep`, each applied message is acknowledged only once that has resolved with true. */
+/**
+ * With `keep`, each applied message is acknowledged only once that has resolved with true.
+ * @param options.recheckEveryMs as `createInFlight`
+ */
 export function createIntake(
   consumer: Consumer | FallbackConsumer,
   limits: () => InFlightLimits,
-  { priority = "live", keep }: { priority?: Priority; keep?: (delivery: Delivery) => Promise<boolean> } = {},
+  options: {
+    priority?: Priority;
+    recheckEveryMs?: number;
+    keep?: (delivery: Delivery) => Promise<boolean>;
+  } = {},
 ): Intake {
-  const inFlight = createInFlight(limits);
+  const { priority = "live", keep } = options;
+  const inFlight = createInFlight(limits, options);
   let stopped = false;
   let received = 0;
   const free = (deliveries: readonly Delivery[]) => {

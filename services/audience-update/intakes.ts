@@ -24,6 +24,10 @@ export type Intakes = {
 
 /** So few that nobody feels them, and bulk goes on all the same. */
 const MIN_BULK_IN_FLIGHT = 8;
+/** More than clocks are apart: live updates that are so old lag, also where they did so from the start. */
+const MAX_DELAY_AT_REST_MS = 10_000;
+/** The window grows by itself, also while all that is in flight waits for users whose saves fail. */
+const RECHECK_BULK_MS = 100;
 
 /**
  * The queues that are consumed side by side. Bulk takes what live updates leave: as soon as these are later than at
@@ -41,6 +45,7 @@ export function createIntakes(
     min: MIN_BULK_IN_FLIGHT,
     max: () => limits.maxInFlightMessages,
     targetDelayMs: () => limits.bulkDelayMs,
+    maxBaseMs: MAX_DELAY_AT_REST_MS,
     now: () => performance.now(),
   });
   const maxBytes = () => limits.maxInFlightBytes;
@@ -48,6 +53,7 @@ export function createIntakes(
   const live = createIntake(queues.primary, whole);
   const bulk = createIntake(queues.bulk, () => ({ maxMessages: window.allowed(), maxBytes: maxBytes() }), {
     priority: "bulk",
+    recheckEveryMs: RECHECK_BULK_MS,
   });
   const fallback = createIntake(queues.fallback, whole, { keep: queues.keeper.keep });
   return {

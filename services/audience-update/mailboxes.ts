@@ -99,6 +99,12 @@ function createFailureWatch() {
   };
 }
 
+/** What one user may hold while he rests. */
+function shareOf(ownFailures: number, { maxInFlightMessages, maxUserSharePercent }: MailboxLimits): number {
+  if (ownFailures < MAX_OWN_FAILURES) return Number.POSITIVE_INFINITY;
+  return (maxInFlightMessages * maxUserSharePercent) / 100;
+}
+
 export function createMailboxes<Item>(options: MailboxOptions<Item>): Mailboxes<Item> {
   const { limits } = options;
   const mailboxes = new Map<string, Mailbox<Item>>();
@@ -175,7 +181,9 @@ export function createMailboxes<Item>(options: MailboxOptions<Item>): Mailboxes<
     if (closed) return;
     mailbox.mode = "resting";
     failing.failed(mailbox);
-    mailbox.items = [...options.keepOwn(mailbox.key, [...left, ...mailbox.items])];
+    const own = options.keepOwn(mailbox.key, [...left, ...mailbox.items]);
+    mailbox.items = [];
+    keep(mailbox, own);
     resting += 1;
     const timer = setTimeout(() => {
       rests.delete(timer);
@@ -186,12 +194,11 @@ export function createMailboxes<Item>(options: MailboxOptions<Item>): Mailboxes<
     rests.add(timer);
   }
 
-  function keep(mailbox: Mailbox<Item>, own: readonly Item[]): void {
-    const held = mailbox.items.length;
-    const isFull = held >= (limits.maxInFlightMessages * limits.maxUserSharePercent) / 100;
-    if (isFull && mailbox.ownFailures >= MAX_OWN_FAILURES)
-      for (const item of own) options.parkSurplus(item, held);
-    else mailbox.items.push(...own);
+  /** Also what came while the turn ran that failed, else a user who holds all there is would hold it for good. */
+  function keep({ items, ownFailures }: Mailbox<Item>, own: readonly Item[]): void {
+    for (const item of own)
+      if (items.length < shareOf(ownFailures, limits)) items.push(item);
+      else options.parkSurplus(item, items.length);
   }
 
   return {

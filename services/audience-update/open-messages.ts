@@ -16,6 +16,8 @@ export type Item = {
   /** How many of its key came in that second, with it. */
   arrivals: number;
   update?: Update;
+  /** It was found to be within its user's limit: a policy that changes meanwhile is for what comes then. */
+  isTaken?: boolean;
 };
 
 /** A message as it was read; with the stack where reading it threw. */
@@ -23,7 +25,7 @@ type Opened = Decoded & { stack?: string | undefined };
 
 export type OpenMessagesOptions = {
   limits: Readonly<DecodeLimits>;
-  hotUsers: Pick<HotUsers, "verdictOf">;
+  hotUsers: Pick<HotUsers, "arrived" | "verdictOf">;
   deadLetters: Pick<DeadLetterOffice, "park">;
   metrics: Pick<UpdateMetrics, "overLimit">;
   now(): number;
@@ -54,8 +56,12 @@ export function createMessageOpener(
 
   /** False for what is over its user's limit, and seen to. */
   function isTaken(item: Item, update: Update): boolean {
+    if (item.isTaken) return true;
     const verdict = hotUsers.verdictOf(update, item.arrivals);
-    if (verdict === "apply") return true;
+    if (verdict === "apply") {
+      item.isTaken = true;
+      return true;
+    }
     metrics.overLimit(update.tenant, verdict);
     if (verdict === "skip") acknowledge(item);
     else void deadLetters.park(item.delivery, item.intake, refuseHot(update, item.arrivals));
@@ -73,7 +79,8 @@ export function createMessageOpener(
       }
       const { update } = opened;
       const ownKey = userKey(update.tenant, update.userId);
-      if (ownKey !== key) sendOn(ownKey, { ...item, update });
+      // Under a key that many share, the others' arrivals are none of this user's.
+      if (ownKey !== key) sendOn(ownKey, { ...item, update, arrivals: hotUsers.arrived(ownKey) });
       else if (isTaken(item, update)) own.push({ item, update, path: delivery.path });
     }
     return own;

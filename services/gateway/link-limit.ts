@@ -17,8 +17,8 @@ export function createLinkLimit(options: {
   onError(error: unknown): void;
 }): (tenant: Tenant, items: readonly Item[]) => Promise<readonly Item[]> {
   return async (tenant, items) => {
-    const links = items.map(linkOf);
-    const asked = links.filter((link) => link !== undefined);
+    const linksOfItems = items.map(linksOf);
+    const asked = linksOfItems.flat();
     if (asked.length === 0) return items;
     const limit = tenant.quotas.maxLinksPerUser ?? DEFAULT_LINKS_PER_USER;
     let linked: boolean[];
@@ -28,10 +28,10 @@ export function createLinkLimit(options: {
       options.onError(error);
       return items;
     }
-    let next = 0;
+    const surplus = new Set(asked.filter((_, index) => !linked[index]));
     return items.map((item, index) => {
-      const link = links[index];
-      return link === undefined || linked[next++] ? item : refuse(link, limit);
+      const refused = linksOfItems[index]!.find((link) => surplus.has(link));
+      return refused ? refuse(refused, limit) : item;
     });
   };
 }
@@ -43,15 +43,16 @@ function refuse({ userId, linkedId, path }: PlacedLink, limit: number): KeylineE
   return new Refused("too_many_links", message, { path, value: linkedId });
 }
 
-/** Undefined for what links nothing, or will be refused for what is wrong with it. */
-function linkOf(item: Item): PlacedLink | undefined {
-  if (item instanceof KeylineError || !Array.isArray(item.ops)) return undefined;
+/** All of an update; none of what will be refused for what is wrong with it. */
+function linksOf(item: Item): PlacedLink[] {
+  if (item instanceof KeylineError || !Array.isArray(item.ops)) return [];
   const { tenant, userId, ops } = item;
+  const links: PlacedLink[] = [];
   for (const [index, op] of ops.entries()) {
     if (op?.kind !== "event" || op.body?.name !== ALIAS) continue;
     const linkedId = op.body.properties?.previousId;
-    if (typeof linkedId !== "string" || refusalOf(item)) return undefined;
-    return { tenant, userId, linkedId, path: `ops[${index}].body.properties.previousId` };
+    if (typeof linkedId !== "string") continue;
+    links.push({ tenant, userId, linkedId, path: `ops[${index}].body.properties.previousId` });
   }
-  return undefined;
+  return links.length > 0 && refusalOf(item) ? [] : links;
 }

@@ -88,6 +88,9 @@ function keyReader(column: string, find: Find, path: string): Reader<string> {
     const raw = read(fields);
     if (isEmpty(raw)) return refused("invalid_value", column, raw, `is required: it is the ${path}`);
     if (typeof raw === "object") return refused("invalid_value", column, raw, "must be one value");
+    // Read as a number, some thousand others are the same one.
+    if (Number.isInteger(raw) && !Number.isSafeInteger(raw))
+      return refused("invalid_value", column, raw, "must be text: as a number so long it is not exact");
     return { value: String(raw).trim() };
   };
 }

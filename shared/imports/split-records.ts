@@ -67,10 +67,11 @@ export function createRecordSplitter(options: {
     if (delimiter === undefined || lineEnd - start > maxRecordBytes) return { at: lineEnd };
     if (nextQuote < start) nextQuote = indexOrEnd(buffer.indexOf(QUOTE, start));
     if (nextQuote > lineEnd) return { at: lineEnd };
-    const end = endOfQuoted(buffer, start, { delimiter, final });
+    // No further than a record may reach, else it would depend on the chunks what one is.
+    const limit = start + maxRecordBytes + 1;
+    const end = endOfQuoted(buffer, start, { delimiter, limit, final });
     if (end !== "open") return end;
-    if (final || buffer.length - start > maxRecordBytes)
-      return { broken: "a quote is opened and not closed" };
+    if (final || buffer.length >= limit) return { broken: "a quote is opened and not closed" };
     return "open";
   }
 
@@ -154,10 +155,11 @@ export function createRecordSplitter(options: {
 function endOfQuoted(
   buffer: Buffer,
   start: number,
-  { delimiter, final }: { delimiter: number; final: boolean },
+  { delimiter, limit, final }: { delimiter: number; limit: number; final: boolean },
 ): End {
   let state: "start" | "plain" | "quoted" | "closed" = "start";
-  for (let index = start; index < buffer.length; index += 1) {
+  const scanned = Math.min(buffer.length, limit);
+  for (let index = start; index < scanned; index += 1) {
     const byte = buffer[index]!;
     if (state === "quoted") {
       if (byte === QUOTE) state = "closed";
@@ -172,7 +174,7 @@ function endOfQuoted(
       return { broken: "something stands behind the quote that closes a field" };
     else if (state === "start") state = "plain";
   }
-  return final && state !== "quoted" ? { at: buffer.length } : "open";
+  return final && scanned === buffer.length && state !== "quoted" ? { at: buffer.length } : "open";
 }
 
 /** @throws KeylineError `not_utf8` */

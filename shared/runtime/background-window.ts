@@ -21,15 +21,18 @@ const GAIN = 0.1;
  * second, whatever the rate. Nothing observed for a step means that nobody is in the way.
  *
  * @param options.targetDelayMs how much later the foreground may be for it, on average
+ * @param options.maxBaseMs what a delay is at rest at most, where more means that the foreground lags: who comes when it
+ *   does already would take that for rest. Default: any
  * @param options.now milliseconds of a clock that never steps
  */
 export function createBackgroundWindow(options: {
   min: number;
   max(): number;
   targetDelayMs(): number;
+  maxBaseMs?: number;
   now(): number;
 }): BackgroundWindow {
-  const { min, max, targetDelayMs, now } = options;
+  const { min, max, targetDelayMs, maxBaseMs = Number.POSITIVE_INFINITY, now } = options;
   let window = min;
   let starting = true;
   let steppedAtMs = now();
@@ -39,7 +42,7 @@ export function createBackgroundWindow(options: {
   const bases: { minute: number; leastMs: number }[] = [];
 
   function baseMs(): number {
-    return Math.min(...bases.map(({ leastMs }) => leastMs));
+    return Math.min(maxBaseMs, ...bases.map(({ leastMs }) => leastMs));
   }
 
   function step(): void {

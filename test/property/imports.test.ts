@@ -169,6 +169,16 @@ test("a line that is too long is refused, passed over, and costs no other", asyn
   expect(Math.max(...rows.map(({ text }) => text.length))).toBeLessThan(2_000);
 });
 
+test("what a quoted field that is too long becomes does not depend on the chunks that come", async () => {
+  const long = `u1,"${`${"x".repeat(99)}\n`.repeat(5_000)}u9,5,6\n",y`;
+  const bytes = Buffer.from(`user,a,b\nu1,1,2\n${long}\nu2,3,4\n`);
+  const read = async (size: number) => {
+    const rows = await rowsOf(inChunks(bytes, [size]));
+    return rows.map((row) => [row.line, row.next, "refusal" in row ? row.refusal.code : "taken"]);
+  };
+  expect(await read(bytes.length)).toEqual(await read(65_536));
+});
+
 test("UTF-16 is refused as a whole", async () => {
   const bytes = Buffer.from("\ufeffuser,a,b\nu1,1,2\n", "utf16le");
   await expect(rowsOf(inChunks(bytes, [7]))).rejects.toMatchObject({ code: "not_utf8" });

@@ -1,12 +1,13 @@
 import { expect, test } from "vitest";
 import { createBackgroundWindow } from "../../shared/runtime/background-window.ts";
 
-function start({ min = 4, max = 1_000, targetDelayMs = 10 } = {}) {
+function start({ min = 4, max = 1_000, targetDelayMs = 10, maxBaseMs = Number.POSITIVE_INFINITY } = {}) {
   let nowMs = 0;
   const window = createBackgroundWindow({
     min,
     max: () => max,
     targetDelayMs: () => targetDelayMs,
+    maxBaseMs,
     now: () => nowMs,
   });
   /** So many tenths of a second, in each of which somebody sees that delay. */
@@ -60,4 +61,10 @@ test("a least delay is forgotten after ten minutes: what lasts is the new rest",
   pass(10, 5);
   expect(pass(600, 50)).toBe(4);
   expect(pass(10 * 600, 50)).toBeGreaterThan(4);
+});
+
+test("who comes while the others lag already gives way all the same, however long they do", () => {
+  const { pass } = start({ maxBaseMs: 10_000 });
+  expect(pass(7_000, 300_000)).toBe(4);
+  expect(start().pass(20, 300_000)).toBeGreaterThan(4);
 });

@@ -367,6 +367,25 @@ test("bulk updates take their share of the tenant's rate, live ones all of it", 
   expect((await send(1_000, "live")).status).toBe(200);
 });
 
+test("every alias of an update counts, whatever stands before it", async () => {
+  await startWithTenant({ quotas: { maxLinksPerUser: 2 } });
+  const alias = (previousId: unknown) => ({
+    kind: "event",
+    body: { name: "$alias", properties: { previousId } },
+  });
+  const updates = [
+    { userId: "ann", ops: [alias("1"), alias("2"), alias("3")] },
+    { userId: "ben", ops: [alias("1"), alias("2")] },
+    { userId: "ben", ops: [alias(null), alias("3")] },
+  ];
+  const { body } = await call("POST", "/v1/updates", { updates }, withKey(KEY));
+  expect(body.results.map(({ error }) => error?.path)).toEqual([
+    "updates[0].ops[2].body.properties.previousId",
+    undefined,
+    "updates[2].ops[1].body.properties.previousId",
+  ]);
+});
+
 test("no more records are linked to one user than the tenant allows; the same again, and others, go on", async () => {
   await startWithTenant({ quotas: { maxLinksPerUser: 2 } });
   const alias = (userId: string, previousId: string) => ({ type: "alias", userId, previousId });

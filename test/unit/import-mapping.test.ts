@@ -115,6 +115,13 @@ test("fields within fields of NDJSON are named with dots, and keep their types",
   });
 });
 
+test("a user whose id is a number too long to be exact is not taken for another", () => {
+  const userOf = (line: string) => mapped("{userId: user, set: {a: a}}", JSON.parse(line));
+  expect(userOf('{"user":9007199254740991,"a":1}')).toMatchObject({ userId: "9007199254740991" });
+  expect(userOf('{"user":"1234567890123456789","a":1}')).toMatchObject({ userId: "1234567890123456789" });
+  expect(userOf('{"user":1234567890123456789,"a":1}')).toMatchObject({ code: "invalid_value", path: "user" });
+});
+
 test.each([
   ["when", "2026-03-01T10:00:00+02:00", Date.UTC(2026, 2, 1, 8)],
   ["{column: when}", "2026-03-01 10:00", Date.UTC(2026, 2, 1, 10)],

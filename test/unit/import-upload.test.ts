@@ -152,6 +152,19 @@ test("no more of a file is read than can be taken", async () => {
   expect([status, body.accepted]).toEqual([200, (sent / chunk.length) * 10]);
 });
 
+test("no more rows of a user are under way than a profile remembers: they may have to be sent again", async () => {
+  await start();
+  const durable = Promise.withResolvers<void>();
+  gateway.answerAfter(durable.promise);
+  const file = HEADER + rows(700).join("");
+  const uploading = upload({ mapping: MAPPING, file: ["f.csv", file.replace(/^u\d/gm, "ann")] });
+  await until("some are under way", () => gateway.published.length > 0, { everyMs: 5 });
+  expect(gateway.published).toHaveLength(32);
+  durable.resolve();
+  expect((await uploading).body).toMatchObject({ success: true, accepted: 700 });
+  expect(plans()).toEqual(Array.from({ length: 700 }, (_, index) => `p${index}`));
+});
+
 /** A request that is written by hand. */
 function sendSlowly() {
   const raw = request(`${gateway.url}/v1/imports?importId=one`, {

@@ -34,3 +34,19 @@ test("a bound that was lowered below what is held gives no room until enough is 
   await waiting;
   expect(given).toBe(1);
 });
+
+test("a bound that grows by itself lets who waits go on, though nothing is removed", async () => {
+  const limits = { maxMessages: 1, maxBytes: 100 };
+  const inFlight = createInFlight(() => limits, { recheckEveryMs: 1 });
+  inFlight.add(10);
+  const room = inFlight.room();
+  limits.maxMessages = 3;
+  expect(await room).toBe(2);
+});
+
+test("room is never none, nor less, where the bound falls as it is looked at", async () => {
+  let maxMessages = 4;
+  const inFlight = createInFlight(() => ({ maxMessages: maxMessages--, maxBytes: 100 }));
+  for (let count = 0; count < 3; count += 1) inFlight.add(10);
+  expect(await inFlight.room()).toBe(1);
+});

@@ -200,6 +200,29 @@ describe("what comes for a user whose turns fail and who has its share already",
     expect(await failing("in between")).toEqual([4, 5]);
   });
 
+  test("is parked also where it came while the turn ran that failed", async () => {
+    const { mailboxes, rounds, parked } = harness({}, { restMs: () => 20 });
+    let ended = 0;
+    const next = async () => {
+      await expect.poll(() => rounds.length).toBeGreaterThan(ended);
+      ended += 1;
+      return rounds[ended - 1]!;
+    };
+    mailboxes.deliver("a", 0, "live");
+    for (let failures = 1; failures <= 5; failures += 1) {
+      const round = await next();
+      round.end(round.turns);
+      await expect.poll(() => mailboxes.counts().resting).toBe(1);
+      mailboxes.deliver("b", 1, "live");
+      (await next()).end();
+    }
+    const last = await next();
+    for (const item of [1, 2, 3, 4, 5]) mailboxes.deliver("a", item, "live");
+    last.end(last.turns);
+    await expect.poll(() => parked).toEqual([4, 5]);
+    mailboxes.close();
+  });
+
   /** Seed 11 of the simulation, 2026-11-29: the store was back, and the user still rested. */
   test("waits where nobody's did: an outage of the store parks nothing", async () => {
     expect(await failing("at the end")).toEqual([]);

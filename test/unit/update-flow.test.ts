@@ -22,7 +22,7 @@ const ops = [{ kind: "increment", body: { points: 1 } }];
 function start(
   store: ProfileStore,
   messages: readonly { key: string; payload: unknown; unreadableId?: boolean }[],
-  policy?: HotUserPolicy,
+  policy?: HotUserPolicy | (() => HotUserPolicy | undefined),
 ) {
   const acknowledged: string[] = [];
   const parked: string[] = [];
@@ -75,7 +75,10 @@ function start(
     keeper: { keep: async () => true, close() {} },
     limits: smallFlowLimits,
     ...noDefinitions,
-    hotUsers: createHotUsers({ policyOf: () => policy, now: () => 0 }),
+    hotUsers: createHotUsers({
+      policyOf: typeof policy === "function" ? policy : () => policy,
+      now: () => 0,
+    }),
     metrics,
     now: () => NOW_MS,
     onStoreFailure() {},
@@ -265,6 +268,36 @@ test.each<{ policy: HotUserPolicy; counted: number; skipped?: number; parked?: n
     ...(expected.parked && { park: expected.parked }),
   });
   await until("nothing is in hand", () => flow.counts().users === 0);
+});
+
+test("what came under a key that many users share is over no limit for the others' sake", async () => {
+  const store = createMemoryProfileStore({ maxProfiles: 100 });
+  const users = Array.from({ length: 30 }, (_, index) => `user-${index}`);
+  const shared = users.map((userId) => ({ key: "", payload: { ...minimal, userId } }));
+  const policy = { updatesPerSecond: 10, over: "skip" } as const;
+  const { flow, acknowledged } = start(store, shared, policy);
+  await until("all is acknowledged", () => acknowledged.length === users.length);
+  for (const userId of users) expect(await store.load({ tenant: "shop", userId }), userId).toBeDefined();
+  await until("nothing is in hand", () => flow.counts().users === 0);
+});
+
+test("a policy that changes while an update is folded is for what comes then", async () => {
+  const memory = createMemoryProfileStore({ maxProfiles: 10 });
+  let policy: HotUserPolicy | undefined;
+  let failures = 1;
+  const store: ProfileStore = {
+    ...memory,
+    async save(writes) {
+      policy = { updatesPerSecond: 1, over: "skip" };
+      failures -= 1;
+      if (failures >= 0) return writes.map(() => ({ outcome: "failed", error: new Error("away") }));
+      return memory.save(writes);
+    },
+  };
+  const messages = [1, 2, 3].map((seq) => ({ key: "shop:42", payload: envelope(seq) }));
+  const { acknowledged } = start(store, messages, () => policy);
+  await until("all is acknowledged", () => acknowledged.length === 3);
+  expect(await pointsOf(memory)).toBe(3);
 });
 
 test("a tick is never over a limit", async () => {

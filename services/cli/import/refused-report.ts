@@ -27,6 +27,8 @@ export async function openRefusedReport(path: string, bytes: number): Promise<Re
   let length = bytes;
   let lines: string[] = [];
   let waiting = 0;
+  /** Once lines are lost the state must not go beyond them: every further flush fails as that one did. */
+  let broken: { error: unknown } | undefined;
   let file: Awaited<ReturnType<typeof open>> | undefined;
   return {
     add({ line, text }, { code, path: column, value, message }) {
@@ -41,6 +43,7 @@ export async function openRefusedReport(path: string, bytes: number): Promise<Re
     },
     waiting: () => waiting,
     async flush() {
+      if (broken) failed(broken.error);
       if (lines.length === 0) return length;
       const text = lines.join("");
       lines = [];
@@ -50,6 +53,7 @@ export async function openRefusedReport(path: string, bytes: number): Promise<Re
         await file.appendFile(text);
         await file.sync();
       } catch (error) {
+        broken = { error };
         failed(error);
       }
       length += Buffer.byteLength(text);

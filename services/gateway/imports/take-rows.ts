@@ -24,6 +24,11 @@ export const MAX_REPORTED_LINES = 1_000;
 /** Less than a request may have, so that a tenant's own requests find room beside it. */
 const MAX_ROWS = 500;
 const MAX_BYTES = 1_048_576;
+/**
+ * Of a user. A batch that breaks off, or an answer that comes too late, has all of it sent again, and a profile
+ * remembers so many ids by default (`MAX_REMEMBERED_IDS`).
+ */
+const MAX_ROWS_OF_USER = 32;
 /** Without anything taken; then the upload ends, and says from where it goes on. */
 const PATIENCE_MS = 30_000;
 const REST_MS = 500;
@@ -124,14 +129,19 @@ function note(row: ImportedRow, result: ItemResult | undefined, progress: Import
 function* batchesOf(rows: readonly ImportedRow[]): Generator<ImportedRow[]> {
   let batch: ImportedRow[] = [];
   let bytes = 0;
+  const rowsOf = new Map<string, number>();
   for (const row of rows) {
-    if (batch.length >= MAX_ROWS || (batch.length > 0 && bytes + row.text.length > MAX_BYTES)) {
+    const user = "update" in row ? String(row.update.userId) : undefined;
+    const isLong = batch.length >= MAX_ROWS || (batch.length > 0 && bytes + row.text.length > MAX_BYTES);
+    if (isLong || (user !== undefined && rowsOf.get(user) === MAX_ROWS_OF_USER)) {
       yield batch;
       batch = [];
       bytes = 0;
+      rowsOf.clear();
     }
     batch.push(row);
     bytes += row.text.length;
+    if (user !== undefined) rowsOf.set(user, (rowsOf.get(user) ?? 0) + 1);
   }
   if (batch.length > 0) yield batch;
 }
