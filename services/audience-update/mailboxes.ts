@@ -82,17 +82,35 @@ export type Mailboxes<Item> = {
 /** So many in a row are no hiccup. */
 const MAX_OWN_FAILURES = 5;
 
-/** Tells a user whose turns fail alone from a store that is away. */
+type Failing = Pick<Mailbox<unknown>, "failures" | "ownFailures" | "failedAtMs">;
+
+/**
+ * Tells a user whose turns fail alone from a store that is away. Where nobody else has had a turn since, what the turn
+ * before told still holds: he may hold all that there is, so that no other comes in.
+ */
 function createFailureWatch() {
   /** When a turn last came to its end, whoever's. */
   let proceededAtMs = Number.NEGATIVE_INFINITY;
+  /** Who failed last, and when somebody else did before. */
+  let last: Failing | undefined;
+  let othersAtMs = Number.NEGATIVE_INFINITY;
+
+  function ownFailuresOf(mailbox: Failing): number {
+    const { failures, ownFailures, failedAtMs } = mailbox;
+    if (failures === 0) return 0;
+    if (proceededAtMs > failedAtMs) return ownFailures + 1;
+    const otherFailedAtMs = last === mailbox ? othersAtMs : (last?.failedAtMs ?? othersAtMs);
+    return otherFailedAtMs >= failedAtMs || ownFailures === 0 ? 0 : ownFailures + 1;
+  }
+
   return {
     proceeded() {
       proceededAtMs = performance.now();
     },
-    failed(mailbox: Pick<Mailbox<unknown>, "failures" | "ownFailures" | "failedAtMs">): void {
-      const others = mailbox.failures > 0 && proceededAtMs > mailbox.failedAtMs;
-      mailbox.ownFailures = others ? mailbox.ownFailures + 1 : 0;
+    failed(mailbox: Failing): void {
+      mailbox.ownFailures = ownFailuresOf(mailbox);
+      if (last && last !== mailbox) othersAtMs = last.failedAtMs;
+      last = mailbox;
       mailbox.failedAtMs = performance.now();
       mailbox.failures += 1;
     },

@@ -169,7 +169,7 @@ test("a turn that is still finishing holds up its own user, and nobody else", as
 
 describe("what comes for a user whose turns fail and who has its share already", () => {
   /** Until `a` has failed so often that it rests for long; with others whose turns succeed in between, or at the end. */
-  async function failing(others: "in between" | "at the end") {
+  async function failing(others: "in between" | "at the end" | "once") {
     let restMs = 20;
     const { mailboxes, rounds, parked } = harness({}, { restMs: () => restMs });
     let ended = 0;
@@ -188,7 +188,7 @@ describe("what comes for a user whose turns fail and who has its share already",
       if (failures === 6) restMs = 60_000;
       await endNext(true);
       await expect.poll(() => mailboxes.counts().resting).toBe(1);
-      if (others === "in between") await succeedWith("b");
+      if (others === "in between" || (others === "once" && failures === 1)) await succeedWith("b");
     }
     await succeedWith("c");
     for (const item of [1, 2, 3, 4, 5]) mailboxes.deliver("a", item, "live");
@@ -198,6 +198,10 @@ describe("what comes for a user whose turns fail and who has its share already",
 
   test("is parked where the turns of others succeed", async () => {
     expect(await failing("in between")).toEqual([4, 5]);
+  });
+
+  test("is parked where nobody else has had a turn since theirs succeeded: he may hold all there is", async () => {
+    expect(await failing("once")).toEqual([4, 5]);
   });
 
   test("is parked also where it came while the turn ran that failed", async () => {
@@ -226,5 +230,31 @@ describe("what comes for a user whose turns fail and who has its share already",
   /** Seed 11 of the simulation, 2026-11-29: the store was back, and the user still rested. */
   test("waits where nobody's did: an outage of the store parks nothing", async () => {
     expect(await failing("at the end")).toEqual([]);
+  });
+
+  test("waits where those of others, which succeeded, fail as well by now", async () => {
+    const fails = new Set(["a"]);
+    let failuresOfA = 0;
+    const { mailboxes, parked } = harness(
+      {},
+      {
+        restMs: () => 20,
+        async runRound(turns) {
+          for (const { key, failures } of turns) if (key === "a") failuresOfA = failures;
+          const failed = turns.filter(({ key }) => fails.has(key));
+          return { unsettled: new Map(failed.map((turn) => [turn, turn.items])), finishing: new Map() };
+        },
+      },
+    );
+    mailboxes.deliver("a", 0, "live");
+    mailboxes.deliver("b", 0, "live");
+    await expect.poll(() => failuresOfA).toBeGreaterThan(0);
+    fails.add("b");
+    mailboxes.deliver("b", 1, "live");
+    await expect.poll(() => failuresOfA, { interval: 5 }).toBeGreaterThan(10);
+    for (const item of [1, 2, 3, 4, 5]) mailboxes.deliver("a", item, "live");
+    await expect.poll(() => failuresOfA, { interval: 5 }).toBeGreaterThan(15);
+    expect(parked).toEqual([]);
+    mailboxes.close();
   });
 });
