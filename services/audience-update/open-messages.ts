@@ -4,7 +4,7 @@ import { type Refusal, refuse } from "../../shared/domain/refusal.ts";
 import type { Delivery } from "../../shared/ports/update-queue.ts";
 import { toError } from "../../shared/runtime/errors.ts";
 import type { DeadLetterOffice } from "./dead-letter.ts";
-import type { HotUsers } from "./hot-users.ts";
+import type { HotUsers, HotVerdict } from "./hot-users.ts";
 import type { Intake } from "./intake.ts";
 import type { OpenItem } from "./run-round.ts";
 import type { UpdateMetrics } from "./update-metrics.ts";
@@ -16,8 +16,8 @@ export type Item = {
   /** How many of its key came in that second, with it. */
   arrivals: number;
   update?: Update;
-  /** It was found to be within its user's limit: a policy that changes meanwhile is for what comes then. */
-  isTaken?: boolean;
+  /** By its user's limit, once it was looked at: a policy that changes meanwhile is for what comes then. */
+  verdict?: HotVerdict;
 };
 
 /** A message as it was read; with the stack where reading it threw. */
@@ -31,18 +31,17 @@ export type OpenMessagesOptions = {
   now(): number;
   /** To the mailbox of its own user. */
   sendOn(key: string, item: Item): void;
-  acknowledge(item: Item): void;
 };
 
 /**
  * Decodes what came under a key, and tells apart: the user's own updates, which are returned, and the others. What can't
- * be read is parked, what is another user's is sent on, and what is over its user's limit is skipped or parked. Messages
+ * be read is parked, what is another user's is sent on, and what is over its user's limit loses its operations or is parked. Messages
  * wait as they came until then, since decoded ones would be most of what the garbage collector has to copy.
  */
 export function createMessageOpener(
   options: OpenMessagesOptions,
 ): (key: string, items: readonly Item[]) => OpenItem<Item>[] {
-  const { limits, hotUsers, deadLetters, metrics, now, sendOn, acknowledge } = options;
+  const { limits, hotUsers, deadLetters, metrics, now, sendOn } = options;
 
   /** No payload whatever may end the process: it would come again to the next one. */
   function decodeSafely({ delivery, intake }: Item): Opened {
@@ -54,18 +53,19 @@ export function createMessageOpener(
     }
   }
 
-  /** False for what is over its user's limit, and seen to. */
-  function isTaken(item: Item, update: Update): boolean {
-    if (item.isTaken) return true;
-    const verdict = hotUsers.verdictOf(update, item.arrivals);
-    if (verdict === "apply") {
-      item.isTaken = true;
-      return true;
+  /**
+   * As it is to be folded, or undefined where it is parked. What is skipped has a place in what was seen, and nothing
+   * else: it stays skipped when it is delivered again, and leaves no gap in the numbers of its source.
+   */
+  function within(item: Item, update: Update): Update | undefined {
+    if (item.verdict === undefined) {
+      item.verdict = hotUsers.verdictOf(update, item.arrivals);
+      if (item.verdict !== "apply") metrics.overLimit(update.tenant, item.verdict);
     }
-    metrics.overLimit(update.tenant, verdict);
-    if (verdict === "skip") acknowledge(item);
-    else void deadLetters.park(item.delivery, item.intake, refuseHot(update, item.arrivals));
-    return false;
+    if (item.verdict === "apply") return update;
+    if (item.verdict === "skip") return { ...update, ops: [] };
+    void deadLetters.park(item.delivery, item.intake, refuseHot(update, item.arrivals));
+    return undefined;
   }
 
   return (key, items) => {
@@ -80,8 +80,12 @@ export function createMessageOpener(
       const { update } = opened;
       const ownKey = userKey(update.tenant, update.userId);
       // Under a key that many share, the others' arrivals are none of this user's.
-      if (ownKey !== key) sendOn(ownKey, { ...item, update, arrivals: hotUsers.arrived(ownKey) });
-      else if (isTaken(item, update)) own.push({ item, update, path: delivery.path });
+      if (ownKey !== key) {
+        sendOn(ownKey, { ...item, update, arrivals: hotUsers.arrived(ownKey) });
+        continue;
+      }
+      const taken = within(item, update);
+      if (taken) own.push({ item, update: taken, path: delivery.path });
     }
     return own;
   };

@@ -81,7 +81,6 @@ export function createUpdateFlow(options: FlowOptions): UpdateFlow {
   const open = createMessageOpener({
     ...{ limits, hotUsers, deadLetters, metrics, now },
     sendOn: (key, item) => mailboxes.deliver(key, item, item.intake.priority),
-    acknowledge: ({ delivery, intake }) => acknowledgeLater(delivery, intake),
   });
   const mailboxes: Mailboxes<Item> = createMailboxes<Item>({
     limits,
@@ -113,12 +112,6 @@ export function createUpdateFlow(options: FlowOptions): UpdateFlow {
     unreadable,
   };
 
-  function acknowledgeLater(delivery: Delivery, intake: Intake): void {
-    const settled = toAcknowledge.get(intake);
-    if (settled) settled.push(delivery);
-    else toAcknowledge.set(intake, [delivery]);
-  }
-
   function settle(items: readonly Item[], fates: readonly Fate[]): void {
     items.forEach(({ delivery, intake }, index) => {
       const fate = fates[index]!;
@@ -126,7 +119,9 @@ export function createUpdateFlow(options: FlowOptions): UpdateFlow {
         void deadLetters.park(delivery, intake, fate.refusal, fate.stack);
         return;
       }
-      acknowledgeLater(delivery, intake);
+      const settled = toAcknowledge.get(intake);
+      if (settled) settled.push(delivery);
+      else toAcknowledge.set(intake, [delivery]);
       intakes.onSettled(intake, delivery);
       metrics.applied(fate.outcome, delivery.path, intake.priority, now() - stampTimeMs(fate.stamp));
     });

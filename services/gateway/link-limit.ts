@@ -1,3 +1,4 @@
+import { quote } from "../../shared/domain/refusal.ts";
 import { Refused } from "../../shared/http/http-errors.ts";
 import type { Link, LinkStore } from "../../shared/ports/link-store.ts";
 import { refusalOf } from "../../shared/publish/update-input.ts";
@@ -39,8 +40,8 @@ export function createLinkLimit(options: {
 type PlacedLink = Link & { path: string };
 
 function refuse({ userId, linkedId, path }: PlacedLink, limit: number): KeylineError {
-  const message = `${path}: ${JSON.stringify(userId)} has ${limit} linked records, and no more may be`;
-  return new Refused("too_many_links", message, { path, value: linkedId });
+  const message = `${path}: ${JSON.stringify(userId)} has ${limit} linked records, as many as maxLinksPerUser allows`;
+  return new Refused("too_many_links", message, { path, value: quote(linkedId) });
 }
 
 /** All of an update; none of what will be refused for what is wrong with it. */

@@ -6,7 +6,7 @@ export const HotUserPolicy = Type.Object(
     updatesPerSecond: Type.Integer({ minimum: 1, maximum: 1_000_000, description: "of one user" }),
     over: Type.Enum(["fold", "sample", "skip", "park"], {
       description:
-        "what becomes of a user's further updates in that second: fold applies all of them, sample one of `oneIn`, skip none; park puts them into the dead-letter topic. Skipped ones stay in the ledger",
+        "what becomes of a user's further updates in that second: fold applies all of them, sample one of `oneIn`, skip none; park puts them into the dead-letter topic. Skipped ones are seen and nothing of them applied; they stay in the ledger",
     }),
     oneIn: Type.Optional(
       Type.Integer({ minimum: 2, maximum: 1_000_000, description: "for sample; 10 by default" }),

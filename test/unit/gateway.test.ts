@@ -399,8 +399,8 @@ test("no more records are linked to one user than the tenant allows; the same ag
   const { status, body } = await call("POST", "/v1/batch", { batch }, withKey(KEY));
   expect([status, body.accepted]).toEqual([200, 4]);
   expect(body.results[2]!.error).toMatchObject({
-    ...{ code: "too_many_links", path: "batch[2].previousId", value: "3" },
-    message: 'batch[2].previousId: "ann" has 2 linked records, and no more may be',
+    ...{ code: "too_many_links", path: "batch[2].previousId", value: '"3"' },
+    message: 'batch[2].previousId: "ann" has 2 linked records, as many as maxLinksPerUser allows',
   });
   const exact = {
     userId: "ann",

@@ -1,4 +1,4 @@
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
@@ -265,9 +265,15 @@ test("what is wrong with the import as a whole is 2, with what was wrong", async
   await start();
   const file = write("few.csv", "user,when,plan,points\nann,1,a,1\n");
   const unknown = write("unknown.yaml", "userId: customer\nset: {plan: plan}\n");
+  const folderCsv = inFolder("folder.csv");
+  mkdirSync(folderCsv);
   const cases: [words: string[], says: string][] = [
     [["import", file], "no_mapping"],
     [["import", inFolder("none.csv"), "--mapping", unknown], "bad_import_file"],
+    [words(folderCsv), "no regular file"],
+    [words(file, "--report", file), "bad_report"],
+    [words(file, "--report", unknown, "--dry-run"), "bad_report"],
+    [words(file, "--report", `${file}.import.json`), "bad_report"],
     [
       ["import", file, "--mapping", unknown],
       'bad_mapping: userId.column: must be one of the file\'s columns, ["user","when","plan","points"], not "customer"',
@@ -280,6 +286,16 @@ test("what is wrong with the import as a whole is 2, with what was wrong", async
     const { code, err } = await runKeyline(environment(), ...given);
     expect([code, err]).toEqual([2, expect.stringContaining(says)]);
   }
+});
+
+test("a report is written over nothing but a report", async () => {
+  await start();
+  const file = write("ok.csv", "user,when,plan,points\nann,1,a,1\n");
+  const theirs = write("theirs.txt", "something else");
+  const { code, err } = await runKeyline(environment(), ...words(file, "--report", theirs, "--dry-run"));
+  expect([code, err]).toEqual([2, expect.stringContaining("is no report of an import")]);
+  expect(read("theirs.txt")).toBe("something else");
+  expect(read("ok.csv")).toContain("ann");
 });
 
 test("the CDNOW sample is imported by its mapping, to the cent", async () => {

@@ -99,6 +99,11 @@ const envelope = (seq: number) => ({
 });
 const minimal = { tenantId: "shop", userId: "42", ops };
 
+async function profileOf(store: ProfileStore) {
+  const record = await store.load({ tenant: "shop", userId: "42" });
+  return decodeProfile(record!.machinery).profile;
+}
+
 async function pointsOf(store: ProfileStore): Promise<unknown> {
   const record = await store.load({ tenant: "shop", userId: "42" });
   return record && decodeProfile(record.machinery).profile.counters.get("points");
@@ -260,6 +265,7 @@ test.each<{ policy: HotUserPolicy; counted: number; skipped?: number; parked?: n
   const { flow, acknowledged, parked, registry } = start(store, [...hot, other], expected.policy);
   await until("all is acknowledged", () => acknowledged.length === 41);
   expect(await pointsOf(store)).toBe(expected.counted);
+  expect((await profileOf(store)).updates).toBe(40 - (expected.parked ?? 0));
   expect(await store.load({ tenant: "shop", userId: "7" })).toBeDefined();
   expect(parked).toEqual(Array(expected.parked ?? 0).fill("shop:42 user_over_limit"));
   const { values } = await registry.getSingleMetric("keyline_over_user_limit_total")!.get();
@@ -314,4 +320,17 @@ test("a tick is never over a limit", async () => {
   await until("all is acknowledged", () => acknowledged.length === 2);
   const { values } = await registry.getSingleMetric("keyline_over_user_limit_total")!.get();
   expect(values).toEqual([]);
+});
+
+test("what was skipped leaves no gap in what was seen, and stays skipped when it is delivered again", async () => {
+  const store = createMemoryProfileStore({ maxProfiles: 10 });
+  const sampled = { updatesPerSecond: 1, over: "sample", oneIn: 3 } as const;
+  const hot = Array.from({ length: 30 }, (_, index) => ({ key: "shop:42", payload: envelope(index + 1) }));
+  const first = start(store, hot, sampled);
+  await until("all is acknowledged", () => first.acknowledged.length === 30);
+  const points = await pointsOf(store);
+  expect((await profileOf(store)).seen.get("s")?.intervals).toEqual([1, 30]);
+  const again = start(store, hot);
+  await until("all is acknowledged again", () => again.acknowledged.length === 30);
+  expect(await pointsOf(store)).toBe(points);
 });

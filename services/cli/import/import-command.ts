@@ -1,7 +1,7 @@
 /** The command line of `keyline import`: a file's rows as updates. */
 import { createHash } from "node:crypto";
 import { readFile } from "node:fs/promises";
-import { basename } from "node:path";
+import { basename, resolve } from "node:path";
 import { Command, InvalidArgumentError } from "commander";
 import { type ImportFormat, importFormat } from "../../../shared/imports/import-format.ts";
 import { readMapping } from "../../../shared/imports/read-mapping.ts";
@@ -75,6 +75,7 @@ async function run(file: string, flags: ImportFlags, options: ImportCommandOptio
     });
   const { format, mappingSha256 } = await readFormat(file, flags.mapping);
   const reportPath = flags.report ?? `${file}.refused.ndjson`;
+  assertApart(reportPath, [file, `${file}.import.json`, ...(flags.mapping ? [flags.mapping] : [])]);
   const statePath = dryRun ? undefined : `${file}.import.json`;
   const before = statePath === undefined || restart ? undefined : await readImportState(statePath);
   const looked = await lookAtFile(file, before?.file);
@@ -102,8 +103,17 @@ async function run(file: string, flags: ImportFlags, options: ImportCommandOptio
   if (state.refused > 0) options.onRefused();
   if (state.done) return;
   options.onUnfinished();
-  const goOn = dryRun ? "" : `; the same command goes on at line ${state.next.line}`;
+  const how = restart ? "the same command without --restart" : "the same command";
+  const goOn = dryRun ? "" : `; ${how} goes on at line ${state.next.line}`;
   output.complain(`stopped before the end${goOn}`);
+}
+
+/** @throws KeylineError `bad_report` */
+function assertApart(reportPath: string, others: readonly string[]): void {
+  const same = others.find((other) => resolve(other) === resolve(reportPath));
+  if (same === undefined) return;
+  const message = `--report: ${same} is a file of the import itself`;
+  throw new KeylineError("bad_report", message, { path: "--report", value: reportPath });
 }
 
 function newState(

@@ -67,7 +67,10 @@ export async function writeImportState(path: string, state: ImportState): Promis
  */
 export async function lookAtFile(path: string, known: ImportedFile | undefined): Promise<ImportedFile> {
   try {
-    const { size: bytes, mtimeMs: modifiedMs } = await stat(path);
+    const found = await stat(path);
+    // A pipe can't be read a second time, and one that nobody writes to would be waited for without end.
+    if (!found.isFile()) throw new Error(`${path} is no regular file`);
+    const { size: bytes, mtimeMs: modifiedMs } = found;
     if (known?.bytes === bytes && known.modifiedMs === modifiedMs) return known;
     const digest = createHash("sha256");
     for await (const chunk of createReadStream(path)) digest.update(chunk as Buffer);

@@ -63,7 +63,29 @@ export async function openRefusedReport(path: string, bytes: number): Promise<Re
   };
 }
 
+/** How each of its lines begins. */
+const BEGINNING = '{"line":';
+
+/** A file of somebody else's is not written over. */
+async function assertOwn(path: string): Promise<void> {
+  const found = await stat(path).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === "ENOENT") return undefined;
+    throw error;
+  });
+  if (!found || (found.isFile() && found.size === 0)) return;
+  if (!found.isFile()) throw new Error(`${path} is no regular file`);
+  const file = await open(path, "r");
+  try {
+    const { buffer, bytesRead } = await file.read({ buffer: Buffer.alloc(BEGINNING.length), position: 0 });
+    if (buffer.toString("latin1", 0, bytesRead) === BEGINNING) return;
+  } finally {
+    await file.close();
+  }
+  throw new Error(`${path} is there already, and is no report of an import`);
+}
+
 async function shorten(path: string, bytes: number): Promise<void> {
+  await assertOwn(path);
   if (bytes === 0) return rm(path, { force: true });
   const { size } = await stat(path);
   if (size < bytes) throw new Error(`${path} is shorter than it was: --restart begins anew`);
