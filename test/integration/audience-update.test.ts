@@ -170,7 +170,8 @@ describe("a minimal message from any Pulsar client", () => {
     }
     await until(
       "repeats were seen",
-      async () => (await metric('keyline_updates_total{path="pulsar",outcome="repeat",priority="live"}')) >= 3,
+      async () =>
+        (await metric('keyline_updates_total{path="pulsar",outcome="repeat",priority="live"}')) >= 3,
     );
     expect((await profileOf("raw")).body).toMatchObject({
       attributes: { plan: "pro", n: 2 },
