@@ -3,7 +3,8 @@ import type { RateStore } from "../../shared/ports/rate-store.ts";
 
 export type KnownShortages = Pick<RateStore, "take"> & {
   /**
-   * Never more than the store would say.
+   * Never more than the store would say, while all gateways go by this limit. For a second after it has changed another
+   * one may have left more in the bucket.
    * @returns for how many milliseconds (whole) a bucket is known not to hold as many tokens; 0 where the store has to
    *   be asked
    */
