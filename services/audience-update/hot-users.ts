@@ -37,18 +37,15 @@ export function createHotUsers(options: {
   const { policyOf, now } = options;
   const counted = createHeavyHitters(MAX_COUNTED_KEYS);
   let beganMs = now();
-  let last: { endedMs: number; users: readonly HotUser[] } = { endedMs: 0, users: [] };
+  let last: readonly HotUser[] = [];
 
   function endWindow(nowMs: number): void {
     // What came before a pause is not of the last second.
     const users = nowMs - beganMs < 2 * WINDOW_MS ? counted.top(MAX_TOLD) : [];
-    last = {
-      endedMs: nowMs,
-      users: users.map(({ key, count }) => ({
-        key,
-        updatesPerSecond: Math.round((count * 1_000) / (nowMs - beganMs)),
-      })),
-    };
+    last = users.map(({ key, count }) => ({
+      key,
+      updatesPerSecond: Math.round((count * 1_000) / (nowMs - beganMs)),
+    }));
     counted.clear();
     beganMs = nowMs;
   }
@@ -70,7 +67,7 @@ export function createHotUsers(options: {
     },
     top() {
       if (now() - beganMs >= WINDOW_MS) endWindow(now());
-      return last.users;
+      return last;
     },
   };
 }

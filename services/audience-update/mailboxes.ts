@@ -1,4 +1,5 @@
 import type { Priority } from "../../shared/domain/envelope.ts";
+import { createFailureWatch, type Failing } from "./failure-watch.ts";
 import { createWaitingMailboxes } from "./waiting-mailboxes.ts";
 
 /**
@@ -56,17 +57,12 @@ export type MailboxOptions<Item> = {
   restMs(failures: number): number;
 };
 
-type Mailbox<Item> = {
+type Mailbox<Item> = Failing & {
   key: string;
   mode: "waiting" | "running" | "resting";
   /** Live as soon as one of its items was, until it runs dry. */
   priority: Priority;
   items: Item[];
-  failures: number;
-  /** Those of them in a row between which turns of others succeeded: an outage of the store is nobody's own. */
-  ownFailures: number;
-  /** By `performance.now`. */
-  failedAtMs: number;
 };
 
 export type Mailboxes<Item> = {
@@ -81,41 +77,6 @@ export type Mailboxes<Item> = {
 
 /** So many in a row are no hiccup. */
 const MAX_OWN_FAILURES = 5;
-
-type Failing = Pick<Mailbox<unknown>, "failures" | "ownFailures" | "failedAtMs">;
-
-/**
- * Tells a user whose turns fail alone from a store that is away. Where nobody else has had a turn since, what the turn
- * before told still holds: he may hold all that there is, so that no other comes in.
- */
-function createFailureWatch() {
-  /** When a turn last came to its end, whoever's. */
-  let proceededAtMs = Number.NEGATIVE_INFINITY;
-  /** Who failed last, and when somebody else did before. */
-  let last: Failing | undefined;
-  let othersAtMs = Number.NEGATIVE_INFINITY;
-
-  function ownFailuresOf(mailbox: Failing): number {
-    const { failures, ownFailures, failedAtMs } = mailbox;
-    if (failures === 0) return 0;
-    if (proceededAtMs > failedAtMs) return ownFailures + 1;
-    const otherFailedAtMs = last === mailbox ? othersAtMs : (last?.failedAtMs ?? othersAtMs);
-    return otherFailedAtMs >= failedAtMs || ownFailures === 0 ? 0 : ownFailures + 1;
-  }
-
-  return {
-    proceeded() {
-      proceededAtMs = performance.now();
-    },
-    failed(mailbox: Failing): void {
-      mailbox.ownFailures = ownFailuresOf(mailbox);
-      if (last && last !== mailbox) othersAtMs = last.failedAtMs;
-      last = mailbox;
-      mailbox.failedAtMs = performance.now();
-      mailbox.failures += 1;
-    },
-  };
-}
 
 /** What one user may hold while he rests. */
 function shareOf(ownFailures: number, { maxInFlightMessages, maxUserSharePercent }: MailboxLimits): number {
