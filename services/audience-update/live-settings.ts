@@ -3,6 +3,7 @@
  * not in it is as each process was started. While the store is away, what was known last goes on.
  */
 import type { DocumentStore } from "../../shared/ports/document-store.ts";
+import { changeDocument } from "../../shared/runtime/change-document.ts";
 import { watchDocuments } from "../../shared/runtime/document-watch.ts";
 import { KeylineError } from "../../shared/runtime/errors.ts";
 import { publisherSettings } from "../../shared/runtime/publisher-settings.ts";
@@ -52,7 +53,6 @@ export type LiveSettings = {
 
 const DOCUMENT = "consumers";
 const MAX_CHANGES_KEPT = 100;
-const ATTEMPTS = 8;
 
 export function startLiveSettings(options: {
   store: DocumentStore;
@@ -97,17 +97,15 @@ export function startLiveSettings(options: {
     current: () => current,
     async change(given) {
       refuseWrong(given.settings);
-      for (let attempt = 0; attempt < ATTEMPTS; attempt += 1) {
-        const { version, document } = await store.read(DOCUMENT);
+      const next = ({ document }: { document: string }) => {
         const before = document === "" ? NOTHING : (readDocument(document) ?? NOTHING);
-        const after = changed(before, { atMs: now(), ...given });
-        const next = { version: Math.max(version + 1, now()), document: JSON.stringify(after) };
-        if (!(await store.replace(DOCUMENT, version, next))) continue;
-        await watch.refresh().catch(onError);
-        return;
+        return JSON.stringify(changed(before, { atMs: now(), ...given }));
+      };
+      if (!(await changeDocument(store, DOCUMENT, next, now))) {
+        const message = "others changed the settings at the same time; they are as those left them";
+        throw new KeylineError("settings_busy", message, { retryable: true });
       }
-      const message = "others changed the settings at the same time; they are as those left them";
-      throw new KeylineError("settings_busy", message, { retryable: true });
+      await watch.refresh().catch(onError);
     },
     close: watch.close,
   };

@@ -1,5 +1,6 @@
 /** The tenants' schemas in their store, changed in steps of which none is lost to another. */
 import type { DocumentStore } from "../../../shared/ports/document-store.ts";
+import { changeDocument } from "../../../shared/runtime/change-document.ts";
 import { KeylineError } from "../../../shared/runtime/errors.ts";
 import { readSchema, writeSchema } from "./schema-document.ts";
 import type { TenantSchema } from "./tenant-schema.ts";
@@ -14,9 +15,6 @@ export type SchemaCatalog = {
   change(tenant: string, next: (stored: TenantSchema | undefined) => TenantSchema | undefined): Promise<void>;
 };
 
-/** Gateways that learn of one tenant at once are few: more than this many in turn is a defect. */
-const ATTEMPTS = 8;
-
 export function createSchemaCatalog(options: {
   store: Pick<DocumentStore, "read" | "replace">;
   /** Milliseconds since the epoch. */
@@ -25,13 +23,11 @@ export function createSchemaCatalog(options: {
   const { store, now } = options;
   return {
     async change(tenant, next) {
-      for (let attempt = 0; attempt < ATTEMPTS; attempt += 1) {
-        const { version, document } = await store.read(tenant);
+      const nextText = ({ document }: { document: string }) => {
         const schema = next(document === "" ? undefined : parsed(tenant, document));
-        if (schema === undefined) return;
-        const replacement = { version: Math.max(version + 1, now()), document: writeSchema(schema) };
-        if (await store.replace(tenant, version, replacement)) return;
-      }
+        return schema && writeSchema(schema);
+      };
+      if (await changeDocument(store, tenant, nextText, now)) return;
       const message = `others changed the schema of ${tenant} at the same time; it is as they left it`;
       throw new KeylineError("schema_busy", message, { retryable: true });
     },

@@ -1,5 +1,6 @@
 /** What operators do to tenants, as steps on their documents. */
 import type { DocumentStore } from "../../../shared/ports/document-store.ts";
+import { changeDocument } from "../../../shared/runtime/change-document.ts";
 import { KeylineError } from "../../../shared/runtime/errors.ts";
 import {
   changedTenant,
@@ -25,9 +26,6 @@ export type TenantCatalog = {
   remove(name: string): Promise<void>;
 };
 
-/** Several operators at once are rare: more than this many in turn is a defect. */
-const ATTEMPTS = 8;
-
 export function createTenantCatalog(options: {
   store: Pick<DocumentStore, "read" | "replace">;
   registry: Pick<TenantRegistry, "byHash" | "refresh">;
@@ -35,11 +33,9 @@ export function createTenantCatalog(options: {
 }): TenantCatalog {
   const { store, registry, now } = options;
 
-  async function stored(name: string): Promise<{ version: number; tenant: Tenant | undefined }> {
-    const { version, document } = await store.read(name);
+  function tenantIn(name: string, { document }: { document: string }): Tenant | undefined {
     const settings = document === "" ? undefined : (JSON.parse(document) as TenantDocument);
-    const tenant = settings && !("deleted" in settings) ? { name, ...settings } : undefined;
-    return { version, tenant };
+    return settings && !("deleted" in settings) ? { name, ...settings } : undefined;
   }
 
   /**
@@ -50,13 +46,14 @@ export function createTenantCatalog(options: {
     name: string,
     next: (before: Tenant | undefined) => TenantDocument,
   ): Promise<TenantDocument> {
-    for (let attempt = 0; attempt < ATTEMPTS; attempt += 1) {
-      const { version, tenant } = await stored(name);
-      const document = next(tenant);
-      const replacement = { version: Math.max(version + 1, now()), document: JSON.stringify(document) };
-      if (!(await store.replace(name, version, replacement))) continue;
+    let after: TenantDocument | undefined;
+    const nextText = (stored: { document: string }) => {
+      after = next(tenantIn(name, stored));
+      return JSON.stringify(after);
+    };
+    if (await changeDocument(store, name, nextText, now)) {
       await registry.refresh().catch(() => {});
-      return document;
+      return after!;
     }
     const message = `others changed the tenant ${name} at the same time; it is as they left it`;
     throw new KeylineError("tenants_busy", message, { retryable: true });
@@ -78,7 +75,7 @@ export function createTenantCatalog(options: {
   };
 
   return {
-    read: async (name) => existing(name, (await stored(name)).tenant),
+    read: async (name) => existing(name, tenantIn(name, await store.read(name))),
     async put(name, input) {
       await registry.refresh();
       const document = await change(name, (before) => {
