@@ -1,11 +1,19 @@
 import type { FastifyInstance } from "fastify";
 import type { Registry } from "prom-client";
+import Type from "typebox";
 
 export type Readiness = {
   ready: boolean;
   /** Each thing that matters, as "ok" or why it does not work, in plain words. */
   checks: Record<string, string>;
 };
+
+const Ready = Type.Object({
+  status: Type.Enum(["ready", "not ready"]),
+  checks: Type.Record(Type.String(), Type.String(), {
+    description: "each thing that matters: ok, or why not",
+  }),
+});
 
 /** GET /livez, /readyz, /metrics. */
 export function addHealthRoutes(
@@ -18,7 +26,8 @@ export function addHealthRoutes(
 ): void {
   server.get("/livez", { schema: { summary: "200 while the process runs" } }, () => ({ status: "alive" }));
 
-  server.get("/readyz", { schema: { summary: `200 when ${readyMeans}, else 503` } }, async (_, reply) => {
+  const ready = { summary: `200 when ${readyMeans}, else 503`, response: { 200: Ready, 503: Ready } };
+  server.get("/readyz", { schema: ready }, async (_, reply) => {
     const { ready, checks } = await readiness();
     return reply.code(ready ? 200 : 503).send({ status: ready ? "ready" : "not ready", checks });
   });

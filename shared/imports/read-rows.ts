@@ -131,6 +131,11 @@ function ndjsonReader({ mapping }: ImportFormat & { kind: "ndjson" }, { importId
 
 /** Without a mapping a line is an update, which whoever takes it checks. */
 function mapNative(fields: Fields, id: string): Mapped {
+  const { priority = "bulk" } = fields as Readonly<Record<string, unknown>>;
+  if (priority !== "bulk")
+    return {
+      refusal: refuse("invalid_update", "priority", priority, "must be bulk, as all of an import is"),
+    };
   return { update: { id, ...fields, priority: "bulk" } as unknown as ImportedUpdate };
 }
 

@@ -246,6 +246,25 @@ test("a file that breaks off is imported up to there, and is not taken for whole
   expect(gateway.published).toHaveLength(counted().length);
 });
 
+test("a dry run checks updates that stand in the file as they are as the gateway does", async () => {
+  await start();
+  const ops = [{ kind: "set", body: { a: 1 } }];
+  const lines = [
+    { userId: "ann", ops, at: "2026-11-29T12:00:00Z" },
+    { userId: "ann", ops, at: "yesterday" },
+    { userId: "ann", ops, tenant: "other" },
+    { userId: "ann", ops: [{ kind: "set", body: { $a: 1 } }] },
+  ];
+  const file = write("dry.ndjson", lines.map((line) => JSON.stringify(line)).join("\n"));
+  const { code } = await runKeyline({ GATEWAY_URL: gateway.url }, "import", file, "--dry-run");
+  expect(code).toBe(1);
+  const dry = refusedIn("dry.ndjson.refused.ndjson");
+  await runKeyline(environment(), "import", file);
+  const told = (each: { [name: string]: unknown }) => [each.line, each.code, each.path, each.value];
+  expect(dry.map(told)).toEqual(refusedIn("dry.ndjson.refused.ndjson").map(told));
+  expect(dry.map(({ line }) => line)).toEqual([2, 3, 4]);
+});
+
 test("a dry run reports every refused line, and sends and remembers nothing", async () => {
   await start();
   const file = write("dry.csv", `user,when,plan,points\nann,1,a,1\nbob,1,a,x\n${"u".repeat(257)},1,a,1\n`);

@@ -96,6 +96,35 @@ test("NDJSON may hold updates as they are, which are checked as those of a reque
   ]);
 });
 
+test("lines name no priority but bulk", async () => {
+  await start();
+  const set = [{ kind: "set", body: { a: 1 } }];
+  const lines = [
+    { userId: "ann", ops: set, priority: "bulk" },
+    { userId: "ann", ops: set, priority: "live" },
+  ];
+  const { body } = await upload({ file: ["f.ndjson", lines.map((line) => JSON.stringify(line)).join("\n")] });
+  expect(body.report.map(({ line, path, value }) => [line, path, value])).toEqual([
+    [2, "priority", '"live"'],
+  ]);
+});
+
+test("what comes behind the file, and a line behind its end, is refused and not passed over", async () => {
+  await start();
+  const file: [string, string] = ["f.csv", HEADER + rows(3).join("")];
+  const second = await upload({ mapping: MAPPING, file, more: file });
+  expect(second).toMatchObject({
+    status: 400,
+    body: { accepted: 3, nextLine: 5, error: { code: "invalid_request", path: "more" } },
+  });
+  const late = await upload({ file, mapping: MAPPING });
+  expect(late).toMatchObject({ status: 400, body: { error: { code: "no_mapping", path: "mapping" } } });
+  const atEnd = await upload({ mapping: MAPPING, file }, { query: "importId=one&fromLine=5" });
+  expect(atEnd).toMatchObject({ status: 200, body: { success: true, accepted: 0, nextLine: 5 } });
+  const behind = await upload({ mapping: MAPPING, file }, { query: "importId=one&fromLine=6" });
+  expect(behind).toMatchObject({ status: 400, body: { error: { path: "fromLine", value: "6" } } });
+});
+
 test("the same upload has the same ids, and another import, or another row at the line, has others", async () => {
   await start();
   const send = (id: string, content: string) =>

@@ -83,7 +83,7 @@ export async function addImportRoutes(server: FastifyInstance, options: ImportRo
     const { maxImportBytes } = options;
     await own.register(fastifyMultipart, {
       // Its length is refused by its unpacked bytes, before this.
-      limits: { fileSize: 2 * maxImportBytes, fieldSize: MAX_MAPPING_BYTES, files: 2, fields: 1, parts: 2 },
+      limits: { fileSize: 2 * maxImportBytes, fieldSize: MAX_MAPPING_BYTES, files: 2, fields: 1, parts: 3 },
     });
     addRoute(own, options, closing.signal);
   });
@@ -123,7 +123,7 @@ function addRoute(server: FastifyInstance, options: ImportRouteOptions, closing:
 }
 
 async function takeUpload(
-  { bytes, format }: UploadedFile,
+  { bytes, format, assertLast }: UploadedFile,
   options: Pick<ImportRouteOptions, "acceptor" | "maxImportBytes"> &
     Type.Static<typeof Query> & { tenant: Tenant; signal: AbortSignal },
 ): Promise<ImportProgress & { error?: KeylineError }> {
@@ -135,6 +135,7 @@ async function takeUpload(
       ...{ rows, tenant, acceptor, progress, fromLine, signal },
       itemOf: (update) => itemOf(tenant, update, "update"),
     });
+    await assertLast();
     return progress;
   } catch (thrown) {
     // A wait that was cut short says only that it was.

@@ -1,11 +1,8 @@
 import type { FastifyInstance } from "fastify";
 import Type from "typebox";
 import { Compile } from "typebox/compile";
-import { EpochMs, Operations, Priority, Trace, UpdateId, UserId } from "../../../shared/domain/envelope.ts";
-import { momentOf, RFC_3339 } from "../../../shared/domain/iso-time.ts";
-import { refuse } from "../../../shared/domain/refusal.ts";
 import { uncheckedBody } from "../../../shared/http/http-errors.ts";
-import type { UpdateInput } from "../../../shared/publish/update-input.ts";
+import { readUpdate, ToldUpdate } from "../../../shared/publish/read-update.ts";
 import { KeylineError } from "../../../shared/runtime/errors.ts";
 import { type Acceptor, errorOf, type Item, type ItemResult } from "../accept.ts";
 import { MAX_UPDATES_PER_REQUEST } from "../limits.ts";
@@ -14,21 +11,8 @@ import type { TenantRegistry } from "../tenants/tenant-registry.ts";
 import { Answer, answer } from "./answer.ts";
 import { authenticate, knownOnly } from "./authenticate.ts";
 
-/** An update as a caller says it; the tenant is the write key's. */
-const NativeUpdate = Type.Object(
-  {
-    userId: UserId,
-    ops: Operations,
-    id: Type.Optional(UpdateId),
-    at: Type.Optional(Type.Union([EpochMs, Type.String({ format: "date-time", description: "RFC 3339" })])),
-    priority: Type.Optional(Priority),
-    trace: Type.Optional(Trace),
-  },
-  { additionalProperties: false },
-);
-
 const Body = Type.Object(
-  { updates: Type.Array(NativeUpdate, { minItems: 1, maxItems: MAX_UPDATES_PER_REQUEST }) },
+  { updates: Type.Array(ToldUpdate, { minItems: 1, maxItems: MAX_UPDATES_PER_REQUEST }) },
   { additionalProperties: false },
 );
 
@@ -78,9 +62,6 @@ function updatesIn(body: unknown): readonly unknown[] {
   throw new KeylineError("invalid_request", message, { path: "body", value: body });
 }
 
-const isRfc3339 = new RegExp(RFC_3339);
-const NAMES = new Set(Object.keys(NativeUpdate.properties));
-
 /** What is refused where it is published is told with its place in the request, as what is refused before. */
 function withPlace(result: ItemResult, index: number): ItemResult {
   const place = `updates[${index}]`;
@@ -90,27 +71,8 @@ function withPlace(result: ItemResult, index: number): ItemResult {
   return new KeylineError(code, `${place}: ${message}`, { path: where, value });
 }
 
-/**
- * An update as a caller says it; the rest is checked where it is published.
- * @param path where it stands in the request
- */
+/** @param path where it stands in the request */
 export function itemOf(tenant: Tenant, update: unknown, path: string): Item {
-  if (typeof update !== "object" || update === null || Array.isArray(update))
-    return refused(path, update, "must be an object");
-  const unknown = Object.keys(update).find((name) => !NAMES.has(name));
-  if (unknown !== undefined)
-    return refused(`${path}.${unknown}`, update[unknown as keyof typeof update], "is not known here");
-  const { ops } = update as { ops?: unknown };
-  const tick = Array.isArray(ops) ? ops.findIndex((op) => op?.kind === "tick") : -1;
-  if (tick >= 0) return refused(`${path}.ops[${tick}].kind`, "tick", "is the sweeper's own");
-  const { at, ...rest } = update as Omit<UpdateInput, "tenant" | "at"> & { at?: unknown };
-  if (typeof at !== "string")
-    return { ...rest, ...(at === undefined ? {} : { at: at as number }), tenant: tenant.name };
-  const moment = isRfc3339.test(at) ? momentOf(at) : undefined;
-  if (moment !== undefined) return { ...rest, at: moment, tenant: tenant.name };
-  return refused(`${path}.at`, at, "must be RFC 3339 or milliseconds since the epoch");
-}
-
-function refused(path: string, value: unknown, message: string): KeylineError {
-  return errorOf(refuse("invalid_update", path, value, message));
+  const read = readUpdate(tenant.name, update, path);
+  return "refusal" in read ? errorOf(read.refusal) : read.update;
 }

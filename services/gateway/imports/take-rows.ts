@@ -36,7 +36,7 @@ const REST_MS = 500;
 /**
  * Keeps `progress` true at every moment.
  *
- * @throws KeylineError what ends the upload: what `rows` throws, and, retryable, where nothing is taken any more
+ * @throws KeylineError `invalid_request` where the file ends before `fromLine`; what ends the upload: what `rows` throws, and, retryable, where nothing is taken any more
  */
 export async function takeRows(options: {
   rows: AsyncIterable<readonly ImportedRow[]>;
@@ -49,13 +49,19 @@ export async function takeRows(options: {
   signal: AbortSignal;
 }): Promise<void> {
   const { rows, progress, fromLine, signal } = options;
-  for await (const some of rows)
+  let endsAt = 1;
+  for await (const some of rows) {
+    endsAt = some.at(-1)!.next.line;
     for (const batch of batchesOf(some.filter(({ line }) => line >= fromLine))) {
       await settleBatch(batch, options);
       progress.nextLine = batch.at(-1)!.next.line;
       progress.lines = progress.nextLine - 1;
       signal.throwIfAborted();
     }
+  }
+  if (fromLine <= endsAt) return;
+  const message = `fromLine: is behind the end of the file, whose last line is ${endsAt - 1}`;
+  throw new KeylineError("invalid_request", message, { path: "fromLine", value: fromLine });
 }
 
 type BatchOptions = Parameters<typeof takeRows>[0];

@@ -6,7 +6,14 @@ import { atMost, type Patience, patiently } from "./uploaded-bytes.ts";
 
 export const MAX_MAPPING_BYTES = 262_144;
 
-export type UploadedFile = { bytes: AsyncIterable<Uint8Array>; format: ImportFormat };
+export type UploadedFile = {
+  bytes: AsyncIterable<Uint8Array>;
+  format: ImportFormat;
+  /** After its last byte. @throws KeylineError `invalid_request` where another part comes */
+  assertLast(): Promise<void>;
+};
+
+const ORDER = "must be the parts mapping, then one file (curl: -F mapping=@m.yaml -F file=@f.csv)";
 
 /**
  * The parts of an upload up to its file, which is not read yet: a mapping comes before it.
@@ -14,20 +21,36 @@ export type UploadedFile = { bytes: AsyncIterable<Uint8Array>; format: ImportFor
  */
 export async function uploadedFile(request: FastifyRequest, patience: Patience): Promise<UploadedFile> {
   let mapping: string | undefined;
-  for await (const part of patiently<Part>(request.parts(), patience)) {
+  const parts = patiently<Part>(request.parts(), patience);
+  const assertLast = async () => {
+    const { value: more } = await parts.next();
+    if (more) refuseOrder(more);
+  };
+  // Not by `for await`, which would end the parts with the file.
+  for (let next = await parts.next(); !next.done; next = await parts.next()) {
+    const part = next.value;
     if (part.fieldname === "mapping") mapping = await textOf(part, patience);
-    else if (part.fieldname === "file" && part.type === "file") {
-      const format = importFormat(
-        part.filename ?? "",
-        mapping === undefined ? undefined : readMapping(mapping),
-      );
-      return { bytes: patiently(part.file, patience), format };
-    } else {
-      const message = "must be the parts mapping, then file (curl: -F mapping=@m.yaml -F file=@f.csv)";
-      throw new KeylineError("invalid_request", `${part.fieldname}: ${message}`, { path: part.fieldname });
-    }
+    else if (part.fieldname === "file" && part.type === "file")
+      return { bytes: patiently(part.file, patience), format: formatOf(part.filename, mapping), assertLast };
+    else refuseOrder(part);
   }
   throw new KeylineError("invalid_request", "file: is required", { path: "file" });
+}
+
+function refuseOrder({ fieldname }: Part): never {
+  throw new KeylineError("invalid_request", `${fieldname}: ${ORDER}`, { path: fieldname });
+}
+
+/** @throws KeylineError `bad_mapping`, `no_mapping`, `unknown_format` */
+function formatOf(filename = "", mapping: string | undefined): ImportFormat {
+  try {
+    return importFormat(filename, mapping === undefined ? undefined : readMapping(mapping));
+  } catch (error) {
+    if (!(error instanceof KeylineError && error.code === "no_mapping")) throw error;
+    throw new KeylineError(error.code, `${error.message}; what comes behind the file is too late`, {
+      path: "mapping",
+    });
+  }
 }
 
 type Part =
