@@ -57,6 +57,11 @@ export default defineConfig({
         // So are its servers.
         test: { name: "chaos", include: ["test/chaos/**/*.test.ts"], sequence: { groupOrder: 4 } },
       },
+      {
+        extends: true,
+        // It measures.
+        test: { name: "guard", include: ["test/guard/**/*.test.ts"], sequence: { groupOrder: 5 } },
+      },
     ],
   },
 });

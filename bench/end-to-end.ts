@@ -4,7 +4,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { MAX_PREFETCHED } from "../services/audience-update/open-consumers.ts";
 import type { RealStack } from "../test/support/real-stack.ts";
 import { startService } from "../test/support/service-process.ts";
-import { cpuSeconds, peakMemoryMb } from "./process-usage.ts";
+import { cpuSeconds, monotonicMicros, peakMemoryMb, type Window } from "./process-usage.ts";
 
 const CONNECTIONS = 4;
 
@@ -40,34 +40,43 @@ export async function measureRawDrain(
   return JSON.parse(figures.value) as { perSecond: number; cpuMicros: number };
 }
 
-/** How fast a service process applies the same backlog to Redis, read by a subscription of its own. */
+/**
+ * How fast a service process applies the same backlog to Redis, read by a subscription of its own.
+ *
+ * @param environment of the service, beside what it needs.
+ * @returns `window`: what was measured.
+ */
 export async function measureEndToEnd(
   stack: RealStack,
   subscription: string,
   updates: number,
   onConnected: () => Promise<void>,
-): Promise<{ appliedPerSecond: number; cpuMicros: number; peakMemoryMb: number }> {
+  environment: Record<string, string> = {},
+): Promise<{ appliedPerSecond: number; cpuMicros: number; peakMemoryMb: number; window: Window }> {
   const service = await startService(
     {
       ...stack.environment,
       PULSAR_CONNECTIONS: String(CONNECTIONS),
       PULSAR_SUBSCRIPTION: subscription,
       REDIS_KEY_PREFIX: `${subscription}:`,
+      ...environment,
     },
     "/dev/null",
   );
   await countedAfter(service.adminUrl, 0);
   await onConnected();
   const first = await countedAfter(service.adminUrl, updates * UNMEASURED);
-  const startedAtMs = performance.now();
+  const fromMicros = monotonicMicros();
   const startedCpu = cpuSeconds(service.pid);
   await countedAfter(service.adminUrl, updates - 1);
-  const seconds = (performance.now() - startedAtMs) / 1_000;
+  const window = { fromMicros, toMicros: monotonicMicros() };
+  const seconds = (window.toMicros - window.fromMicros) / 1e6;
   const applied = updates - first;
   const measured = {
     appliedPerSecond: applied / seconds,
     cpuMicros: ((cpuSeconds(service.pid) - startedCpu) / applied) * 1e6,
     peakMemoryMb: peakMemoryMb(service.pid),
+    window,
   };
   service.kill("SIGTERM");
   await service.exited;

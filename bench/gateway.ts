@@ -3,16 +3,12 @@
  * parses the same requests and answers them; and how long a tenant waits while another one sends too much. The gateway's
  * publisher sends to an embedded broker, so that Pulsar is no part of it.
  */
-import { type ChildProcess, spawn } from "node:child_process";
-import { Agent } from "node:http";
-import { createInterface } from "node:readline";
 import { Command, Option } from "commander";
 import { numberArgument } from "../test/support/number-argument.ts";
 import { createFigures, percentile } from "./figures.ts";
+import { ADMIN_TOKEN, bodiesOf, load, serverOf, startServer } from "./gateway-load.ts";
 import { measureNeighbours } from "./neighbours.ts";
-import { type MeasuredServer, postBatch } from "./post-batch.ts";
 import { cpuSeconds } from "./process-usage.ts";
-import { segmentBatch } from "./segment-batch.ts";
 
 const options = new Command("npm run bench:gateway --")
   .description("Measures the gateway beside a bare Fastify server.")
@@ -24,10 +20,7 @@ const options = new Command("npm run bench:gateway --")
   .opts<{ json?: string; seconds: number; rounds: number; only?: "costs" | "neighbours" }>();
 
 const BATCHES = [1, 20, 100];
-const CONNECTIONS = 16;
-const BODIES = 64;
 const WARM_UP_MS = 3_000;
-const ADMIN_TOKEN = "bench-token";
 
 type Measured = { eventsPerSecond: number; p99Ms: number; cpuMicros: number };
 
@@ -40,7 +33,7 @@ if (options.json !== undefined) figures.writeJson(options.json);
 
 async function measureCosts(): Promise<void> {
   for (const size of BATCHES) {
-    const bodies = Array.from({ length: BODIES }, (_, n) => segmentBatch(size, n));
+    const bodies = bodiesOf(size);
     const bare = await measure("bare", size, bodies);
     const gateway = await measure("gateway", size, bodies);
     for (const [name, { eventsPerSecond, p99Ms, cpuMicros }] of Object.entries({ bare, gateway })) {
@@ -55,7 +48,7 @@ async function measureCosts(): Promise<void> {
 
 /** A tenant beside one that sends too much. */
 async function measureTenants(): Promise<void> {
-  const children = [start("gateway"), start("gateway")];
+  const children = [startServer("gateway"), startServer("gateway")];
   try {
     const [measured, other] = await Promise.all(children.map(serverOf));
     const pid = children[0]!.pid!;
@@ -67,14 +60,8 @@ async function measureTenants(): Promise<void> {
   }
 }
 
-function start(kind: "bare" | "gateway"): ChildProcess {
-  return spawn(process.execPath, ["bench/gateway-process.ts", kind, ADMIN_TOKEN], {
-    stdio: ["ignore", "pipe", "inherit"],
-  });
-}
-
 async function measure(kind: "bare" | "gateway", size: number, bodies: readonly Buffer[]): Promise<Measured> {
-  const child = start(kind);
+  const child = startServer(kind);
   try {
     const server = await serverOf(child);
     await load(server, bodies, WARM_UP_MS);
@@ -94,27 +81,4 @@ async function measure(kind: "bare" | "gateway", size: number, bodies: readonly 
   } finally {
     child.kill("SIGKILL");
   }
-}
-
-async function serverOf(child: ChildProcess): Promise<MeasuredServer> {
-  for await (const line of createInterface(child.stdout!)) return JSON.parse(line) as MeasuredServer;
-  throw new Error("the server ended before it listened");
-}
-
-/** As fast as it answers, over some connections. @returns how long each answer took, in ms. */
-async function load(server: MeasuredServer, bodies: readonly Buffer[], forMs: number): Promise<number[]> {
-  const agent = new Agent({ keepAlive: true, maxSockets: CONNECTIONS });
-  const endsAtMs = performance.now() + forMs;
-  const latenciesMs: number[] = [];
-  const lane = async (first: number) => {
-    for (let n = first; performance.now() < endsAtMs; n += 1) {
-      const startedAtMs = performance.now();
-      const status = await postBatch(server, { agent, body: bodies[n % bodies.length]! });
-      if (status !== 200) throw new Error(`answered ${status}`);
-      latenciesMs.push(performance.now() - startedAtMs);
-    }
-  };
-  await Promise.all(Array.from({ length: CONNECTIONS }, (_, n) => lane(n * 7)));
-  agent.destroy();
-  return latenciesMs;
 }

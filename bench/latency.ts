@@ -5,7 +5,6 @@ import type { RealStack } from "../test/support/real-stack.ts";
 import { type Figures, percentile } from "./figures.ts";
 import { benchOperations, type Users } from "./updates.ts";
 
-const WARM_UP_MS = 5_000;
 const MEASURED_MS = 15_000;
 const PROBE_EVERY_MS = 20;
 
@@ -58,13 +57,21 @@ export async function openProbes(stack: RealStack, publisher: ConnectedPublisher
   };
 }
 
-/** Publish to visible at a steady rate. */
-export async function measureLatency(probes: Probes, perSecond: number, figures: Figures): Promise<void> {
-  await probes.run(perSecond, sleep(WARM_UP_MS));
+/**
+ * Publish to visible at a steady rate.
+ *
+ * @param load.name what its figures' names begin with.
+ */
+export async function measureLatency(
+  probes: Probes,
+  { name, perSecond, warmUpMs }: { name: string; perSecond: number; warmUpMs: number },
+  figures: Figures,
+): Promise<void> {
+  await probes.run(perSecond, sleep(warmUpMs));
   const latenciesMs = await probes.run(perSecond, sleep(MEASURED_MS));
-  figures.add("latency.updatesPerSecond", perSecond, "updates/s");
-  figures.add("latency.p50", percentile(latenciesMs, 0.5), "ms");
-  figures.add("latency.p99", percentile(latenciesMs, 0.99), "ms");
+  figures.add(`${name}.updatesPerSecond`, perSecond, "updates/s");
+  figures.add(`${name}.p50`, percentile(latenciesMs, 0.5), "ms");
+  figures.add(`${name}.p99`, percentile(latenciesMs, 0.99), "ms");
 }
 
 /** Starts work at a steady rate until `ends`, and waits for all of it. */

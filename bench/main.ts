@@ -2,19 +2,19 @@
  * `npm run bench`: the whole path on real servers of this machine, each figure beside the raw drain rate of
  * the same client in the same run. `--json FILE` writes every figure with its unit under a stable name.
  */
-import { Command } from "commander";
-import { connectPublisher } from "../shared/publish/connect-publisher.ts";
+import { Command, Option } from "commander";
+import { type ConnectedPublisher, connectPublisher } from "../shared/publish/connect-publisher.ts";
 import { createLog } from "../shared/runtime/log.ts";
 import { numberArgument } from "../test/support/number-argument.ts";
 import { type RealStack, startRealStack } from "../test/support/real-stack.ts";
-import { startService } from "../test/support/service-process.ts";
+import { type ServiceProcess, startService } from "../test/support/service-process.ts";
 import { measureChurn } from "./churn.ts";
 import { define, shop } from "./definitions.ts";
 import { measureEndToEnd, measureRawDrain } from "./end-to-end.ts";
 import { measureFailover } from "./failover.ts";
 import { createFigures, type Figures } from "./figures.ts";
 import { holdSubscription } from "./held-subscription.ts";
-import { measureLatency, openProbes } from "./latency.ts";
+import { measureLatency, openProbes, type Probes } from "./latency.ts";
 import { prefill } from "./prefill.ts";
 import { redisBytesPerUser } from "./redis-bytes.ts";
 import { measureTicks } from "./ticks.ts";
@@ -28,8 +28,11 @@ const options = new Command("npm run bench --")
   .option("--updates <n>", "updates in the backlog", count, 200_000)
   .option("--users <n>", "users that they are spread over", count, 100_000)
   .option("--partitions <n>", "partitions of the topic", count, 4)
+  .addOption(
+    new Option("--only <part>", "the latency at 2,000 updates/s, without the rest").choices(["latency"]),
+  )
   .parse()
-  .opts<{ json?: string; updates: number; users: number; partitions: number }>();
+  .opts<{ json?: string; updates: number; users: number; partitions: number; only?: "latency" }>();
 
 /** Each drains the same backlog by a subscription of its own. */
 const RUNS = [
@@ -44,13 +47,23 @@ const RUNS = [
 /** The subscription that nobody is connected to while the backlog arrives. */
 const AWAY = "away";
 
+const STEADY_PER_SECOND = 2_000;
+const WARM_UP_MS = 5_000;
+/** Of a broker that has just started. */
+const FIRST_WARM_UP_MS = 30_000;
+
 const figures = createFigures();
 const stack = await startRealStack({ partitions: options.partitions, tuning: "full", report: console.log });
 try {
-  const { publishedPerSecond, appliedPerSecond } = await measureThroughput(stack, figures);
-  // Live traffic is published on these cores as well, so this is what both together can do at most.
-  const capacity = 1 / (1 / publishedPerSecond + 1 / appliedPerSecond);
-  await measureLive(stack, capacity / 2, figures);
+  if (options.only === "latency") {
+    await stack.subscribe(AWAY);
+    await live(stack, ({ probes }) => measureSteadyLatency(probes, FIRST_WARM_UP_MS));
+  } else {
+    const { publishedPerSecond, appliedPerSecond } = await measureThroughput(stack, figures);
+    // Live traffic is published on these cores as well, so this is what both together can do at most.
+    const capacity = 1 / (1 / publishedPerSecond + 1 / appliedPerSecond);
+    await live(stack, (parts) => measureLive(parts, capacity / 2, figures));
+  }
 } finally {
   await stack.close();
 }
@@ -119,11 +132,16 @@ async function fillBacklog(on: RealStack, into: Figures): Promise<number> {
   return filled.perSecond;
 }
 
-/**
- * Live traffic: latency at half of what can be done; then the broker is frozen under load; then consumers come and
- * go.
- */
-async function measureLive(on: RealStack, perSecond: number, into: Figures): Promise<void> {
+type Live = {
+  on: RealStack;
+  services: ServiceProcess[];
+  startOne(): Promise<ServiceProcess>;
+  publisher: ConnectedPublisher;
+  probes: Probes;
+};
+
+/** Starts a service, and what publishes to it in this process. */
+async function live(on: RealStack, measureAll: (parts: Live) => Promise<void>): Promise<void> {
   const startOne = () => startService({ ...on.environment, PULSAR_SUBSCRIPTION: AWAY }, "/dev/null");
   const services = [await startOne()];
   const { PULSAR_URL: pulsarUrl, SQS_QUEUE_URL: sqsQueueUrl, REDIS_URL: redisUrl } = on.environment;
@@ -134,19 +152,38 @@ async function measureLive(on: RealStack, perSecond: number, into: Figures): Pro
   );
   const probes = await openProbes(on, publisher);
   try {
-    console.log(`publishing live at ${Math.round(perSecond)}/s`);
-    await measureLatency(probes, Math.round(perSecond), into);
-    console.log("letting memberships end by time alone");
-    await measureTicks(on, publisher, into);
-    console.log("freezing the broker under load");
-    await measureFailover(on, publisher, services[0]!.adminUrl, into);
-    console.log("letting consumers come and go");
-    services.push(await startOne());
-    await measureChurn(probes, services, startOne, into);
+    await measureAll({ on, services, startOne, publisher, probes });
   } finally {
     await publisher.close();
     await probes.close();
     for (const service of services) service.kill("SIGTERM");
     await Promise.all(services.map(({ exited }) => exited));
   }
+}
+
+/**
+ * Live traffic: latency at half of what can be done, and at a fixed rate; then the broker is frozen under load; then
+ * consumers come and go.
+ */
+async function measureLive(
+  { on, services, startOne, publisher, probes }: Live,
+  perSecond: number,
+  into: Figures,
+): Promise<void> {
+  console.log(`publishing live at ${Math.round(perSecond)}/s`);
+  const half = { name: "latency", perSecond: Math.round(perSecond), warmUpMs: WARM_UP_MS };
+  await measureLatency(probes, half, into);
+  await measureSteadyLatency(probes, WARM_UP_MS);
+  console.log("letting memberships end by time alone");
+  await measureTicks(on, publisher, into);
+  console.log("freezing the broker under load");
+  await measureFailover(on, publisher, services[0]!.adminUrl, into);
+  console.log("letting consumers come and go");
+  services.push(await startOne());
+  await measureChurn(probes, services, startOne, into);
+}
+
+async function measureSteadyLatency(probes: Probes, warmUpMs: number): Promise<void> {
+  console.log(`publishing live at ${STEADY_PER_SECOND}/s`);
+  await measureLatency(probes, { name: "latency2000", perSecond: STEADY_PER_SECOND, warmUpMs }, figures);
 }

@@ -15,3 +15,11 @@ export function peakMemoryMb(pid: number): number {
   const kilobytes = /^VmHWM:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1];
   return Number(kilobytes) / 1024;
 }
+
+/** A stretch of `monotonicMicros`. */
+export type Window = { fromMicros: number; toMicros: number };
+
+/** By the system's monotonic clock, which all processes and the times in V8's profiles go by. */
+export function monotonicMicros(): number {
+  return Number(process.hrtime.bigint() / 1_000n);
+}
