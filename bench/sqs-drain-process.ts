@@ -24,6 +24,7 @@ async function openKeeper(): Promise<(deliveries: readonly Delivery[]) => void> 
     { ...settings, sqsQueueUrl: waitingQueueUrls(settings).ledger },
     settings,
     log,
+    { packed: true },
   );
   const keeper = createLedgerKeeper({
     producer: ledgerQueue.producer(),

@@ -8,7 +8,7 @@ import type { Message } from "@aws-sdk/client-sqs";
 import type { Delivery, FallbackConsumer } from "../../ports/update-queue.ts";
 import { createDeletes } from "./sqs-deletes.ts";
 import { createHeldMessages, type HeldMessage } from "./sqs-held.ts";
-import { decodeMessage } from "./sqs-message.ts";
+import { contentsOf } from "./sqs-pack.ts";
 import { createPollRoom } from "./sqs-poll-room.ts";
 import { startPolls } from "./sqs-polls.ts";
 import { maxBatchEntries, type SqsRequests } from "./sqs-requests.ts";
@@ -39,7 +39,11 @@ type Source = {
   deletes: ReturnType<typeof createDeletes>;
 };
 
-type Handle = { source: Source; message: HeldMessage };
+/** A message of SQS, which holds one of ours, or several (`sqs-pack.ts`) of which the last deletes it. */
+type Received = { source: Source; message: HeldMessage; unacknowledged: number };
+
+/** Of each of ours. */
+type Handle = { received: Received; acknowledged: boolean };
 
 /** @param queues the requests of each queue */
 export function createSqsConsumer(
@@ -78,10 +82,13 @@ export function createSqsConsumer(
 
   function take(source: Source, messages: Message[]): void {
     for (const message of messages) {
-      const decoded = decodeMessage(message);
-      const group = message.Attributes?.MessageGroupId ?? "";
-      const handle: Handle = { source, message: source.held.add(message.ReceiptHandle ?? "", group) };
-      buffer.push({ path: "sqs", ...decoded, sizeBytes: Buffer.byteLength(decoded.payload), handle });
+      const contents = contentsOf(message);
+      const held = source.held.add(message.ReceiptHandle ?? "", message.Attributes?.MessageGroupId ?? "");
+      const received = { source, message: held, unacknowledged: contents.length };
+      for (const content of contents) {
+        const handle: Handle = { received, acknowledged: false };
+        buffer.push({ path: "sqs", ...content, sizeBytes: Buffer.byteLength(content.payload), handle });
+      }
     }
     if (receiving !== undefined && buffer.length > 0) answer(shift(receiving.maxMessages));
   }
@@ -107,9 +114,18 @@ export function createSqsConsumer(
     answer([]);
   }
 
+  function acknowledgeOne(handle: Handle): void {
+    if (handle.acknowledged) return;
+    handle.acknowledged = true;
+    const { received } = handle;
+    received.unacknowledged -= 1;
+    const { source, message } = received;
+    if (received.unacknowledged === 0 && source.held.drop(message)) source.deletes.add(message.receiptHandle);
+  }
+
   async function release(handles: readonly Handle[], afterMs: number): Promise<void> {
     const releasing = sources.map((source) => {
-      const own = handles.filter((handle) => handle.source === source);
+      const own = handles.map(({ received }) => received).filter((received) => received.source === source);
       return source.held.release(
         own.map(({ message }) => message),
         Math.ceil(afterMs / 1000),
@@ -133,12 +149,11 @@ export function createSqsConsumer(
       });
     },
     async acknowledge(deliveries) {
-      for (const { source, message } of deliveries.map(handleOf))
-        if (source.held.drop(message)) source.deletes.add(message.receiptHandle);
+      for (const handle of deliveries.map(handleOf)) acknowledgeOne(handle);
     },
     async release(deliveries, afterMs) {
-      const groups = new Set(deliveries.map((delivery) => handleOf(delivery).message.group));
-      const [later, others] = partition(buffer, (delivery) => groups.has(handleOf(delivery).message.group));
+      const groups = new Set(deliveries.map(groupOf));
+      const [later, others] = partition(buffer, (delivery) => groups.has(groupOf(delivery)));
       buffer = others;
       await release([...deliveries, ...later].map(handleOf), afterMs);
     },
@@ -155,6 +170,10 @@ export function createSqsConsumer(
 
 function handleOf(delivery: Delivery): Handle {
   return delivery.handle as Handle;
+}
+
+function groupOf(delivery: Delivery): string {
+  return handleOf(delivery).received.message.group;
 }
 
 function partition<T>(items: readonly T[], test: (item: T) => boolean): [T[], T[]] {

@@ -2,23 +2,23 @@
 import { crc32 } from "node:zlib";
 import type { Producer } from "../../ports/update-queue.ts";
 import { KeylineError } from "../../runtime/errors.ts";
-import { encodeMessage, type SqsEntry } from "./sqs-message.ts";
-import type { SqsRequests } from "./sqs-requests.ts";
-import { createSqsSends, type Pending, type SendsOptions, type SqsSends } from "./sqs-sends.ts";
+import type { Encoded, Pending, SqsSends } from "./sqs-sends.ts";
 
-export type SqsProducerOptions = SendsOptions & {
+export type SqsProducerOptions = {
   /** Messages that are not yet answered, of all queues; one more is refused with `queue_send_refused`. */
   maxPending: number;
   /** A message without an answer for this long is rejected with `queue_send_timeout`. */
   sendTimeoutMs: number;
-  /** Characters that the server takes in no text. Default: those that SQS refuses. */
-  refusedCharacters?: RegExp | undefined;
+  /** A message of more bytes is refused. */
+  maxBatchBytes: number;
 };
 
-/** @param queues the requests of each queue. One key's messages always go to the same of them. */
-export function createSqsProducer(queues: readonly SqsRequests[], options: SqsProducerOptions): Producer {
+/** @param queues one key's messages always go to the same of them */
+export function createSqsProducer<Content>(
+  queues: readonly SqsSends<Content>[],
+  options: SqsProducerOptions,
+): Producer {
   const { maxPending, sendTimeoutMs, maxBatchBytes } = options;
-  const sends = queues.map((requests) => createSqsSends(requests, options));
   const idle = Promise.withResolvers<void>();
   let pendingCount = 0;
   let closed = false;
@@ -41,12 +41,13 @@ export function createSqsProducer(queues: readonly SqsRequests[], options: SqsPr
 
   return {
     async send(message) {
-      const { entry, sizeBytes } = encodeMessage(message, options.refusedCharacters);
-      const refused = refusal(sizeBytes);
+      const queue = queueOf(message.key, queues);
+      const encoded = queue.encode(message);
+      const refused = refusal(encoded.sizeBytes);
       if (refused !== undefined) throw refused;
       pendingCount++;
-      const { pending, answer } = createPending(entry, sizeBytes, sendTimeoutMs, settled);
-      sendsOf(message.key, sends).push(pending);
+      const { pending, answer } = createPending(encoded, sendTimeoutMs, settled);
+      queue.push(pending);
       return answer;
     },
     connected: () => !closed,
@@ -61,16 +62,14 @@ export function createSqsProducer(queues: readonly SqsRequests[], options: SqsPr
  * All processes have to agree on it, or a user's messages would lie in two queues, whose order is not kept: the hash
  * and the order of the queues are part of how an installation is set up.
  */
-function sendsOf(key: string, sends: readonly SqsSends[]): SqsSends {
-  return sends[crc32(key) % sends.length] as SqsSends;
+function queueOf<Queue>(key: string, queues: readonly Queue[]): Queue {
+  return queues[crc32(key) % queues.length] as Queue;
 }
 
-function createPending(entry: SqsEntry, sizeBytes: number, sendTimeoutMs: number, onSettled: () => void) {
+function createPending<Content>(encoded: Encoded<Content>, sendTimeoutMs: number, onSettled: () => void) {
   const { promise: answer, resolve, reject } = Promise.withResolvers<void>();
-  const pending: Pending = {
-    entry,
-    group: entry.MessageGroupId,
-    sizeBytes,
+  const pending: Pending<Content> = {
+    ...encoded,
     request: undefined,
     settled: false,
     settle(error) {
