@@ -93,10 +93,15 @@ async function countedAfter(adminUrl: string, floor: number): Promise<number> {
 }
 
 /** Updates that a service has counted since it started, by path. */
-export async function counted(adminUrl: string): Promise<{ pulsar: number; sqs: number }> {
+export async function counted(adminUrl: string): Promise<Counters["counted"]> {
+  return (await countersOf(adminUrl)).counted;
+}
+
+type Counters = { counted: { pulsar: number; sqs: number }; ledger: { kept: number } };
+
+/** What a service has counted since it started. */
+export async function countersOf(adminUrl: string): Promise<Counters> {
   const response = await fetch(`${adminUrl}/admin/breaker`);
-  const { counters } = (await response.json()) as {
-    counters: { counted: { pulsar: number; sqs: number } };
-  };
-  return counters.counted;
+  const { counters } = (await response.json()) as { counters: Counters };
+  return counters;
 }

@@ -51,7 +51,7 @@ export function addWaitingGauge(
   let askedAtMs = Number.NEGATIVE_INFINITY;
   new Gauge({
     name: "keyline_waiting_for_pulsar",
-    help: "Messages in the ledger queue and the changes queue that wait for Pulsar, about; NaN when SQS does not say",
+    help: "Messages of SQS in the ledger queue (each up to 100 updates) and the changes queue that wait for Pulsar, about; NaN when SQS does not say",
     labelNames: ["queue"],
     registers: [registry],
     async collect() {

@@ -15,8 +15,11 @@ export type LedgerKeeper = {
   close(): void;
 };
 
-/** Copies sent and not answered at once, at most; the others wait, so that a burst is not taken for a sick queue. */
-const MAX_UNDER_WAY = 200;
+/**
+ * Copies sent and not answered at once, at most; the others wait, so that a burst is not taken for a sick queue. They
+ * travel in packs, so these are some twenty requests.
+ */
+const MAX_UNDER_WAY = 2_000;
 
 export function createLedgerKeeper(options: {
   /** To the ledger queue. */

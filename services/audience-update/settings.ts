@@ -88,7 +88,7 @@ export const consumerSettings = {
     unit: "requests",
     min: 1,
     max: 64,
-    meaning: "long polls at SQS at once",
+    meaning: "long polls at once, at each SQS queue",
   }),
   sqsLongPollSeconds: integer({
     env: "SQS_LONG_POLL_SECONDS",

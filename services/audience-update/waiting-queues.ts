@@ -1,51 +1,59 @@
 /** The SQS queues where messages wait for their Pulsar topic, beside the queue that carries updates. */
 import { KeylineError } from "../../shared/runtime/errors.ts";
-import { url, type Values } from "../../shared/runtime/settings.ts";
+import { urls, type Values } from "../../shared/runtime/settings.ts";
+import { splitUrls } from "../../shared/runtime/url-list.ts";
 
 export const waitingQueueSettings = {
-  sqsLedgerQueueUrl: url({
+  sqsLedgerQueueUrl: urls({
     env: "SQS_LEDGER_QUEUE_URL",
     schemes: ["http", "https"],
     default: "",
     meaning:
-      "the SQS FIFO queue where what came over SQS waits to be written to the Pulsar topic; when empty, `SQS_QUEUE_URL` with `-ledger` before its `.fifo`",
+      "the SQS FIFO queue, or several, where what came over SQS waits to be written to the Pulsar topic; when empty, each of `SQS_QUEUE_URL` with `-ledger` before its `.fifo`",
   }),
-  sqsChangesQueueUrl: url({
+  sqsChangesQueueUrl: urls({
     env: "SQS_CHANGES_QUEUE_URL",
     schemes: ["http", "https"],
     default: "",
     meaning:
-      "the SQS FIFO queue where membership changes wait to be written to the Pulsar topic `changes`; when empty, `SQS_QUEUE_URL` with `-changes` before its `.fifo`",
+      "the SQS FIFO queue, or several, where membership changes wait to be written to the Pulsar topic `changes`; when empty, each of `SQS_QUEUE_URL` with `-changes` before its `.fifo`",
   }),
 };
 
 type QueueUrls = Values<typeof waitingQueueSettings> & { sqsQueueUrl: string };
 
 /**
- * The URLs of the queues where messages wait for their Pulsar topic, each given or made from the updates queue's.
- * @throws KeylineError `bad_settings` when two of the three are one queue: what is in it would go round for ever, or
- * into a topic that is not its own.
+ * The URLs of the queues where messages wait for their Pulsar topic, each list given or made from that of the updates
+ * queues.
+ * @throws KeylineError `bad_settings` when a queue is in two of the three lists: what is in it would go round for
+ * ever, or into a topic that is not its own.
  */
 export function waitingQueueUrls(settings: QueueUrls): { ledger: string; changes: string } {
   const { sqsQueueUrl } = settings;
-  const madeWith = (suffix: string) => sqsQueueUrl.replace(/\.fifo$/, `-${suffix}.fifo`);
+  const madeWith = (suffix: string) =>
+    splitUrls(sqsQueueUrl)
+      .map((queueUrl) => queueUrl.replace(/\.fifo$/, `-${suffix}.fifo`))
+      .join(",");
   const ledger = settings.sqsLedgerQueueUrl || madeWith("ledger");
   const changes = settings.sqsChangesQueueUrl || madeWith("changes");
-  const queues = [
-    { name: "SQS_QUEUE_URL", queueUrl: sqsQueueUrl },
-    { name: waitingQueueSettings.sqsLedgerQueueUrl.env, queueUrl: ledger },
-    { name: waitingQueueSettings.sqsChangesQueueUrl.env, queueUrl: changes },
+  const lists = [
+    { name: "SQS_QUEUE_URL", queueUrls: splitUrls(sqsQueueUrl) },
+    { name: waitingQueueSettings.sqsLedgerQueueUrl.env, queueUrls: splitUrls(ledger) },
+    { name: waitingQueueSettings.sqsChangesQueueUrl.env, queueUrls: splitUrls(changes) },
   ];
-  queues.forEach((queue, index) => {
-    for (const before of queues.slice(0, index)) refuseSameQueue(queue, before);
+  lists.forEach((list, index) => {
+    for (const before of lists.slice(0, index)) refuseSharedQueue(list, before);
   });
   return { ledger, changes };
 }
 
-type NamedQueue = { name: string; queueUrl: string };
+type NamedQueues = { name: string; queueUrls: readonly string[] };
 
-function refuseSameQueue({ name, queueUrl }: NamedQueue, before: NamedQueue): void {
-  if (queueUrl !== before.queueUrl) return;
-  const text = `${name}=${JSON.stringify(queueUrl)} is the queue of ${before.name}; it must be another one`;
-  throw new KeylineError("bad_settings", text, { path: name, value: queueUrl });
+function refuseSharedQueue({ name, queueUrls }: NamedQueues, before: NamedQueues): void {
+  const shared = queueUrls.find((queueUrl) => before.queueUrls.includes(queueUrl));
+  if (shared === undefined) return;
+  const given = JSON.stringify(queueUrls.join(","));
+  const queue = queueUrls.length === 1 ? "is the queue" : `holds ${JSON.stringify(shared)}, a queue`;
+  const text = `${name}=${given} ${queue} of ${before.name}; it must be another one`;
+  throw new KeylineError("bad_settings", text, { path: name, value: shared });
 }

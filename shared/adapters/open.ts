@@ -28,7 +28,7 @@ import { createRedisMemberStore } from "./redis/redis-member-store.ts";
 import { createRedisProfileStore } from "./redis/redis-profile-store.ts";
 import { createRedisRateStore } from "./redis/redis-rate-store.ts";
 import { createRedisRouteStore } from "./redis/redis-route-store.ts";
-import { createSqs, type SqsQueue } from "./sqs/sqs.ts";
+import { createSqs, type SqsOptions, type SqsQueue } from "./sqs/sqs.ts";
 
 type Connection = Values<typeof connectionSettings>;
 
@@ -70,8 +70,10 @@ export async function openFallbackQueue(
   settings: SqsConnection,
   consuming: SqsConsuming,
   log: Log,
+  { packed = false }: Pick<SqsOptions, "packed"> = {},
 ): Promise<SqsQueue> {
   const queue = createSqs({
+    packed,
     queueUrl: settings.sqsQueueUrl,
     sendTimeoutMs: settings.sqsSendTimeoutMs,
     pollers: consuming.sqsPollers,
@@ -102,9 +104,11 @@ export async function openExistingQueues(
   lifecycle: Lifecycle,
   log: Log,
 ): Promise<Record<ServiceQueue, SqsQueue>> {
-  const open = (settings: SqsConnection & SqsConsuming) => openFallbackQueue(settings, settings, log);
+  const open = (settings: SqsConnection & SqsConsuming, how?: Pick<SqsOptions, "packed">) =>
+    openFallbackQueue(settings, settings, log, how);
   const fallback = lifecycle.own("fallback queue", await open(queues.fallback));
-  const ledgerQueue = lifecycle.own("ledger queue", await open(queues.ledgerQueue));
+  // Its copies have no order to keep: stamps order the updates of the ledger.
+  const ledgerQueue = lifecycle.own("ledger queue", await open(queues.ledgerQueue, { packed: true }));
   const changesQueue = lifecycle.own("changes queue", await open(queues.changesQueue));
   await Promise.all([fallback.checkExists(), ledgerQueue.checkExists(), changesQueue.checkExists()]);
   return { fallback, ledgerQueue, changesQueue };

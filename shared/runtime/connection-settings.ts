@@ -1,4 +1,4 @@
-import { choice, integer, text, url } from "./settings.ts";
+import { choice, integer, text, url, urls } from "./settings.ts";
 import { signalSettings } from "./signal-settings.ts";
 
 /** How to reach the brokers and the store. Publishers need these too. */
@@ -36,10 +36,11 @@ export const connectionSettings = {
     max: 60_000,
     meaning: "a send without an answer by then goes over SQS",
   }),
-  sqsQueueUrl: url({
+  sqsQueueUrl: urls({
     env: "SQS_QUEUE_URL",
     schemes: ["http", "https"],
-    meaning: "the SQS FIFO queue; region and credentials come from the AWS SDK's own environment",
+    meaning:
+      "the SQS FIFO queue, or several, separated by commas, over which users are spread: the same ones in the same order in all processes; region and credentials come from the AWS SDK's own environment",
   }),
   sqsSendTimeoutMs: integer({
     env: "SQS_SEND_TIMEOUT_MS",

@@ -1,5 +1,6 @@
 import { KeylineError } from "./errors.ts";
 import { hideCredentials } from "./hide-credentials.ts";
+import { problemOfUrls, splitUrls } from "./url-list.ts";
 
 /**
  * One setting: an environment variable with its type, default, unit and meaning. `--help`, the documents'
@@ -81,12 +82,26 @@ export function choice<T extends string>(declared: Declared & { choices: readonl
 /** A URL of one of the schemes (without colon); the adapter checks the rest. */
 export function url(declared: Declared & { schemes: readonly string[] }): Setting<string> {
   return declare("URL", declared, (value) => {
-    if (value === declared.default) return { value };
-    const scheme = value.slice(0, Math.max(0, value.indexOf("://")));
-    if (!declared.schemes.includes(scheme))
-      return { problem: `does not start with ${declared.schemes.map((name) => `${name}://`).join(", ")}` };
-    return { value };
+    const problem = value === declared.default ? undefined : problemOfScheme(value, declared.schemes);
+    return problem === undefined ? { value } : { problem };
   });
+}
+
+/** Such URLs, one or several, separated by commas; each names another thing. */
+export function urls(declared: Declared & { schemes: readonly string[] }): Setting<string> {
+  return declare("URLs", declared, (value) => {
+    if (value === declared.default) return { value };
+    const given = splitUrls(value);
+    const problems = given.map((each) => problemOfScheme(each, declared.schemes));
+    const problem = problemOfUrls(value) ?? problems.find((each) => each !== undefined);
+    return problem === undefined ? { value: given.join(",") } : { problem };
+  });
+}
+
+function problemOfScheme(value: string, schemes: readonly string[]): string | undefined {
+  const scheme = value.slice(0, Math.max(0, value.indexOf("://")));
+  if (schemes.includes(scheme)) return undefined;
+  return `does not start with ${schemes.map((name) => `${name}://`).join(", ")}`;
 }
 
 /** The number of a setting, times in milliseconds, and its text as it may be printed. */

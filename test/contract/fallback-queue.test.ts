@@ -23,27 +23,29 @@ const settings = {
 };
 const message = { key: "a", payload: "{}", deduplicationId: "one" };
 
-const openEmbedded: OpenFallbackQueue = async (changes) => {
-  const { queue, close } = await startEmbeddedSqs(changes);
-  const endpoint = /http:\S+/.exec(queue.description)?.[0] ?? "";
-  return {
-    queue,
-    inFlightCount: () => inFlightCount(endpoint, `${endpoint}/000000000000/updates.fifo`),
-    close,
+const embedded =
+  (queueCount: number): OpenFallbackQueue =>
+  async (changes) => {
+    const { queue, close } = await startEmbeddedSqs({ ...changes, queueCount });
+    const queueUrls = queue.description.match(/http:\S+/g) ?? [];
+    return { queue, inFlightCount: () => inFlightCount(queueUrls), close };
   };
-};
 
-const openLocalStack: OpenFallbackQueue = async (changes) => {
-  const endpoint = inject("servers").sqsEndpoint;
-  const queueUrl = await someQueue(endpoint);
-  const queue = createSqs({ ...settings, ...changes, queueUrl });
-  return { queue, inFlightCount: () => inFlightCount(endpoint, queueUrl), close: () => queue.close() };
-};
+const localStack =
+  (queueCount: number): OpenFallbackQueue =>
+  async (changes) => {
+    const { sqsEndpoint } = inject("servers");
+    const queueUrls = await Promise.all(Array.from({ length: queueCount }, () => someQueue(sqsEndpoint)));
+    const queue = createSqs({ ...settings, ...changes, queueUrl: queueUrls.join(",") });
+    return { queue, inFlightCount: () => inFlightCount(queueUrls), close: () => queue.close() };
+  };
 
-describeFallbackQueue("embedded", openEmbedded);
-describeFallbackQueue("LocalStack", openLocalStack);
-describeFallbackQueueLimits("embedded", openEmbedded);
-describeFallbackQueueLimits("LocalStack", openLocalStack);
+for (const describeAll of [describeFallbackQueue, describeFallbackQueueLimits]) {
+  describeAll("embedded", embedded(1));
+  describeAll("embedded, two queues", embedded(2));
+  describeAll("LocalStack", localStack(1));
+  describeAll("LocalStack, two queues", localStack(2));
+}
 
 describe("fallback queue: SQS that fails", () => {
   const cleanUps: (() => unknown)[] = [];
@@ -180,11 +182,15 @@ async function someQueue(endpoint: string): Promise<string> {
   return `${endpoint}/000000000000/${name}`;
 }
 
-async function inFlightCount(endpoint: string, queueUrl: string): Promise<number> {
-  const client = localSqsClient(endpoint);
+async function inFlightCount(queueUrls: readonly string[]): Promise<number> {
   const attribute = "ApproximateNumberOfMessagesNotVisible";
-  const command = new GetQueueAttributesCommand({ QueueUrl: queueUrl, AttributeNames: [attribute] });
-  const { Attributes } = await client.send(command);
-  client.destroy();
-  return Number(Attributes?.[attribute]);
+  let sum = 0;
+  for (const queueUrl of queueUrls) {
+    const client = localSqsClient(new URL(queueUrl).origin);
+    const command = new GetQueueAttributesCommand({ QueueUrl: queueUrl, AttributeNames: [attribute] });
+    const { Attributes } = await client.send(command);
+    client.destroy();
+    sum += Number(Attributes?.[attribute]);
+  }
+  return sum;
 }

@@ -34,9 +34,11 @@ export function describeFallbackQueue(name: string, open: OpenFallbackQueue): vo
     });
 
     it("never has one key's messages with two consumers", async () => {
-      const keys = Array.from({ length: 40 }, (_, index) => `shop:${index}`);
+      // More keys than the first polls of one consumer can hold.
+      const keys = Array.from({ length: 160 }, (_, index) => `shop:${index}`);
+      const total = 5 * keys.length;
       await Promise.all(
-        Array.from({ length: 400 }, (_, index) => send(keys[index % 40] as string, `${index}`)),
+        Array.from({ length: total }, (_, index) => send(keys[index % keys.length] as string, `${index}`)),
       );
       const consumers = [fixture.consumer(), fixture.consumer()];
       const holders = new Map<string, { consumer: FallbackConsumer; count: number }>();
@@ -53,7 +55,7 @@ export function describeFallbackQueue(name: string, open: OpenFallbackQueue): vo
           for (const { key } of some) (holders.get(key) as { count: number }).count--;
           await consumer.acknowledge(some);
           counts[index] = (counts[index] as number) + some.length;
-          if (counts[0]! + counts[1]! === 400) for (const each of consumers) each.pause();
+          if (counts[0]! + counts[1]! === total) for (const each of consumers) each.pause();
         }
       };
       await Promise.all(consumers.map(consume));

@@ -4,7 +4,15 @@ import { documentsWithSettings, withSettingsTables } from "../../scripts/setting
 import { audienceUpdateSettings } from "../../services/audience-update/settings.ts";
 import { embeddedSettings } from "../../services/embedded/settings.ts";
 import { connectPublisher, publisherConnectionSettings } from "../../shared/publish/connect-publisher.ts";
-import { choice, integer, readSettings, settingsFrom, text, url } from "../../shared/runtime/settings.ts";
+import {
+  choice,
+  integer,
+  readSettings,
+  settingsFrom,
+  text,
+  url,
+  urls,
+} from "../../shared/runtime/settings.ts";
 
 const settings = {
   port: integer({
@@ -70,6 +78,29 @@ describe("settings", () => {
   test("given by the program stand above the environment and are checked alike", () => {
     expect(settingsFrom(settings, { port: 1 }, { ...good, PORT: "2" }).port).toBe(1);
     expect(() => settingsFrom(settings, { port: 70_000 }, good)).toThrow('PORT="70000"');
+  });
+});
+
+describe("a list of URLs", () => {
+  const read = (QUEUES: string) =>
+    readSettings({ queues: urls({ ...declared, schemes: ["http"] }) }, { QUEUES });
+  const declared = { env: "QUEUES", meaning: "queues" };
+
+  test.each([
+    ["http://h/a", "http://h/a"],
+    ["http://h/a, http://h/b ,http://i/a", "http://h/a,http://h/b,http://i/a"],
+  ])("%j is taken in its order", (given, queues) => {
+    expect(read(given)).toEqual({ queues });
+  });
+
+  test.each([
+    ["http://h/a,", 'QUEUES="http://h/a," has an empty entry'],
+    [",", 'QUEUES="," has an empty entry'],
+    ["http://h/a,http://h/b,http://H:80/a", 'names "http://H:80/a" twice'],
+    ["http://h/a,ftp://h/b", 'QUEUES="http://h/a,ftp://h/b" does not start with http://'],
+  ])("%j is refused, quoting it", (given, message) => {
+    expect(() => read(given)).toThrow(expect.objectContaining({ code: "bad_settings" }));
+    expect(() => read(given)).toThrow(message);
   });
 });
 

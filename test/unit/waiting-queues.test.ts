@@ -11,6 +11,26 @@ test("the URLs of the queues that wait for Pulsar are made from that of the upda
   });
 });
 
+test("of several updates queues each has its own", () => {
+  expect(waitingQueueUrls({ ...given, sqsQueueUrl: "http://h/a.fifo,http://h/b.fifo" })).toEqual({
+    ledger: "http://h/a-ledger.fifo,http://h/b-ledger.fifo",
+    changes: "http://h/a-changes.fifo,http://h/b-changes.fifo",
+  });
+});
+
+test("a queue that is in two of several lists is refused, quoting it and the list", () => {
+  const queues = { ...given, sqsQueueUrl: "http://h/a.fifo,http://h/b.fifo" };
+  const ledger = "http://h/x.fifo,http://h/b.fifo";
+  expect(() => waitingQueueUrls({ ...queues, sqsLedgerQueueUrl: ledger })).toThrow(
+    expect.objectContaining({
+      code: "bad_settings",
+      path: "SQS_LEDGER_QUEUE_URL",
+      value: "http://h/b.fifo",
+      message: `SQS_LEDGER_QUEUE_URL="${ledger}" holds "http://h/b.fifo", a queue of SQS_QUEUE_URL; it must be another one`,
+    }),
+  );
+});
+
 test("each can be given", () => {
   const sqsLedgerQueueUrl = "http://h/1.fifo";
   const sqsChangesQueueUrl = "http://h/2.fifo";

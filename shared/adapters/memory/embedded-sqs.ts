@@ -5,8 +5,11 @@ import type { UpdateQueue } from "../../ports/update-queue.ts";
 import { createSqs, type SqsOptions } from "../sqs/sqs.ts";
 
 export type EmbeddedSqsOptions = Partial<
-  Omit<SqsOptions, "queueUrl" | "region" | "endpoint" | "credentials">
->;
+  Omit<SqsOptions, "queueUrl" | "packed" | "region" | "endpoint" | "credentials">
+> & {
+  /** SQS queues behind each of the three, over which keys are spread. Default 1. */
+  queueCount?: number;
+};
 
 export type EmbeddedSqs = {
   queue: UpdateQueue;
@@ -38,15 +41,19 @@ export async function startEmbeddedSqs(options: EmbeddedSqsOptions = {}): Promis
     region: "us-east-1",
     credentials: { accessKeyId: "embedded", secretAccessKey: "embedded" },
   };
-  const open = async (name: string): Promise<UpdateQueue> => {
-    await createQueue(name, { endpoint, ...access });
-    const queueUrl = `${endpoint}/000000000000/${name}`;
-    const queue = createSqs({ ...defaults, ...options, ...access, queueUrl });
-    return { ...queue, description: `embedded SQS FIFO ${name} at ${endpoint}` };
+  const open = async (name: string, packed = false): Promise<UpdateQueue> => {
+    const { queueCount = 1 } = options;
+    const names = Array.from({ length: queueCount }, (_, index) =>
+      queueCount === 1 ? `${name}.fifo` : `${name}-${index}.fifo`,
+    );
+    for (const each of names) await createQueue(each, { endpoint, ...access });
+    const queueUrl = names.map((each) => `${endpoint}/000000000000/${each}`).join(",");
+    const queue = createSqs({ ...defaults, ...options, ...access, queueUrl, packed });
+    return { ...queue, description: `embedded ${queue.description}` };
   };
-  const queue = await open("updates.fifo");
-  const ledgerQueue = await open("updates-ledger.fifo");
-  const changesQueue = await open("updates-changes.fifo");
+  const queue = await open("updates");
+  const ledgerQueue = await open("updates-ledger", true);
+  const changesQueue = await open("updates-changes");
   return {
     queue,
     ledgerQueue,

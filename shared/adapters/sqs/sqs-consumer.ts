@@ -1,5 +1,5 @@
 /**
- * Receives by several long polls at once into one buffer, from which `receive` takes.
+ * Receives by several long polls at each queue at once into one buffer, from which `receive` takes.
  *
  * polling -> (pause) -> draining: nothing more is asked for, what was received may be acknowledged
  *         -> (close) -> closed: everything that is left has gone back to the queue
@@ -8,63 +8,89 @@ import type { Message } from "@aws-sdk/client-sqs";
 import type { Delivery, FallbackConsumer } from "../../ports/update-queue.ts";
 import { createDeletes } from "./sqs-deletes.ts";
 import { createHeldMessages, type HeldMessage } from "./sqs-held.ts";
-import { decodeMessage } from "./sqs-message.ts";
+import { contentsOf } from "./sqs-pack.ts";
+import { createPollRoom } from "./sqs-poll-room.ts";
 import { startPolls } from "./sqs-polls.ts";
 import { maxBatchEntries, type SqsRequests } from "./sqs-requests.ts";
 
 export type SqsConsumerOptions = {
-  /** Long polls at once. */
+  /** Long polls at each queue at once. */
   pollers: number;
   /** Seconds that a poll waits for a first message. */
   longPollSeconds: number;
-  /** Messages received before `receive` takes them, those that polls under way may bring included. */
+  /**
+   * Messages received before `receive` takes them, those that polls under way may bring included; of all queues
+   * together, and at least one of each.
+   */
   maxPrefetched: number;
-  /** Messages received and not yet deleted; the polls wait at this number. */
+  /** Messages received and not yet deleted, counted alike; the polls wait at this number. */
   maxUnacknowledged: number;
   /** How long SQS hides a message that was received; held ones are extended at half of it. */
   visibilityTimeoutSeconds: number;
-  /** Requests at once that delete, extend or release. */
+  /** Requests at each queue at once that delete, extend or release. */
   maxConcurrentRequests: number;
   /** Told of each failing poll, delete, extension and release; the adapter goes on by itself. */
   onError: (error: Error) => void;
 };
 
-export function createSqsConsumer(requests: SqsRequests, options: SqsConsumerOptions): FallbackConsumer {
-  const { maxPrefetched, maxUnacknowledged } = options;
-  const pollSize = Math.min(maxBatchEntries, maxPrefetched, maxUnacknowledged);
+/** What was received from one queue and is not yet deleted. */
+type Source = {
+  held: ReturnType<typeof createHeldMessages>;
+  deletes: ReturnType<typeof createDeletes>;
+};
+
+/** A message of SQS, which holds one of ours, or several (`sqs-pack.ts`) of which the last deletes it. */
+type Received = { source: Source; message: HeldMessage; unacknowledged: number };
+
+/** Of each of ours. */
+type Handle = { received: Received; acknowledged: boolean };
+
+/** @param queues the requests of each queue */
+export function createSqsConsumer(
+  queues: readonly SqsRequests[],
+  options: SqsConsumerOptions,
+): FallbackConsumer {
+  const maxPrefetched = Math.max(options.maxPrefetched, queues.length);
+  const maxUnacknowledged = Math.max(options.maxUnacknowledged, queues.length);
+  const share = Math.floor(Math.min(maxPrefetched, maxUnacknowledged) / queues.length);
+  const pollSize = Math.min(maxBatchEntries, share);
   let buffer: Delivery[] = [];
   let receiving: { maxMessages: number; resolve: (deliveries: Delivery[]) => void } | undefined;
-  let freed = Promise.withResolvers<void>();
-  const held = createHeldMessages(requests, { ...options, onFreed: announceRoom });
-  const deletes = createDeletes(requests, { ...options, onFreed: announceRoom });
-  const polls = startPolls(requests, {
-    ...options,
+  const room = createPollRoom({
+    queueCount: queues.length,
     pollSize,
-    hasRoom,
-    roomChanged: () => freed.promise,
-    take,
+    free: () => Math.min(maxPrefetched - buffer.length, maxUnacknowledged - unacknowledgedCount()),
   });
+  const sources = queues.map((requests): Source => {
+    const told = { ...options, onFreed: room.announce };
+    return { held: createHeldMessages(requests, told), deletes: createDeletes(requests, told) };
+  });
+  const polls = sources.map((source, queue) =>
+    startPolls(queues[queue]!, {
+      ...options,
+      pollSize,
+      takeRoom: () => room.take(queue),
+      giveBackRoom: () => room.giveBack(queue),
+      roomChanged: room.changed,
+      take: (messages) => take(source, messages),
+    }),
+  );
 
-  /** Whether a whole poll's worth of messages may be asked for. */
-  function hasRoom(askedCount: number): boolean {
-    const prefetchable = maxPrefetched - buffer.length - askedCount;
-    const holdable = maxUnacknowledged - held.count() - deletes.count() - askedCount;
-    return prefetchable >= pollSize && holdable >= pollSize;
+  function unacknowledgedCount(): number {
+    return sources.reduce((sum, { held, deletes }) => sum + held.count() + deletes.count(), 0);
   }
 
-  function announceRoom(): void {
-    freed.resolve();
-    freed = Promise.withResolvers<void>();
-  }
-
-  function take(messages: Message[]): void {
+  function take(source: Source, messages: Message[]): void {
     for (const message of messages) {
-      const handle = held.add(message.ReceiptHandle ?? "", message.Attributes?.MessageGroupId ?? "");
-      const decoded = decodeMessage(message);
-      buffer.push({ path: "sqs", ...decoded, sizeBytes: Buffer.byteLength(decoded.payload), handle });
+      const contents = contentsOf(message);
+      const held = source.held.add(message.ReceiptHandle ?? "", message.Attributes?.MessageGroupId ?? "");
+      const received = { source, message: held, unacknowledged: contents.length };
+      for (const content of contents) {
+        const handle: Handle = { received, acknowledged: false };
+        buffer.push({ path: "sqs", ...content, sizeBytes: Buffer.byteLength(content.payload), handle });
+      }
     }
     if (receiving !== undefined && buffer.length > 0) answer(shift(receiving.maxMessages));
-    else announceRoom();
   }
 
   function answer(deliveries: Delivery[]): void {
@@ -74,52 +100,80 @@ export function createSqsConsumer(requests: SqsRequests, options: SqsConsumerOpt
 
   function shift(maxMessages: number): Delivery[] {
     const deliveries = buffer.splice(0, maxMessages);
-    announceRoom();
+    room.announce();
     return deliveries;
   }
 
+  function stopped(): boolean {
+    return polls.some((each) => each.stopped());
+  }
+
   function pause(): void {
-    polls.stop();
-    announceRoom();
+    for (const each of polls) each.stop();
+    room.announce();
     answer([]);
+  }
+
+  function acknowledgeOne(handle: Handle): void {
+    if (handle.acknowledged) return;
+    handle.acknowledged = true;
+    const { received } = handle;
+    received.unacknowledged -= 1;
+    const { source, message } = received;
+    if (received.unacknowledged === 0 && source.held.drop(message)) source.deletes.add(message.receiptHandle);
+  }
+
+  async function release(handles: readonly Handle[], afterMs: number): Promise<void> {
+    const releasing = sources.map((source) => {
+      const own = handles.map(({ received }) => received).filter((received) => received.source === source);
+      return source.held.release(
+        own.map(({ message }) => message),
+        Math.ceil(afterMs / 1000),
+      );
+    });
+    await Promise.all(releasing);
+    room.announce();
+  }
+
+  async function closeSource({ held, deletes }: Source): Promise<void> {
+    await deletes.finish();
+    await held.close();
   }
 
   return {
     receive(maxMessages) {
-      if (polls.stopped()) return Promise.resolve([]);
+      if (stopped()) return Promise.resolve([]);
       if (buffer.length > 0) return Promise.resolve(shift(maxMessages));
       return new Promise((resolve) => {
         receiving = { maxMessages, resolve };
       });
     },
     async acknowledge(deliveries) {
-      for (const handle of handlesOf(deliveries)) if (held.drop(handle)) deletes.add(handle.receiptHandle);
+      for (const handle of deliveries.map(handleOf)) acknowledgeOne(handle);
     },
     async release(deliveries, afterMs) {
-      const groups = new Set(handlesOf(deliveries).map((handle) => handle.group));
-      const [later = [], others = []] = partition(buffer, (delivery) => groups.has(handleOf(delivery).group));
+      const groups = new Set(deliveries.map(groupOf));
+      const [later, others] = partition(buffer, (delivery) => groups.has(groupOf(delivery)));
       buffer = others;
-      await held.release(handlesOf([...deliveries, ...later]), Math.ceil(afterMs / 1000));
-      announceRoom();
+      await release([...deliveries, ...later].map(handleOf), afterMs);
     },
-    connected: () => !polls.stopped() && !polls.failing(),
+    connected: () => !stopped() && !polls.some((each) => each.failing()),
     pause,
     async close() {
       pause();
-      await polls.finish();
+      await Promise.all(polls.map((each) => each.finish()));
       buffer = [];
-      await deletes.finish();
-      await held.close();
+      await Promise.all(sources.map(closeSource));
     },
   };
 }
 
-function handleOf(delivery: Delivery): HeldMessage {
-  return delivery.handle as HeldMessage;
+function handleOf(delivery: Delivery): Handle {
+  return delivery.handle as Handle;
 }
 
-function handlesOf(deliveries: readonly Delivery[]): HeldMessage[] {
-  return deliveries.map(handleOf);
+function groupOf(delivery: Delivery): string {
+  return handleOf(delivery).received.message.group;
 }
 
 function partition<T>(items: readonly T[], test: (item: T) => boolean): [T[], T[]] {

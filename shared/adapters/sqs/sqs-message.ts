@@ -79,6 +79,6 @@ function fromJson(text: string): string {
   }
 }
 
-function attribute(value: string): MessageAttributeValue {
+export function attribute(value: string): MessageAttributeValue {
   return { DataType: "String", StringValue: value };
 }

@@ -1,4 +1,4 @@
-/** Several long polls at once, each repeated until `stop`; failing ones back off with jitter. */
+/** Several long polls at one queue at once, each repeated until `stop`; failing ones back off with jitter. */
 import { randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Message } from "@aws-sdk/client-sqs";
@@ -11,9 +11,11 @@ export type PollsOptions = {
   visibilityTimeoutSeconds: number;
   /** Messages that each poll asks for. */
   pollSize: number;
-  /** Whether one more poll may start, given how many messages the polls under way may bring. */
-  hasRoom: (askedCount: number) => boolean;
-  /** Resolves when `hasRoom` may have changed, also after `stop`. */
+  /** Takes room for one more poll; false when there is none. */
+  takeRoom: () => boolean;
+  /** Gives it back, after `take` has what the poll brought. */
+  giveBackRoom: () => void;
+  /** Resolves when there may be room, also after `stop`. */
   roomChanged: () => Promise<void>;
   take: (messages: Message[]) => void;
   onError: (error: Error) => void;
@@ -29,7 +31,6 @@ export function startPolls(requests: SqsRequests, options: PollsOptions) {
   const stopping = new AbortController();
   const breakingOff = new AbortController();
   const brokenOffAttempts: string[] = [];
-  let askedCount = 0;
   let failingCount = 0;
   const loops = Array.from({ length: pollers }, poll);
 
@@ -37,7 +38,7 @@ export function startPolls(requests: SqsRequests, options: PollsOptions) {
     let failures = 0;
     let attemptId: string = randomUUID();
     while (!stopping.signal.aborted) {
-      if (!options.hasRoom(askedCount)) {
+      if (!options.takeRoom()) {
         await options.roomChanged();
         continue;
       }
@@ -51,17 +52,16 @@ export function startPolls(requests: SqsRequests, options: PollsOptions) {
   }
 
   async function pollOnce(attemptId: string): Promise<boolean> {
-    askedCount += pollSize;
     try {
       const messages = await receive(attemptId, { waitSeconds: longPollSeconds, signal: breakingOff.signal });
-      askedCount -= pollSize;
       options.take(messages);
       return true;
     } catch (thrown) {
-      askedCount -= pollSize;
       if (breakingOff.signal.aborted) brokenOffAttempts.push(attemptId);
       else options.onError(toError(thrown));
       return false;
+    } finally {
+      options.giveBackRoom();
     }
   }
 

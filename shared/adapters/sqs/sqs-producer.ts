@@ -1,40 +1,26 @@
-/** Sends in batches: what is queued in one turn of the event loop, or while requests are under way. */
+/** Sends each message to the queue of its key, and tells the sender what became of it, in time. */
+import { crc32 } from "node:zlib";
 import type { Producer } from "../../ports/update-queue.ts";
-import { KeylineError, toError } from "../../runtime/errors.ts";
-import { createLanes, type Waiting } from "./sqs-lanes.ts";
-import { encodeMessage, type SqsEntry } from "./sqs-message.ts";
-import { type EntryFailure, maxBatchEntries, type SqsRequests } from "./sqs-requests.ts";
+import { KeylineError } from "../../runtime/errors.ts";
+import type { Encoded, Pending, SqsSends } from "./sqs-sends.ts";
 
 export type SqsProducerOptions = {
-  /** Messages that are not yet answered; one more is refused with `queue_send_refused`. */
+  /** Messages that are not yet answered, of all queues; one more is refused with `queue_send_refused`. */
   maxPending: number;
   /** A message without an answer for this long is rejected with `queue_send_timeout`. */
   sendTimeoutMs: number;
-  /** Bytes in one batch, bodies and attributes together. */
+  /** A message of more bytes is refused. */
   maxBatchBytes: number;
-  maxConcurrentRequests: number;
-  /** Characters that the server takes in no text. Default: those that SQS refuses. */
-  refusedCharacters?: RegExp | undefined;
 };
 
-type Pending = Waiting & {
-  entry: SqsEntry;
-  /** Set while the message is in a request. */
-  request: { unsettled: number; controller: AbortController } | undefined;
-  /** Tells the sender; only the first call counts. */
-  settle: (error: Error | undefined) => void;
-};
-
-/** Below this many requests under way a batch may go out part full; above, it waits until it is full. */
-const eagerRequests = 4;
-
-export function createSqsProducer(requests: SqsRequests, options: SqsProducerOptions): Producer {
-  const { maxPending, sendTimeoutMs, maxBatchBytes, maxConcurrentRequests } = options;
-  const lanes = createLanes<Pending>({ maxEntries: maxBatchEntries, maxBytes: maxBatchBytes });
+/** @param queues one key's messages always go to the same of them */
+export function createSqsProducer<Content>(
+  queues: readonly SqsSends<Content>[],
+  options: SqsProducerOptions,
+): Producer {
+  const { maxPending, sendTimeoutMs, maxBatchBytes } = options;
   const idle = Promise.withResolvers<void>();
   let pendingCount = 0;
-  let requestCount = 0;
-  let flushScheduled = false;
   let closed = false;
 
   function refusal(sizeBytes: number): KeylineError | undefined {
@@ -53,40 +39,15 @@ export function createSqsProducer(requests: SqsRequests, options: SqsProducerOpt
     if (closed && pendingCount === 0) idle.resolve();
   }
 
-  function scheduleFlush(): void {
-    if (flushScheduled) return;
-    flushScheduled = true;
-    setImmediate(() => {
-      flushScheduled = false;
-      flush();
-    });
-  }
-
-  function flush(): void {
-    while (requestCount < maxConcurrentRequests && lanes.hasReady()) {
-      if (requestCount >= eagerRequests && lanes.waitingCount() < maxBatchEntries) return;
-      const batch = lanes.takeBatch();
-      if (batch.length > 0) void run(batch);
-    }
-  }
-
-  async function run(batch: Pending[]): Promise<void> {
-    requestCount++;
-    await sendBatch(requests, batch);
-    requestCount--;
-    lanes.finish(batch);
-    flush();
-  }
-
   return {
     async send(message) {
-      const { entry, sizeBytes } = encodeMessage(message, options.refusedCharacters);
-      const refused = refusal(sizeBytes);
+      const queue = queueOf(message.key, queues);
+      const encoded = queue.encode(message);
+      const refused = refusal(encoded.sizeBytes);
       if (refused !== undefined) throw refused;
       pendingCount++;
-      const { pending, answer } = createPending(entry, sizeBytes, sendTimeoutMs, settled);
-      lanes.push(pending);
-      scheduleFlush();
+      const { pending, answer } = createPending(encoded, sendTimeoutMs, settled);
+      queue.push(pending);
       return answer;
     },
     connected: () => !closed,
@@ -97,12 +58,18 @@ export function createSqsProducer(requests: SqsRequests, options: SqsProducerOpt
   };
 }
 
-function createPending(entry: SqsEntry, sizeBytes: number, sendTimeoutMs: number, onSettled: () => void) {
+/**
+ * All processes have to agree on it, or a user's messages would lie in two queues, whose order is not kept: the hash
+ * and the order of the queues are part of how an installation is set up.
+ */
+function queueOf<Queue>(key: string, queues: readonly Queue[]): Queue {
+  return queues[crc32(key) % queues.length] as Queue;
+}
+
+function createPending<Content>(encoded: Encoded<Content>, sendTimeoutMs: number, onSettled: () => void) {
   const { promise: answer, resolve, reject } = Promise.withResolvers<void>();
-  const pending: Pending = {
-    entry,
-    group: entry.MessageGroupId,
-    sizeBytes,
+  const pending: Pending<Content> = {
+    ...encoded,
     request: undefined,
     settled: false,
     settle(error) {
@@ -121,28 +88,4 @@ function createPending(entry: SqsEntry, sizeBytes: number, sendTimeoutMs: number
     if (pending.request?.unsettled === 0) pending.request.controller.abort();
   }, sendTimeoutMs);
   return { pending, answer };
-}
-
-/** Settles every message of the batch; the request is given up when nobody waits for any of them. */
-async function sendBatch(requests: SqsRequests, batch: readonly Pending[]): Promise<void> {
-  const request = { unsettled: batch.length, controller: new AbortController() };
-  const entries: SqsEntry[] = [];
-  for (const pending of batch) {
-    pending.request = request;
-    entries.push(pending.entry);
-  }
-  try {
-    const failures = await requests.send(entries, request.controller.signal);
-    batch.forEach((pending, index) => {
-      pending.settle(refusalOf(failures[index]));
-    });
-  } catch (thrown) {
-    for (const pending of batch) pending.settle(toError(thrown));
-  }
-}
-
-function refusalOf(failure: EntryFailure): KeylineError | undefined {
-  if (failure === undefined) return undefined;
-  const text = `SQS refused the message (${failure.code}: ${failure.message})`;
-  return new KeylineError("queue_send_refused", text, { retryable: !failure.senderFault });
 }

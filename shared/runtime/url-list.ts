@@ -1,0 +1,15 @@
+import { hideCredentials } from "./hide-credentials.ts";
+
+/** The URLs of a text that names one or several, separated by commas. Spaces around them are no part of them. */
+export function splitUrls(text: string): string[] {
+  return text.split(",").map((url) => url.trim());
+}
+
+/** Why the text names no URLs, each once; undefined when it does. */
+export function problemOfUrls(text: string): string | undefined {
+  const urls = splitUrls(text);
+  if (urls.includes("")) return "has an empty entry";
+  const forms = urls.map((url) => (URL.canParse(url) ? new URL(url).href : url));
+  const twice = urls.find((_, index) => forms.indexOf(forms[index]!) < index);
+  return twice === undefined ? undefined : `names ${JSON.stringify(hideCredentials(twice))} twice`;
+}
