@@ -1,0 +1,119 @@
+/**
+ * `npm run bench:peers`: Keyline beside other designs that keep the same profiles from the same updates, each in turn on
+ * the same real servers of this machine, each configured as its documentation advises. docs/peers.md says how to read it.
+ */
+import { Command, InvalidArgumentError } from "commander";
+import { numberArgument } from "../../test/support/number-argument.ts";
+import { startRealStack } from "../../test/support/real-stack.ts";
+import { createFigures, median } from "../figures.ts";
+import { type Drained, measureDrain } from "./drain.ts";
+import { keyline } from "./keyline.ts";
+import { PEER_NAMES, type Peer, type PeerName } from "./peer.ts";
+import { PARTITIONS, pulsar } from "./pulsar.ts";
+
+const PEERS: Partial<Record<PeerName, Peer>> = { keyline, pulsar };
+const PARTS = ["drain"] as const;
+type Part = (typeof PARTS)[number];
+
+/** Of the updates that are asked for, what each drains: the slow ones less, so that a run ends. */
+const SHARES: Record<PeerName, number> = { keyline: 1, pulsar: 1, groupmq: 0.3, redlock: 0.06, restate: 0.1 };
+
+const options = new Command("npm run bench:peers --")
+  .description("Measures Keyline beside other designs, and whether each is right when things break.")
+  .option("--only <names>", "some of the peers, with commas", namesOf(PEER_NAMES), [...PEER_NAMES])
+  .option("--parts <names>", "some of the parts, with commas", namesOf(PARTS), [...PARTS])
+  .option(
+    "--updates <n>",
+    "updates in the backlog of the fastest",
+    numberArgument(1_000, 999_999_999),
+    100_000,
+  )
+  .option("--rounds <n>", "drains of each that are measured", numberArgument(1, 20), 2)
+  .option("--json <file>", "write every figure with its unit to a file")
+  .parse()
+  .opts<{ only: PeerName[]; parts: Part[]; updates: number; rounds: number; json?: string }>();
+
+const figures = createFigures();
+const peers = options.only.map((name) => PEERS[name]).filter((peer) => peer !== undefined);
+const stack = await startRealStack({ partitions: PARTITIONS, tuning: "full", report: console.log });
+try {
+  if (options.parts.includes("drain")) await measureDrains();
+} finally {
+  await stack.close();
+}
+console.log();
+figures.print();
+if (options.json !== undefined) figures.writeJson(options.json);
+
+/** One drain of each to warm up, then all in turn, because the machine's speed drifts. */
+async function measureDrains(): Promise<void> {
+  const measured = new Map<PeerName, Drained[]>(peers.map(({ name }) => [name, []]));
+  for (let round = 0; round <= options.rounds; round += 1) {
+    for (const peer of peers) {
+      const updates = Math.round(options.updates * SHARES[peer.name]);
+      const drained = await measureDrain(stack, peer, { run: `${peer.name}-drain-${round}`, updates });
+      const { perSecond, cpuMicros, differences } = drained;
+      console.log(
+        `${round === 0 ? "warm-up" : `round ${round}`}, ${peer.name}, ${updates} updates: ` +
+          `${Math.round(perSecond)}/s, ${cpuMicros.toFixed(1)} us, ${JSON.stringify(differences)}`,
+      );
+      if (round > 0) measured.get(peer.name)!.push(drained);
+    }
+  }
+  for (const [name, drains] of measured) addDrains(name, drains, measured.get("keyline") ?? []);
+}
+
+function addDrains(name: PeerName, drains: readonly Drained[], beside: readonly Drained[]): void {
+  const of = (figure: (drained: Drained) => number) => median(drains.map(figure));
+  const add = (figure: string, value: number, unit: string) =>
+    figures.add(`peers.${name}.${figure}`, value, unit);
+  add("updates", Math.round(options.updates * SHARES[name]), "updates");
+  add(
+    "perSecond",
+    of(({ perSecond }) => perSecond),
+    "updates/s",
+  );
+  add(
+    "cpuMicros",
+    of(({ cpuMicros }) => cpuMicros),
+    "us/update",
+  );
+  for (const server of Object.keys(drains[0]!.serverCpuMicros))
+    add(
+      `serverCpuMicros.${server}`,
+      of(({ serverCpuMicros }) => serverCpuMicros[server]!),
+      "us/update",
+    );
+  add(
+    "wrongUsers",
+    of(({ differences }) => differences.wrongUsers),
+    "users",
+  );
+  add(
+    "wrongRegistersOnly",
+    of(({ differences }) => differences.onlyRegisters),
+    "users",
+  );
+  if (name === "keyline" || beside.length === 0) return;
+  // Each with its neighbour in time.
+  const ratio = (figure: (drained: Drained) => number) =>
+    median(drains.map((drained, round) => figure(beside[round]!) / figure(drained)));
+  add(
+    "ratio",
+    ratio(({ perSecond }) => perSecond),
+    "keyline/peer",
+  );
+  add(
+    "cpuRatio",
+    ratio(({ cpuMicros }) => cpuMicros),
+    "keyline/peer",
+  );
+}
+
+function namesOf<Name extends string>(known: readonly Name[]): (text: string) => Name[] {
+  return (text) =>
+    text.split(",").map((name) => {
+      if ((known as readonly string[]).includes(name)) return name as Name;
+      throw new InvalidArgumentError(`${name} is none of ${known.join(", ")}`);
+    });
+}
