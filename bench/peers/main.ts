@@ -7,16 +7,19 @@ import { numberArgument } from "../../test/support/number-argument.ts";
 import { startRealStack } from "../../test/support/real-stack.ts";
 import { createFigures, median } from "../figures.ts";
 import { type Drained, measureDrain } from "./drain.ts";
+import { groupmq } from "./groupmq.ts";
 import { keyline } from "./keyline.ts";
 import { PEER_NAMES, type Peer, type PeerName } from "./peer.ts";
 import { PARTITIONS, pulsar } from "./pulsar.ts";
+import { redlock } from "./redlock.ts";
+import { restate } from "./restate.ts";
 
-const PEERS: Partial<Record<PeerName, Peer>> = { keyline, pulsar };
+const PEERS: Record<PeerName, Peer> = { keyline, pulsar, groupmq, redlock, restate };
 const PARTS = ["drain"] as const;
 type Part = (typeof PARTS)[number];
 
 /** Of the updates that are asked for, what each drains: the slow ones less, so that a run ends. */
-const SHARES: Record<PeerName, number> = { keyline: 1, pulsar: 1, groupmq: 0.3, redlock: 0.06, restate: 0.1 };
+const SHARES: Record<PeerName, number> = { keyline: 1, pulsar: 1, groupmq: 0.3, redlock: 0.1, restate: 0.1 };
 
 const options = new Command("npm run bench:peers --")
   .description("Measures Keyline beside other designs, and whether each is right when things break.")
@@ -34,7 +37,7 @@ const options = new Command("npm run bench:peers --")
   .opts<{ only: PeerName[]; parts: Part[]; updates: number; rounds: number; json?: string }>();
 
 const figures = createFigures();
-const peers = options.only.map((name) => PEERS[name]).filter((peer) => peer !== undefined);
+const peers = options.only.map((name) => PEERS[name]);
 const stack = await startRealStack({ partitions: PARTITIONS, tuning: "full", report: console.log });
 try {
   if (options.parts.includes("drain")) await measureDrains();
