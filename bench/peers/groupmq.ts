@@ -52,6 +52,7 @@ export const groupmq: Peer = {
       },
       read: profiles.read,
       overlapped: profiles.overlapped,
+      maxConsumers: 2,
       broker: stack.redis(),
       servers: { redis: stack.redis() },
       async close() {

@@ -69,6 +69,7 @@ export const keyline: Peer = {
         return queues.reduce((sum, count) => sum + count, await backlog.waiting());
       },
       read: profiles.read,
+      maxConsumers: 2,
       broker: stack.pulsar(),
       servers: { pulsar: stack.pulsar(), redis: stack.redis(), localstack: stack.localStack() },
       async close() {

@@ -6,20 +6,27 @@ import { Command, InvalidArgumentError } from "commander";
 import { numberArgument } from "../../test/support/number-argument.ts";
 import { startRealStack } from "../../test/support/real-stack.ts";
 import { createFigures, median } from "../figures.ts";
+import type { Differences } from "./differences.ts";
 import { type Drained, measureDrain } from "./drain.ts";
 import { groupmq } from "./groupmq.ts";
 import { keyline } from "./keyline.ts";
+import { measureKill } from "./kill.ts";
+import { measureOutage } from "./outage.ts";
 import { PEER_NAMES, type Peer, type PeerName } from "./peer.ts";
 import { PARTITIONS, pulsar } from "./pulsar.ts";
 import { redlock } from "./redlock.ts";
 import { restate } from "./restate.ts";
+import { measureSteady } from "./steady.ts";
 
 const PEERS: Record<PeerName, Peer> = { keyline, pulsar, groupmq, redlock, restate };
-const PARTS = ["drain"] as const;
+const PARTS = ["drain", "steady", "kill", "outage"] as const;
 type Part = (typeof PARTS)[number];
 
 /** Of the updates that are asked for, what each drains: the slow ones less, so that a run ends. */
 const SHARES: Record<PeerName, number> = { keyline: 1, pulsar: 1, groupmq: 0.3, redlock: 0.1, restate: 0.1 };
+
+/** What is published live, or half of what a peer drains if that is less. */
+const MAX_STEADY_PER_SECOND = 500;
 
 const options = new Command("npm run bench:peers --")
   .description("Measures Keyline beside other designs, and whether each is right when things break.")
@@ -40,7 +47,14 @@ const figures = createFigures();
 const peers = options.only.map((name) => PEERS[name]);
 const stack = await startRealStack({ partitions: PARTITIONS, tuning: "full", report: console.log });
 try {
-  if (options.parts.includes("drain")) await measureDrains();
+  const rates = options.parts.includes("drain") ? await measureDrains() : new Map<PeerName, number>();
+  for (const peer of peers) {
+    const rate = rates.get(peer.name) ?? Number.POSITIVE_INFINITY;
+    if (options.parts.includes("steady"))
+      await addSteady(peer, Math.min(MAX_STEADY_PER_SECOND, Math.floor(rate / 2)));
+  }
+  for (const peer of peers) if (options.parts.includes("kill")) await addKill(peer);
+  for (const peer of peers) if (options.parts.includes("outage")) await addOutage(peer);
 } finally {
   await stack.close();
 }
@@ -48,8 +62,11 @@ console.log();
 figures.print();
 if (options.json !== undefined) figures.writeJson(options.json);
 
-/** One drain of each to warm up, then all in turn, because the machine's speed drifts. */
-async function measureDrains(): Promise<void> {
+/**
+ * One drain of each to warm up, then all in turn, because the machine's speed drifts.
+ * @returns updates a second, by peer.
+ */
+async function measureDrains(): Promise<Map<PeerName, number>> {
   const measured = new Map<PeerName, Drained[]>(peers.map(({ name }) => [name, []]));
   for (let round = 0; round <= options.rounds; round += 1) {
     for (const peer of peers) {
@@ -64,6 +81,10 @@ async function measureDrains(): Promise<void> {
     }
   }
   for (const [name, drains] of measured) addDrains(name, drains, measured.get("keyline") ?? []);
+  const rates = [...measured].map(
+    ([name, drains]) => [name, median(drains.map(({ perSecond }) => perSecond))] as const,
+  );
+  return new Map(rates);
 }
 
 function addDrains(name: PeerName, drains: readonly Drained[], beside: readonly Drained[]): void {
@@ -111,6 +132,41 @@ function addDrains(name: PeerName, drains: readonly Drained[], beside: readonly 
     ratio(({ cpuMicros }) => cpuMicros),
     "keyline/peer",
   );
+}
+
+async function addSteady(peer: Peer, perSecond: number): Promise<void> {
+  console.log(`publishing at ${perSecond}/s: ${peer.name}`);
+  const { p50Ms, p99Ms } = await measureSteady(stack, peer, { run: `${peer.name}-steady`, perSecond });
+  figures.add(`peers.${peer.name}.steadyPerSecond`, perSecond, "updates/s");
+  figures.add(`peers.${peer.name}.p50`, p50Ms, "ms");
+  figures.add(`peers.${peer.name}.p99`, p99Ms, "ms");
+}
+
+async function addKill(peer: Peer): Promise<void> {
+  const updates = Math.round(options.updates * SHARES[peer.name]);
+  console.log(`killing consumers amid ${updates} updates: ${peer.name}`);
+  const killed = await measureKill(stack, peer, { run: `${peer.name}-kill`, updates });
+  addDifferences(`peers.${peer.name}.kill`, killed.differences);
+  if (killed.overlapped !== undefined)
+    figures.add(`peers.${peer.name}.kill.overlapped`, killed.overlapped, "updates");
+}
+
+async function addOutage(peer: Peer): Promise<void> {
+  console.log(`freezing the broker: ${peer.name}`);
+  const outage = await measureOutage(stack, peer, { run: `${peer.name}-outage` });
+  const name = `peers.${peer.name}.outage`;
+  figures.add(`${name}.begunWhileFrozen`, outage.begun, "updates");
+  figures.add(`${name}.publishedWhileFrozen`, outage.publishedWhileFrozen, "updates");
+  figures.add(`${name}.publishP99`, outage.publishP99Ms, "ms");
+  figures.add(`${name}.failed`, outage.failed, "updates");
+  addDifferences(name, outage.differences);
+}
+
+function addDifferences(name: string, { lost, doubled, wrongUsers, onlyRegisters }: Differences): void {
+  figures.add(`${name}.lost`, lost, "updates");
+  figures.add(`${name}.doubled`, doubled, "updates");
+  figures.add(`${name}.wrongUsers`, wrongUsers, "users");
+  figures.add(`${name}.wrongRegistersOnly`, onlyRegisters, "users");
 }
 
 function namesOf<Name extends string>(known: readonly Name[]): (text: string) => Name[] {

@@ -32,6 +32,11 @@ export function firstUpdates(count: number): Update[] {
   return Array.from({ length: count }, (_, number) => next(number));
 }
 
+/** Updates as they come. */
+export function steadyUpdates(): (number: number) => Update {
+  return createBenchUpdates(evenly(USERS), operations);
+}
+
 /** Updates as they come, each with its mark, of few users so that those of one user meet. */
 export function markedUpdates(users: number): (number: number) => Update {
   return createBenchUpdates(evenly(users), markedOperations);

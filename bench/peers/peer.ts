@@ -37,6 +37,8 @@ export type OpenPeer = {
    * read before; undefined where the peer gives no way to see it but the profiles themselves.
    */
   overlapped?(): Promise<number>;
+  /** How many consumers can take updates side by side. */
+  maxConsumers: 1 | 2;
   /** What its updates wait in; frozen for the outage. */
   broker: RunningServer;
   /** Every server that works for it, by name. */

@@ -35,7 +35,10 @@ export const pulsar: Peer = {
     const own = await withOwnTopics(stack, `public/${run}`, PARTITIONS);
     const backlog = await openBacklog(own, SUBSCRIPTION);
     const profiles = openRedisProfiles(stack.urls.redis, run);
-    const publish = (update: Update) => sendUntilTaken(backlog, messageOf(update));
+    const lines = createUserLines();
+    // One at a time for each user, so that a retry overtakes nothing.
+    const publish = (update: Update) =>
+      lines.run(update.userId, () => sendUntilTaken(backlog, messageOf(update)));
     return {
       fill: backlog.fill,
       async startConsumer({ traced = false } = {}) {
@@ -51,6 +54,7 @@ export const pulsar: Peer = {
       waiting: backlog.waiting,
       read: profiles.read,
       overlapped: profiles.overlapped,
+      maxConsumers: 2,
       broker: stack.pulsar(),
       servers: { pulsar: stack.pulsar(), redis: stack.redis() },
       async close() {

@@ -64,6 +64,7 @@ export const redlock: Peer = {
       waiting: () => messagesIn(queueUrl!),
       read: profiles.read,
       overlapped: profiles.overlapped,
+      maxConsumers: 2,
       broker: stack.localStack(),
       servers: { localstack: stack.localStack(), redis: stack.redis() },
       async close() {

@@ -97,6 +97,8 @@ export const restate: Peer = {
           if (asked.has(userId)) found.set(userId, keptOf(JSON.parse(text) as PlainProfile));
         return found;
       },
+      // It calls one address, behind which a load balancer would have several.
+      maxConsumers: 1,
       broker: server,
       servers: { restate: server },
       async close() {
