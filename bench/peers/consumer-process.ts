@@ -34,13 +34,20 @@ export async function startConsumerProcess(
     void exited.then((code) => reject(new Error(`the consumer of ${task.run} ended with ${code}`)));
   });
   await ready;
+  let ended = false;
+  void exited.then((code) => {
+    if (!ended) console.log(`  the consumer of ${task.run} ended by itself with ${code}`);
+  });
   return {
     pid: child.pid!,
     async letGo() {
       child.stdin.write("go\n");
     },
     applied: () => Promise.resolve(applied),
-    kill: (signal) => void child.kill(signal),
+    kill(signal) {
+      ended ||= signal === "SIGTERM" || signal === "SIGKILL";
+      child.kill(signal);
+    },
     exited,
   };
 }

@@ -16,7 +16,7 @@ import { sendAll } from "./user-lines.ts";
 
 const FILLED_AT_ONCE = 500;
 const RETRY_AFTER_MS = 100;
-/** Of 8, 16, 32 and 64 the fastest here. */
+/** Two to four times the cores for I/O, say its options, and more for a high volume. */
 const CONCURRENCY = 16;
 
 export const groupmq: Peer = {

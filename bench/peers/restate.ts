@@ -15,7 +15,7 @@ import type { Update } from "../../shared/domain/envelope.ts";
 import { type ConsumerTask, startConsumerProcess, untilLetGo } from "./consumer-process.ts";
 import type { KeptProfile, OpenPeer, Peer, PeerConsumer } from "./peer.ts";
 import { emptyProfile, fold, keptOf, type PlainProfile } from "./plain-profile.ts";
-import { startRestate } from "./restate-server.ts";
+import { queryRestate, startRestate } from "./restate-server.ts";
 import { createUserLines, sendAll } from "./user-lines.ts";
 
 const FILLED_AT_ONCE = 64;
@@ -85,13 +85,16 @@ export const restate: Peer = {
       },
       async waiting() {
         const unfinished = "select count(*) as number from sys_invocation where status != 'completed'";
-        const [row] = await query<{ number: number }>(server.urls.admin, unfinished);
+        const [row] = await queryRestate<{ number: number }>(server.urls.admin, unfinished);
         return row!.number;
       },
       async read(userIds) {
         const asked = new Set(userIds);
         const states = "select service_key, value_utf8 from state where service_name = 'Profile'";
-        const rows = await query<{ service_key: string; value_utf8: string }>(server.urls.admin, states);
+        const rows = await queryRestate<{ service_key: string; value_utf8: string }>(
+          server.urls.admin,
+          states,
+        );
         const found = new Map<string, KeptProfile>();
         for (const { service_key: userId, value_utf8: text } of rows)
           if (asked.has(userId)) found.set(userId, keptOf(JSON.parse(text) as PlainProfile));
@@ -117,16 +120,6 @@ async function register(adminUrl: string, port: number): Promise<void> {
     body: JSON.stringify({ uri: `http://127.0.0.1:${port}`, force: true }),
   });
   if (!answer.ok) throw new Error(`Restate refused the service: ${answer.status} ${await answer.text()}`);
-}
-
-async function query<Row>(adminUrl: string, sql: string): Promise<Row[]> {
-  const answer = await fetch(`${adminUrl}/query`, {
-    method: "POST",
-    headers: { "content-type": "application/json", accept: "application/json" },
-    body: JSON.stringify({ query: sql }),
-  });
-  if (!answer.ok) throw new Error(`Restate refused the query: ${answer.status} ${await answer.text()}`);
-  return ((await answer.json()) as { rows: Row[] }).rows;
 }
 
 if (import.meta.main) await consume(JSON.parse(process.argv[2]!) as ConsumerTask & { port: number });
