@@ -5,7 +5,7 @@
 import { Command, InvalidArgumentError } from "commander";
 import { numberArgument } from "../../test/support/number-argument.ts";
 import { startRealStack } from "../../test/support/real-stack.ts";
-import { createFigures, median } from "../figures.ts";
+import { createFigures } from "../figures.ts";
 import type { Differences } from "./differences.ts";
 import { type Drained, measureDrain } from "./drain.ts";
 import { groupmq } from "./groupmq.ts";
@@ -82,13 +82,13 @@ async function measureDrains(): Promise<Map<PeerName, number>> {
   }
   for (const [name, drains] of measured) addDrains(name, drains, measured.get("keyline") ?? []);
   const rates = [...measured].map(
-    ([name, drains]) => [name, median(drains.map(({ perSecond }) => perSecond))] as const,
+    ([name, drains]) => [name, mean(drains.map(({ perSecond }) => perSecond))] as const,
   );
   return new Map(rates);
 }
 
 function addDrains(name: PeerName, drains: readonly Drained[], beside: readonly Drained[]): void {
-  const of = (figure: (drained: Drained) => number) => median(drains.map(figure));
+  const of = (figure: (drained: Drained) => number) => mean(drains.map(figure));
   const add = (figure: string, value: number, unit: string) =>
     figures.add(`peers.${name}.${figure}`, value, unit);
   add("updates", Math.round(options.updates * SHARES[name]), "updates");
@@ -121,7 +121,7 @@ function addDrains(name: PeerName, drains: readonly Drained[], beside: readonly 
   if (name === "keyline" || beside.length === 0) return;
   // Each with its neighbour in time.
   const ratio = (figure: (drained: Drained) => number) =>
-    median(drains.map((drained, round) => figure(beside[round]!) / figure(drained)));
+    mean(drains.map((drained, round) => figure(beside[round]!) / figure(drained)));
   add(
     "ratio",
     ratio(({ perSecond }) => perSecond),
@@ -132,6 +132,10 @@ function addDrains(name: PeerName, drains: readonly Drained[], beside: readonly 
     ratio(({ cpuMicros }) => cpuMicros),
     "keyline/peer",
   );
+}
+
+function mean(values: readonly number[]): number {
+  return values.reduce((sum, value) => sum + value, 0) / values.length;
 }
 
 async function addSteady(peer: Peer, perSecond: number): Promise<void> {
