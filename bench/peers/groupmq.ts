@@ -2,8 +2,9 @@
  * groupmq: a queue on Redis with a group for each user, of which one job at a time runs, in order. (BullMQ's own groups
  * are in BullMQ Pro, which is not on npm; without groups it keeps no order.) As its README and its worker options say:
  * the handler is I/O alone, so `concurrency` is several times the number of cores; a job has the update's identity as
- * `jobId`, so that a retry of `add` is no second job; `orderMs` is when it happened; time-out, attempts and the check
- * for stalled jobs are the defaults. `autoBatch` is off, as it says for jobs that must not be lost.
+ * `jobId`, so that a retry of `add` is no second job; `orderMs` is when it happened; `maxStalledCount`
+ * is raised, as it says for critical jobs: by its default of 1 a job whose worker crashes is dropped at once, and what
+ * waits behind it in its group stays. Time-out, attempts and the interval of that check (30 s) are the defaults. `autoBatch` is off, as it says for jobs that must not be lost.
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import { Queue, Worker } from "groupmq";
@@ -18,6 +19,7 @@ const FILLED_AT_ONCE = 500;
 const RETRY_AFTER_MS = 100;
 /** Two to four times the cores for I/O, say its options, and more for a high volume. */
 const CONCURRENCY = 16;
+const MAX_STALLED_COUNT = 5;
 
 export const groupmq: Peer = {
   name: "groupmq",
@@ -75,6 +77,7 @@ async function consume({ run, traced = false }: ConsumerTask): Promise<void> {
   const worker = new Worker<Update>({
     queue: openQueue(process.env.REDIS_URL!, run),
     concurrency: CONCURRENCY,
+    maxStalledCount: MAX_STALLED_COUNT,
     async handler({ data }) {
       await profiles.apply(data);
       countApplied();

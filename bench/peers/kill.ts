@@ -10,7 +10,12 @@ const POLL_MS = 100;
 /** Longer than the visibility timeout and the checks for stalled jobs, which are 30 s each. */
 const PATIENCE_MS = 100_000;
 
-export type Killed = { differences: Differences; overlapped: number | undefined };
+export type Killed = {
+  differences: Differences;
+  overlapped: number | undefined;
+  /** Updates that wait still when nobody has taken one for 100 s; they count among the lost ones. */
+  stuck: number;
+};
 
 /**
  * Consumers drain a backlog together; at one third and at two thirds of it one is killed by SIGKILL and started again at
@@ -38,12 +43,14 @@ export async function measureKill(
       await consumers[killed].letGo();
     }
     await untilFewer(opened, 0);
+    const stuck = await opened.waiting();
     for (const consumer of consumers) consumer.kill("SIGTERM");
     await Promise.all(consumers.map(({ exited }) => exited));
     const userIds = [...new Set(updates.map(({ userId }) => userId))];
     return {
       differences: differences(updates, await opened.read(userIds)),
       overlapped: await opened.overlapped?.(),
+      stuck,
     };
   } finally {
     await opened.close();
