@@ -26,8 +26,8 @@ type Part = (typeof PARTS)[number];
 const SHARES: Record<PeerName, number> = { keyline: 1, pulsar: 1, groupmq: 0.3, redlock: 0.1, restate: 0.1 };
 
 /**
- * What is published live at most, or half of what a peer drains if that is less. LocalStack takes some 500 calls a
- * second here, and each update is a call of its own that sends it, a part of one that receives and of one that deletes.
+ * What is published live at most, or half of what a peer drains if that is less. Updates are sent to SQS one by one, and
+ * at 500 a second LocalStack was late by one second.
  */
 const MAX_STEADY_PER_SECOND: Record<PeerName, number> = {
   keyline: 500,
