@@ -4,10 +4,8 @@
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import { Command, Option } from "commander";
-import { setUpTopics } from "../shared/adapters/pulsar-admin/set-up.ts";
 import { connectPublisher } from "../shared/publish/connect-publisher.ts";
 import { createLog } from "../shared/runtime/log.ts";
-import { healthNamespaceOf } from "../shared/runtime/topics.ts";
 import { numberArgument } from "../test/support/number-argument.ts";
 import { type RealStack, startRealStack } from "../test/support/real-stack.ts";
 import { startService } from "../test/support/service-process.ts";
@@ -15,6 +13,7 @@ import { measureEndToEnd } from "./end-to-end.ts";
 import { createFigures, median, percentile } from "./figures.ts";
 import { holdSubscription } from "./held-subscription.ts";
 import { openProbes } from "./latency.ts";
+import { withOwnTopics } from "./own-topics.ts";
 import { prefill } from "./prefill.ts";
 import { evenly, halfOnOne, type Users } from "./updates.ts";
 import { openUpdatesTopic, untilConnected } from "./updates-topic.ts";
@@ -52,7 +51,7 @@ const figures = createFigures();
 const stack = await startRealStack({ partitions: options.partitions, tuning: "full", report: console.log });
 try {
   if (options.only !== "live") await measureBacklogs();
-  if (options.only !== "backlog") await measureLive(await inNamespace("public/live"));
+  if (options.only !== "backlog") await measureLive(await inNamespace("live"));
 } finally {
   await stack.close();
 }
@@ -63,7 +62,7 @@ if (options.json !== undefined) figures.writeJson(options.json);
 /** Each kind once to warm up (`bench/main.ts` says why), then all rounds, each by a subscription of its own. */
 async function measureBacklogs(): Promise<void> {
   const names = ["warm-up", ...Array.from({ length: options.rounds }, (_, n) => `round-${n + 1}`)];
-  const backlogs = { uniform: await inNamespace("public/uniform"), hot: await inNamespace("public/hot") };
+  const backlogs = { uniform: await inNamespace("uniform"), hot: await inNamespace("hot") };
   const letGo = new Map<string, () => Promise<void>>();
   for (const kind of KINDS)
     for (const name of names)
@@ -146,14 +145,6 @@ function usersOf(kind: Kind): Users {
   return kind === "hot" ? halfOnOne(users) : users;
 }
 
-/** The same servers, with topics of their own. */
-async function inNamespace(namespace: string): Promise<RealStack> {
-  const health = healthNamespaceOf(namespace);
-  const setUp = async (subscription?: string) => {
-    const { partitions } = options;
-    const names = { namespace, healthNamespace: health, ...(subscription ? { subscription } : {}) };
-    await setUpTopics(stack.urls.admin, { partitions, ...names });
-  };
-  await setUp();
-  return { ...stack, environment: { ...stack.environment, PULSAR_NAMESPACE: namespace }, subscribe: setUp };
+function inNamespace(name: string): Promise<RealStack> {
+  return withOwnTopics(stack, `public/${name}`, options.partitions);
 }

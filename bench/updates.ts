@@ -32,7 +32,7 @@ export function halfOnOne(others: Users): Users {
 }
 
 /** Envelopes, each user's numbers dense. */
-export function createBenchUpdates(userOf: Users): (number: number) => Update {
+export function createBenchUpdates(userOf: Users, operations = benchOperations): (number: number) => Update {
   const clock = createStampClock(Date.now);
   const numbers = new Map<string, number>();
   return (number) => {
@@ -47,7 +47,7 @@ export function createBenchUpdates(userOf: Users): (number: number) => Update {
       seq,
       stamp: clock.next(),
       at: Date.now(),
-      ops: benchOperations(number),
+      ops: operations(number),
     };
   };
 }
