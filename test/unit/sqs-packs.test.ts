@@ -46,6 +46,25 @@ async function receiveAll(consumer: FallbackConsumer, count: number): Promise<De
 const isEmpty = (queue: Awaited<ReturnType<typeof start>>) =>
   until("the queue is empty", async () => (await queue.waiting()) === 0, { everyMs: 10 });
 
+test("what only says that it is a pack is one message as it stands", () => {
+  const attributes = { packed: { DataType: "String", StringValue: "2" } };
+  const bodies = [
+    "no pack",
+    "",
+    "\n",
+    "{}\n",
+    "[]\n",
+    '[["a",-1],["b",4]]\nxyz',
+    '[["a",9]]\nxyz',
+    '[["a","3"]]\nxyz',
+    "[1]\n",
+  ];
+  for (const Body of bodies) {
+    const message = { Body, Attributes: { MessageGroupId: "group" }, MessageAttributes: attributes };
+    expect(contentsOf(message)).toEqual([expect.objectContaining({ key: "group", payload: Body })]);
+  }
+});
+
 test("many at once are few messages of SQS, and each comes out under its key, verbatim", async () => {
   const queue = await start();
   const producer = queue.producer();

@@ -29,16 +29,39 @@ export function encodePack(messages: readonly OutgoingMessage[], refused: RegExp
 
 type Content = { key: string; payload: string; publishTimeMs: number };
 
-/** What a received message holds: itself, or the messages of a pack. */
+/** What a received message holds: itself, or the messages of a pack. What only says that it is a pack is itself. */
 export function contentsOf(message: Message): Content[] {
   const decoded = decodeMessage(message);
   if (message.MessageAttributes?.packed === undefined) return [decoded];
   const { payload, publishTimeMs } = decoded;
-  const headerLength = payload.indexOf("\n");
-  const header = JSON.parse(payload.slice(0, headerLength)) as [key: string, length: number][];
-  let start = headerLength + 1;
+  const header = headerOf(payload);
+  if (!header) return [decoded];
+  let start = payload.indexOf("\n") + 1;
   return header.map(([key, length]) => {
     start += length;
     return { key, payload: payload.slice(start - length, start), publishTimeMs };
   });
+}
+
+type Header = [key: string, length: number][];
+
+/** Undefined where the payload is no pack: anyone may write to a queue, and nothing may stop its polls. */
+function headerOf(payload: string): Header | undefined {
+  const end = payload.indexOf("\n");
+  try {
+    const header: unknown = JSON.parse(payload.slice(0, end));
+    return isHeader(header) && lengthOf(header) === payload.length - end - 1 ? header : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function isHeader(value: unknown): value is Header {
+  const isEntry = (entry: unknown) =>
+    Array.isArray(entry) && typeof entry[0] === "string" && Number.isInteger(entry[1]) && entry[1] >= 0;
+  return Array.isArray(value) && value.length > 0 && value.every(isEntry);
+}
+
+function lengthOf(header: Header): number {
+  return header.reduce((sum, [, length]) => sum + length, 0);
 }
