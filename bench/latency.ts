@@ -68,6 +68,7 @@ export async function measureLatency(
   figures: Figures,
 ): Promise<void> {
   await probes.run(perSecond, sleep(warmUpMs));
+  console.log(`  warmed up for ${warmUpMs / 1_000} s`);
   const latenciesMs = await probes.run(perSecond, sleep(MEASURED_MS));
   figures.add(`${name}.updatesPerSecond`, perSecond, "updates/s");
   figures.add(`${name}.p50`, percentile(latenciesMs, 0.5), "ms");

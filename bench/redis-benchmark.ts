@@ -9,7 +9,7 @@ import { cpuSeconds } from "./process-usage.ts";
 
 /** As many as the profile store puts into one call of the script. */
 const USERS_PER_CALL = 32;
-/** Tried with 1 to 8 connections and 1 to 32 calls in a pipeline: no others gave more. */
+/** Together as many users under way as the flow has by default. */
 const CONNECTIONS = 4;
 const CALLS_IN_PIPELINE = 8;
 const FILLED_AT_ONCE = 1_000;
