@@ -132,3 +132,13 @@ test("any texts come out of a pack as they went in", () => {
     }),
   );
 });
+
+test.each(["", "no header", "\n", "[]\n", '[["a"]]\nx', '{"a":1}\n', '[["a","1"]]\nx'])(
+  "%j that says it is a pack comes as it is",
+  (payload) => {
+    const packed = { DataType: "String", StringValue: "2" };
+    const key = { DataType: "String", StringValue: "k" };
+    const received = contentsOf({ Body: payload, MessageAttributes: { packed, key } });
+    expect(received).toEqual([{ key: "k", payload, publishTimeMs: 0 }]);
+  },
+);

@@ -29,16 +29,34 @@ export function encodePack(messages: readonly OutgoingMessage[], refused: RegExp
 
 type Content = { key: string; payload: string; publishTimeMs: number };
 
-/** What a received message holds: itself, or the messages of a pack. */
+/** What a received message holds: itself, or the messages of a pack. What says that it is one and is none is itself. */
 export function contentsOf(message: Message): Content[] {
   const decoded = decodeMessage(message);
   if (message.MessageAttributes?.packed === undefined) return [decoded];
   const { payload, publishTimeMs } = decoded;
   const headerLength = payload.indexOf("\n");
-  const header = JSON.parse(payload.slice(0, headerLength)) as [key: string, length: number][];
+  const header = readHeader(payload.slice(0, headerLength));
+  if (header === undefined) return [decoded];
   let start = headerLength + 1;
   return header.map(([key, length]) => {
     start += length;
     return { key, payload: payload.slice(start - length, start), publishTimeMs };
   });
+}
+
+type Header = [key: string, length: number][];
+
+function readHeader(text: string): Header | undefined {
+  try {
+    const header: unknown = JSON.parse(text);
+    return isHeader(header) && header.length > 0 ? header : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function isHeader(header: unknown): header is Header {
+  const isEntry = (entry: unknown) =>
+    Array.isArray(entry) && typeof entry[0] === "string" && Number.isSafeInteger(entry[1]);
+  return Array.isArray(header) && header.every(isEntry);
 }
