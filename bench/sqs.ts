@@ -1,7 +1,8 @@
 /**
  * `npm run bench:sqs`: how fast the service applies what waits in SQS, beside the raw rate at which the same client
- * receives and deletes the same updates, from one queue and from several over which users are spread. On LocalStack,
- * and on the embedded SQS server in a process of its own, which is quicker and so shows more of the service's own cost.
+ * receives and deletes the same updates, from one queue and from several over which users are spread. On LocalStack;
+ * on the embedded SQS server in a process of its own, which is quicker and so shows more of the service's own cost; and
+ * on one that is as limited as plain FIFO queues are, which shows what several of them bring.
  */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
@@ -14,7 +15,9 @@ import { type Drain, type Drained, measureSqsDrain, type SqsServer } from "./sqs
 
 const count = numberArgument(1, 999_999_999);
 const few = numberArgument(1, 20);
-const SERVERS = ["localstack", "embedded"] as const;
+const SERVERS = ["localstack", "embedded", "limited"] as const;
+/** Of each kind at each queue: what SQS takes at a plain FIFO queue. */
+const CALLS_PER_SECOND = 300;
 const options = new Command("npm run bench:sqs --")
   .description("Measures how fast updates that wait in SQS are applied, beside receiving and deleting them.")
   .option("--json <file>", "write every figure with its unit to a file")
@@ -22,7 +25,7 @@ const options = new Command("npm run bench:sqs --")
   .option("--users <n>", "users that they are spread over", count, 10_000)
   .option("--queues <n,...>", "numbers of queues", (text) => text.split(",").map(few), [1, 2, 4])
   .option("--rounds <n>", "measurements of each kind", few, 3)
-  .addOption(new Option("--server <name>", "one of the two servers").choices(SERVERS))
+  .addOption(new Option("--server <name>", "one of the servers").choices(SERVERS))
   .parse()
   .opts<{
     json?: string;
@@ -39,9 +42,11 @@ const ROUND = ["raw", "copied", "applied", "raw"] as const;
 const figures = createFigures();
 const stack = await startRealStack({ partitions: 4, tuning: "full", report: console.log });
 const embedded = await startEmbedded();
+const limited = await startEmbedded(String(CALLS_PER_SECOND));
 const servers = {
   localstack: { endpoint: stack.urls.sqs, pid: stack.localStack().pid },
   embedded: embedded.server,
+  limited: limited.server,
 };
 try {
   for (const name of options.server ? [options.server] : SERVERS) {
@@ -51,6 +56,7 @@ try {
   }
 } finally {
   await embedded.stop();
+  await limited.stop();
   await stack.close();
 }
 console.log();
@@ -90,8 +96,8 @@ function drain(kind: Drain, server: SqsServer, queueCount: number): Promise<Drai
   return measureSqsDrain(kind, server, stack.environment, { updates, users, queueCount });
 }
 
-async function startEmbedded(): Promise<{ server: SqsServer; stop(): Promise<void> }> {
-  const child = spawn(process.execPath, ["bench/embedded-sqs-process.ts"], {
+async function startEmbedded(...limit: string[]): Promise<{ server: SqsServer; stop(): Promise<void> }> {
+  const child = spawn(process.execPath, ["bench/embedded-sqs-process.ts", ...limit], {
     stdio: ["ignore", "pipe", "inherit"],
   });
   const [endpoint] = (await once(createInterface(child.stdout), "line")) as [string];
