@@ -9,6 +9,10 @@ import type { ConsumerOptions, PeerConsumer } from "./peer.ts";
 /** What a consumer is told at its start. */
 export type ConsumerTask = ConsumerOptions & { run: string };
 
+/** The lines that a consumer says; a library may say others. */
+const READY = "peer is ready";
+const APPLIED = "peer has applied ";
+
 const TELL_EVERY_MS = 100;
 
 /**
@@ -28,8 +32,8 @@ export async function startConsumerProcess(
   let applied = 0;
   const ready = new Promise<void>((resolve, reject) => {
     createInterface(child.stdout).on("line", (line) => {
-      if (line === "ready") resolve();
-      else applied = Number(line);
+      if (line === READY) resolve();
+      else if (line.startsWith(APPLIED)) applied = Number(line.slice(APPLIED.length));
     });
     void exited.then((code) => reject(new Error(`the consumer of ${task.run} ended with ${code}`)));
   });
@@ -54,7 +58,7 @@ export async function startConsumerProcess(
 
 /** In the consumer: says that it is ready, and resolves when it is let go. Call the result for each update applied. */
 export async function untilLetGo(): Promise<() => void> {
-  console.log("ready");
+  console.log(READY);
   await once(process.stdin, "data");
   process.stdin.unref();
   let applied = 0;
@@ -62,7 +66,7 @@ export async function untilLetGo(): Promise<() => void> {
   setInterval(() => {
     if (applied === told) return;
     told = applied;
-    console.log(applied);
+    console.log(`${APPLIED}${applied}`);
   }, TELL_EVERY_MS).unref();
   return () => {
     applied += 1;

@@ -44,6 +44,8 @@ export async function measureDrain(
     const seconds = (performance.now() - startedAtMs) / 1_000;
     const after = usage();
     const applied = count - first;
+    if (applied === 0)
+      throw new Error(`${count} updates are too few: ${peer.name} applied them before it was asked`);
     const micros = (from: number, to: number) => ((to - from) / applied) * 1e6;
     consumer.kill("SIGTERM");
     await consumer.exited;

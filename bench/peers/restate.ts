@@ -1,7 +1,8 @@
 /**
  * Restate: a virtual object for each user, which holds the profile as its own state; Restate runs one call at a time for
  * each object. As its documentation says: `ctx.get` and `ctx.set`, one-way calls through the ingress by its client, each
- * with an idempotency key, the client's retries on. The server's settings are the defaults.
+ * with an idempotency key, the client's retries on. The SDK's log, two lines a call by default, says errors alone. The server's settings are the
+ * defaults.
  *
  * Restate calls a service, which takes nothing by itself. To let a backlog wait, its process is frozen meanwhile.
  */
@@ -51,7 +52,11 @@ export const restate: Peer = {
           .apply(update, rpc.sendOpts(options(update))),
       );
     const startOne = async (): Promise<PeerConsumer> => {
-      const consumer = await startConsumerProcess(import.meta.url, { run, port }, {});
+      const consumer = await startConsumerProcess(
+        import.meta.url,
+        { run, port },
+        { RESTATE_LOGGING: "ERROR" },
+      );
       await register(server.urls.admin, port);
       return consumer;
     };
