@@ -46,11 +46,10 @@ const options = command.opts<{
 }>();
 
 /**
- * Of the backlog, the share of users of their own, who come first. While processes still come, the same user is written
- * by one and then by another, and that is a conflict in the store too.
+ * The first of the backlog are one update each of a user of their own. Processes still come while these are applied, and
+ * a user whom one process writes and then another makes a conflict in the store too.
  */
 const FIRST_COMERS = 0.3;
-const FIRST_USERS = 10_000;
 
 /** Each drains the backlog by a subscription of its own. */
 const DRAINS = {
@@ -61,7 +60,7 @@ const DRAINS = {
 };
 const WARM_UP = "warm-up";
 const JOINS = 3;
-/** Of the live traffic: in turn, so that each has an update within two seconds of a change. */
+/** Of the live traffic, in turn: every user has an update in any three seconds, also those who have changed hands. */
 const LIVE_USERS = 1_000;
 
 const figures = createFigures();
@@ -98,9 +97,9 @@ async function measureDrains(on: RealStack): Promise<void> {
   const rates = new Map<string, number>();
   for (const [name, drain] of Object.entries(DRAINS)) {
     console.log(`draining: ${name}`);
-    const { updates } = options;
+    const { updates, partitions } = options;
     const result = await drainScaled({
-      ...{ stack: on, subscription: name, updates, limits, share, letGo: letGo.get(name)! },
+      ...{ stack: on, subscription: name, updates, partitions, limits, share, letGo: letGo.get(name)! },
       ...drain,
     });
     rates.set(name, result.appliedPerSecond);
@@ -123,8 +122,7 @@ async function fillBacklog(on: RealStack): Promise<Update[]> {
   console.log(`publishing ${updates} updates`);
   const published: Update[] = [];
   const measured = evenly(users);
-  const userOf = (number: number) =>
-    number < updates * FIRST_COMERS ? `first-${number % FIRST_USERS}` : measured(number);
+  const userOf = (number: number) => (number < updates * FIRST_COMERS ? `first-${number}` : measured(number));
   const before = await serverUsage(on);
   await prefill(producer, { updates, userOf, onUpdate: (update) => published.push(update) });
   const brokerSeconds = (await serverUsage(on)).brokerSeconds - before.brokerSeconds;
@@ -137,7 +135,7 @@ async function fillBacklog(on: RealStack): Promise<Update[]> {
 function addDrain(name: string, result: DrainResult): void {
   const { appliedPerSecond, seconds, steady, afterJoining, conflictsAtStart } = result;
   const applied = steady.map(({ counted }) => counted);
-  console.log(`  applied by each: ${applied.join(", ")}`);
+  console.log(`  by each: ${steady.map((each) => JSON.stringify(each)).join(" ")}`);
   figures.add(`scale.${name}.appliedPerSecond`, appliedPerSecond, "updates/s");
   if (afterJoining.length === 0) {
     const { brokerSeconds, redisSeconds, redisBytes } = result.servers;
@@ -181,8 +179,8 @@ async function measureJoins(on: RealStack): Promise<void> {
     createLog("bench", "error"),
   );
   const probes = await openProbes(on, publisher);
-  const live = (ends: Promise<unknown>) =>
-    probes.run(PER_SECOND, ends, (number) => `user-${number % LIVE_USERS}`);
+  let next = 0;
+  const live = (ends: Promise<unknown>) => probes.run(PER_SECOND, ends, () => `user-${next++ % LIVE_USERS}`);
   try {
     console.log(`letting one join, live at ${PER_SECOND}/s`);
     await live(sleep(WARM_UP_MS));

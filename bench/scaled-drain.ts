@@ -1,4 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
+import { createSubscriptionReader } from "../shared/adapters/pulsar-admin/subscription-stats.ts";
+import { topicsOf } from "../shared/runtime/topics.ts";
 import type { RealStack } from "../test/support/real-stack.ts";
 import { type ServiceProcess, startService } from "../test/support/service-process.ts";
 import { until } from "../test/support/until.ts";
@@ -17,8 +19,10 @@ export type ScaledDrain = {
   /** A subscription of its own, and so its own users in Redis: `keyPrefix` of its name. */
   subscription: string;
   updates: number;
+  /** Of the topic; each process has a connection for each. */
+  partitions: number;
   processes: number;
-  /** This many more come when half of what is measured is applied. */
+  /** This many more come when some of what is measured is applied. */
   joining?: number;
   limits: CpuLimits;
   /** Of one core, for each process. */
@@ -44,8 +48,8 @@ export const keyPrefixOf = (subscription: string) => `${subscription}:`;
 
 /** Of the backlog, before the limit: so every process has compiled its code, and the keys have come to rest. */
 const UNLIMITED = 0.4;
-/** Half of what is measured is applied then. */
-const JOINING_AT = 0.7;
+/** Of the backlog, when others join. */
+const JOINING_AT = 0.55;
 
 /**
  * Drains a backlog with some service processes that have so much CPU each and no more. They come, and are held at one
@@ -59,6 +63,7 @@ export async function drainScaled(drain: ScaledDrain): Promise<DrainResult> {
     services.push(...(await Promise.all(Array.from({ length: processes - 1 }, () => startOne(drain)))));
     await eachCountsSome(services);
     await letGo();
+    await connected(drain, processes);
     await changeInFlight(services[0]!, null);
     await untilCounted(services, updates * UNLIMITED);
     return await measure(drain, services);
@@ -68,9 +73,22 @@ export async function drainScaled(drain: ScaledDrain): Promise<DrainResult> {
   }
 }
 
-function startOne({ stack, subscription }: ScaledDrain): Promise<ServiceProcess> {
-  const own = { PULSAR_SUBSCRIPTION: subscription, REDIS_KEY_PREFIX: keyPrefixOf(subscription) };
+function startOne({ stack, subscription, partitions }: ScaledDrain): Promise<ServiceProcess> {
+  const own = {
+    PULSAR_CONNECTIONS: String(partitions),
+    PULSAR_SUBSCRIPTION: subscription,
+    REDIS_KEY_PREFIX: keyPrefixOf(subscription),
+  };
   return startService({ ...stack.environment, ...own }, "/dev/null");
+}
+
+/** Each process by a connection to each partition, and nobody else: from then on no user changes hands. */
+async function connected({ stack, subscription, partitions }: ScaledDrain, processes: number): Promise<void> {
+  const { updates: topic } = topicsOf("public/keyline");
+  const read = createSubscriptionReader(stack.urls.admin, { topic, subscription });
+  await until("exactly the processes consume", async () => {
+    return (await read()).consumers.length === processes * partitions;
+  });
 }
 
 /** @param services those that join are added */
@@ -82,11 +100,12 @@ async function measure(drain: ScaledDrain, services: ServiceProcess[]): Promise<
   const first = await countsOfAll(services);
   if (joining > 0) await untilCounted(services, updates * JOINING_AT);
   const before = await countsOfAll(services);
-  for (let joined = 0; joined < joining; joined += 1) {
+  const join = async () => {
     const service = await startOne(drain);
-    services.push(service);
     limits.limit(service.pid, share);
-  }
+    return service;
+  };
+  services.push(...(await Promise.all(Array.from({ length: joining }, join))));
   await untilCounted(services, updates);
   const seconds = (performance.now() - startedAtMs) / 1_000;
   const last = await countsOfAll(services);
