@@ -3,8 +3,8 @@ import type { ServiceProcess } from "../test/support/service-process.ts";
 import { type Figures, percentile } from "./figures.ts";
 import type { Probes } from "./latency.ts";
 
-const PER_SECOND = 500;
-const WARM_UP_MS = 5_000;
+export const PER_SECOND = 500;
+export const WARM_UP_MS = 5_000;
 const SETTLING_MS = 3_000;
 
 /**
@@ -19,16 +19,8 @@ export async function measureChurn(
   startOne: () => Promise<ServiceProcess>,
   figures: Figures,
 ): Promise<void> {
-  const join = async () => {
-    services.push(await startOne());
-    await sleep(SETTLING_MS);
-  };
-  const leave = async () => {
-    const oldest = services.shift()!;
-    oldest.kill("SIGTERM");
-    await oldest.exited;
-    await sleep(SETTLING_MS);
-  };
+  const join = () => joinOne(services, startOne);
+  const leave = () => leaveOne(services);
   const rollingRestart = async () => {
     for (let left = services.length; left > 0; left -= 1) {
       await join();
@@ -43,4 +35,21 @@ export async function measureChurn(
     figures.add(`churn.${name}.p99`, percentile(latenciesMs, 0.99), "ms");
     figures.add(`churn.${name}.longest`, Math.max(...latenciesMs), "ms");
   }
+}
+
+/** One more comes, and is waited for until it has had its share for a while. */
+export async function joinOne(
+  services: ServiceProcess[],
+  startOne: () => Promise<ServiceProcess>,
+): Promise<void> {
+  services.push(await startOne());
+  await sleep(SETTLING_MS);
+}
+
+/** The oldest leaves by SIGTERM, and is waited for in the same way. */
+export async function leaveOne(services: ServiceProcess[]): Promise<void> {
+  const oldest = services.shift()!;
+  oldest.kill("SIGTERM");
+  await oldest.exited;
+  await sleep(SETTLING_MS);
 }

@@ -1,13 +1,17 @@
-import { userKey } from "../shared/domain/envelope.ts";
+import { type Update, userKey } from "../shared/domain/envelope.ts";
 import type { Producer } from "../shared/ports/update-queue.ts";
 import { createBenchUpdates, type Users } from "./updates.ts";
 
 const UNDER_WAY = 2_000;
 
-/** Publishes updates as fast as the broker takes them. @returns updates a second and their mean size. */
+/**
+ * Publishes updates as fast as the broker takes them.
+ * @param options.onUpdate called with each, before it is sent
+ * @returns updates a second and their mean size.
+ */
 export async function prefill(
   producer: Producer,
-  { updates, userOf }: { updates: number; userOf: Users },
+  { updates, userOf, onUpdate }: { updates: number; userOf: Users; onUpdate?: (update: Update) => void },
 ): Promise<{ perSecond: number; meanBytes: number }> {
   const next = createBenchUpdates(userOf);
   const startedAtMs = performance.now();
@@ -17,6 +21,7 @@ export async function prefill(
     while (number < updates) {
       const update = next(number);
       number += 1;
+      onUpdate?.(update);
       const payload = JSON.stringify(update);
       bytes += Buffer.byteLength(payload);
       const key = userKey(update.tenant, update.userId);
