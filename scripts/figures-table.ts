@@ -6,7 +6,7 @@ import { readFileSync, statSync, writeFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { Command } from "commander";
 
-export const documentsWithFigures = ["docs/performance.md", "docs/peers.md"];
+export const documentsWithFigures = ["docs/performance.md", "docs/peers.md", "docs/scale.md"];
 
 export type Measured = Record<string, { value: number; unit: string }>;
 
