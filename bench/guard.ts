@@ -21,7 +21,7 @@ const options = new Command("npm run bench:guard --")
 
 /**
  * What each figure may be times what is expected. On idle cores and on busy ones each stayed within 1.15 times
- * (docs/performance.md); ``apply` called twice was 1.5 times here.
+ * (docs/performance.md); `apply` called twice was about 1.5 times.
  */
 const MARGIN = 1.35;
 const EXPECTED = {
