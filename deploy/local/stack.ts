@@ -10,7 +10,7 @@ import { localAwsEnvironment, updatesQueueName } from "../../localstack/create-q
 import { KeylineError } from "../../shared/runtime/errors.ts";
 import { composeDown, composeStatus, composeUp, whyNoCompose } from "./compose.ts";
 import { lockFile } from "./lock-file.ts";
-import { serviceNodeOptions } from "./node-options.ts";
+import { nodeEnvironment } from "./node-options.ts";
 import { setUpServers } from "./set-up.ts";
 import { portSettings, type StackPorts, stackPorts } from "./stack-ports.ts";
 import { startProcesses, stopProcesses } from "./stack-processes.ts";
@@ -82,7 +82,7 @@ async function run(file: string | undefined, ...programArguments: string[]): Pro
   const environment = await locked(start);
   const child = spawn(process.execPath, [file, ...programArguments], {
     stdio: "inherit",
-    env: { NODE_OPTIONS: serviceNodeOptions, ...environment, ...process.env },
+    env: { ...nodeEnvironment, ...environment, ...process.env },
   });
   // The terminal sends Ctrl-C to both; this process stays until the program has drained.
   process.on("SIGINT", () => {});

@@ -90,7 +90,9 @@ function createGeneration(maxBytes: number) {
       const start = place + HEADER_BYTES;
       const text = bytes.toString("utf8", start, start + bytes.readUInt32LE(place + 4));
       const separator = text.indexOf(SEPARATOR);
-      return { version: text.slice(0, separator), machinery: text.slice(separator + 1) };
+      // ASCII. As a slice of the text it would keep all of it until the save of what is computed from it is over.
+      const version = bytes.toString("latin1", start, start + separator);
+      return { version, machinery: text.slice(separator + 1) };
     },
     /** False when there is no room; then the entry is gone. */
     put(key: string, { version, machinery }: ProfileRecord): boolean {

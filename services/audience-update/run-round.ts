@@ -38,12 +38,15 @@ export type RoundOptions<Item> = {
 /** An item with its update, and the path that it came on. */
 export type OpenItem<Item> = Arrival & { item: Item };
 
-/** A turn and the record that it is folded on; undefined where the user has none, as far as is known. */
+/** A turn that is to be folded. */
 type OpenTurn<Item> = {
   turn: Turn<Item>;
-  record: ProfileRecord | undefined;
-  /** The store itself has just said so; the cache may be out of date. */
-  confirmed: boolean;
+  /**
+   * What the store itself has just said; undefined in it where the user has no record. Without it the turn is folded
+   * on what the cache has, which may be out of date, and which is read only then: what is held until the save is
+   * over is dear for the garbage collector.
+   */
+  confirmed?: { record: ProfileRecord | undefined };
   /** The definitions were looked for again. */
   caughtUp?: boolean;
 };
@@ -70,9 +73,7 @@ export async function runRound<Item>(
 ): Promise<RoundResult<Item>> {
   const round = new Round(turns, options);
   try {
-    let open = turns.map((turn): OpenTurn<Item> => {
-      return { turn, record: options.cache.get(turn.key), confirmed: false };
-    });
+    let open = turns.map((turn): OpenTurn<Item> => ({ turn }));
     while (open.length > 0) {
       while (!options.definitions.isFresh()) await options.definitions.refresh();
       open = await round.foldAndSave(open);
@@ -121,7 +122,7 @@ class Round<Item> {
         continue;
       }
       this.#options.onConflict();
-      again.push({ turn: each.turn, record: result.current, confirmed: true });
+      again.push({ turn: each.turn, confirmed: { record: result.current } });
     }
     this.#conclude(done);
     return [...again, ...(await this.#catchUp(behind)), ...(await this.#load(unknown))];
@@ -130,11 +131,11 @@ class Round<Item> {
   /** Undefined where nothing is left to do for it in this round. */
   #fold({
     turn,
-    record,
     confirmed,
     caughtUp = false,
   }: OpenTurn<Item>): ReadyTurn<Item> | "behind" | "unknown" | undefined {
-    const { open, limits, now } = this.#options;
+    const { open, limits, now, cache } = this.#options;
+    const { record } = confirmed ?? { record: cache.get(turn.key) };
     const held = this.result.unsettled.get(turn)!;
     const arrivals = open(turn.key, held);
     if (arrivals.length < held.length)
@@ -200,7 +201,7 @@ class Round<Item> {
     const { open, store } = this.#options;
     const loads = unknown.map(async ({ turn, ...rest }): Promise<OpenTurn<Item>> => {
       const [{ update }] = open(turn.key, this.result.unsettled.get(turn)!) as [OpenItem<Item>];
-      return { ...rest, turn, record: await store.load(update), confirmed: true };
+      return { ...rest, turn, confirmed: { record: await store.load(update) } };
     });
     return Promise.all(loads);
   }

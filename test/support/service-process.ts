@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { createWriteStream } from "node:fs";
 import { createInterface } from "node:readline";
-import { serviceNodeOptions } from "../../deploy/local/node-options.ts";
+import { nodeEnvironment } from "../../deploy/local/node-options.ts";
 
 /** A service as a process of its own. */
 export type RunningProcess = {
@@ -22,7 +22,7 @@ export async function startService(
   environment: Record<string, string>,
   logFile: string,
 ): Promise<ServiceProcess> {
-  const settings = { NODE_OPTIONS: serviceNodeOptions, ADMIN_HOST: "127.0.0.1", ADMIN_PORT: "0" };
+  const settings = { ...nodeEnvironment, ADMIN_HOST: "127.0.0.1", ADMIN_PORT: "0" };
   const { process, said } = await start(
     "services/audience-update/main.ts",
     { ...settings, ...environment },
