@@ -4,6 +4,7 @@ import { buildApp } from "fauxqs";
 import { afterEach, expect, test } from "vitest";
 import { createSqs } from "../../shared/adapters/sqs/sqs.ts";
 import { createSqsConsumer } from "../../shared/adapters/sqs/sqs-consumer.ts";
+import { createPackProgress } from "../../shared/adapters/sqs/sqs-pack-progress.ts";
 import { createPollRoom } from "../../shared/adapters/sqs/sqs-poll-room.ts";
 import type { SqsRequests } from "../../shared/adapters/sqs/sqs-requests.ts";
 import { until } from "../support/until.ts";
@@ -86,10 +87,11 @@ function queueOf(messages: "always" | "never"): SqsRequests {
 test.each([2, 3])("an empty queue holds up none of %s, however little room there is", async (queueCount) => {
   for (const room of [1, queueCount, 10, 10 * queueCount, 10 * queueCount + 9, 1_000]) {
     const queues = [...Array.from({ length: queueCount - 1 }, () => queueOf("never")), queueOf("always")];
-    const consumer = createSqsConsumer(queues, {
+    const options = {
       ...{ pollers: 4, longPollSeconds: 20, visibilityTimeoutSeconds: 30, maxConcurrentRequests: 4 },
       ...{ maxPrefetched: room, maxUnacknowledged: room, onError: () => {} },
-    });
+    };
+    const consumer = createSqsConsumer(queues, options, createPackProgress());
     for (let received = 0; received < 100; ) {
       const deliveries = await consumer.receive(100);
       received += deliveries.length;
