@@ -164,6 +164,15 @@ test("the oldest packs of which something was done are forgotten first", () => {
   expect([...progress.acknowledged("b")]).toEqual([]);
 });
 
+test("what is being gathered goes out before a producer is closed", async () => {
+  const queue = await start();
+  const producer = queue.producer();
+  const sends = [1, 2, 3].map((number) => producer.send(messageOf(number)));
+  await producer.close();
+  await Promise.all(sends);
+  expect(await queue.waiting()).toBe(1);
+});
+
 test("one alone is as it is in any queue, and a repeat of it is dropped", async () => {
   const queue = await start();
   const producer = queue.producer();

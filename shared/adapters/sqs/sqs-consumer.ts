@@ -22,10 +22,10 @@ export type SqsConsumerOptions = {
   longPollSeconds: number;
   /**
    * Messages received before `receive` takes them, those that polls under way may bring included; of all queues
-   * together, and at least one of each.
+   * together, and at least one of each. A poll does not know what packs it brings: each counts as one until it is here.
    */
   maxPrefetched: number;
-  /** Messages received and not yet deleted, counted alike; the polls wait at this number. */
+  /** Messages of SQS received and not yet deleted, of all queues together; the polls wait at this number. */
   maxUnacknowledged: number;
   /** How long SQS hides a message that was received; held ones are extended at half of it. */
   visibilityTimeoutSeconds: number;

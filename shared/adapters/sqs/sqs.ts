@@ -43,9 +43,9 @@ export type SqsOptions = {
   pollers: number;
   /** Seconds that a poll waits for a first message, 0 to 20. Default 20. */
   longPollSeconds?: number;
-  /** Messages that a consumer holds before `receive` takes them. */
+  /** Messages that a consumer holds before `receive` takes them; polls under way may bring a pack instead of each. */
   maxPrefetched: number;
-  /** Messages that a consumer has received and not yet deleted. Default 10,000; SQS has a limit a queue. */
+  /** Messages of SQS that a consumer has received and not yet deleted. Default 10,000; SQS has a limit a queue. */
   maxUnacknowledged?: number;
   /** How long SQS hides a received message from others; extended while the consumer holds it. */
   visibilityTimeoutSeconds: number;
