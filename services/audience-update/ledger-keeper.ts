@@ -16,8 +16,8 @@ export type LedgerKeeper = {
 };
 
 /**
- * Copies sent and not answered at once, at most; the others wait, so that a burst is not taken for a sick queue. They
- * travel in packs, so these are some twenty requests.
+ * Copies sent to each queue and not answered at once, at most; the others wait, so that a burst is not taken for a sick
+ * queue. They travel in packs, so these are some twenty requests.
  */
 const MAX_UNDER_WAY = 2_000;
 
@@ -30,18 +30,27 @@ export function createLedgerKeeper(options: {
 }): LedgerKeeper {
   const stopping = new AbortController();
   const { signal } = stopping;
-  const window = createAdaptiveLimit(MAX_UNDER_WAY);
+  const { count: queueCount, of: queueOf } = options.producer.queues ?? { count: 1, of: () => 0 };
+  const windows = Array.from({ length: queueCount }, () => createAdaptiveLimit(MAX_UNDER_WAY));
+
+  /** Copies have no order to keep: where the queue of the key has no room, or has failed, the next one will do. */
+  function queueFor(key: string, failures: number): number {
+    const first = queueOf(key) + failures;
+    const inTurn = windows.map((_, step) => (first + step) % queueCount);
+    return inTurn.find((queue) => windows[queue]!.hasRoom()) ?? first % queueCount;
+  }
 
   async function keep(delivery: Delivery): Promise<boolean> {
-    for (let failures = 1; !signal.aborted; failures += 1) {
+    for (let failures = 0; !signal.aborted; failures += 1) {
       try {
-        await window(() => options.producer.send(copyOf(delivery)));
+        const queue = queueFor(delivery.key, failures);
+        await windows[queue]!(() => options.producer.send(copyOf(delivery), queue));
         options.onKept();
         return true;
       } catch (error) {
         options.onError(error);
       }
-      await sleep(options.restMs(failures), undefined, { signal }).catch(() => {});
+      await sleep(options.restMs(failures + 1), undefined, { signal }).catch(() => {});
     }
     return false;
   }

@@ -26,7 +26,10 @@ import { createIntake, type Intake } from "./intake.ts";
 import { copyOf } from "./ledger-keeper.ts";
 import { restMs } from "./rest.ts";
 
-/** Messages received from the queue and not yet deleted, and their bytes. */
+/**
+ * Messages that are being published, and their bytes. As many messages of SQS may be held besides, each a pack of 64 KiB
+ * at most.
+ */
 export const MAX_COMPLETIONS_UNDER_WAY = 256;
 const MAX_BYTES_UNDER_WAY = 16_777_216;
 const LOOK_EVERY_MS = 250;

@@ -1,7 +1,7 @@
 /** The SQS queues where messages wait for their Pulsar topic, beside the queue that carries updates. */
 import { KeylineError } from "../../shared/runtime/errors.ts";
 import { urls, type Values } from "../../shared/runtime/settings.ts";
-import { splitUrls } from "../../shared/runtime/url-list.ts";
+import { splitUrls, urlForm } from "../../shared/runtime/url-list.ts";
 
 export const waitingQueueSettings = {
   sqsLedgerQueueUrl: urls({
@@ -50,7 +50,8 @@ export function waitingQueueUrls(settings: QueueUrls): { ledger: string; changes
 type NamedQueues = { name: string; queueUrls: readonly string[] };
 
 function refuseSharedQueue({ name, queueUrls }: NamedQueues, before: NamedQueues): void {
-  const shared = queueUrls.find((queueUrl) => before.queueUrls.includes(queueUrl));
+  const taken = before.queueUrls.map(urlForm);
+  const shared = queueUrls.find((queueUrl) => taken.includes(urlForm(queueUrl)));
   if (shared === undefined) return;
   const given = JSON.stringify(queueUrls.join(","));
   const queue = queueUrls.length === 1 ? "is the queue" : `holds ${JSON.stringify(shared)}, a queue`;

@@ -48,7 +48,13 @@ export type Producer = {
    * `queue_send_refused` when this process holds too much or the message is at fault, `queue_blocked` when the
    * broker takes no message there, whatever it is (its backlog is full, the topic is terminated).
    */
-  send(message: OutgoingMessage): Promise<void>;
+  send(message: OutgoingMessage, queue?: number): Promise<void>;
+  /**
+   * Where it sends to several queues: how many, and the number of the one that takes the key, from 0 on. Whoever bounds
+   * what is under way does it for each, so that one that does not answer keeps only its own keys waiting. `send` takes
+   * another number for a message whose order does not matter.
+   */
+  queues?: { readonly count: number; of(key: string): number };
   /** True when a send has a chance: connected, or (SQS) connectionless. */
   connected(): boolean;
   /** Waits for sends under way, then closes. */

@@ -12,7 +12,7 @@ export type RoutedSenderOptions = {
   route(): Route;
   /** A send settles within this time; one without an answer by then counts as failed. */
   deadlineMs: number;
-  /** Sends without an answer at once, for each path; more of them wait here. */
+  /** Sends without an answer at once, for each path, and for each of several queues; more of them wait here. */
   maxPending: Record<Path, number>;
   /**
    * For what can wait: it makes way as soon as it delays others who send there by so much, waits for its turn on the
@@ -61,9 +61,15 @@ const FIRST_PATH_SHARE = 0.3;
 /** Calls instead of promises: those of each step, for each message, cost more than all that is done with it. */
 export function createRoutedSender(options: RoutedSenderOptions): RoutedSender {
   const { primary, fallback, breaker, route, deadlineMs, maxPending, background } = options;
-  const window = (path: Path, send: (message: OutgoingMessage) => Promise<void>) =>
-    createSendWindow({ path, maxPending: maxPending[path], targetDelayMs: background?.targetDelayMs, send });
-  const windows = { pulsar: window("pulsar", sendToPulsar), sqs: window("sqs", sendToSqs) };
+  const window = (path: Path, { queues }: Producer, send: (message: OutgoingMessage) => Promise<void>) =>
+    createSendWindow({
+      ...{ path, maxPending: maxPending[path], targetDelayMs: background?.targetDelayMs, send },
+      ...(queues && { queues }),
+    });
+  const windows = {
+    pulsar: window("pulsar", primary, sendToPulsar),
+    sqs: window("sqs", fallback, sendToSqs),
+  };
   const firstTurnMs = background ? deadlineMs : deadlineMs * FIRST_PATH_SHARE;
 
   function sendToPulsar(message: OutgoingMessage): Promise<void> {

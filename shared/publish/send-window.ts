@@ -1,11 +1,11 @@
-import type { OutgoingMessage, Path } from "../ports/update-queue.ts";
+import type { OutgoingMessage, Path, Producer } from "../ports/update-queue.ts";
 import { createAdaptiveLimit } from "../runtime/adaptive-limit.ts";
 import { createDeadlines } from "../runtime/deadlines.ts";
 import { KeylineError, toError } from "../runtime/errors.ts";
 import { createFifo } from "../runtime/fifo.ts";
 import { createBackgroundLimit } from "./background-limit.ts";
 
-/** The sends of one path: a bounded number without an answer, and those that wait for their turn. */
+/** The sends of one path: a bounded number without an answer at each queue, and those that wait for their turn. */
 export type SendWindow = {
   /**
    * Sends the message when there is room, and calls `settle` once, never later than the deadline: without an error
@@ -40,8 +40,10 @@ type Room = (sending: Sending) => void;
 
 export type SendWindowOptions = {
   path: Path;
-  /** Sends without an answer at once. */
+  /** Sends without an answer at once, at each queue. */
   maxPending: number;
+  /** Of the producer. */
+  queues?: Producer["queues"];
   /** Given where these make way for others who send there: what a send may take longer for them. */
   targetDelayMs?: number | undefined;
   send(message: OutgoingMessage): Promise<void>;
@@ -53,7 +55,7 @@ export type SendWindowOptions = {
  */
 export function createSendWindow(options: SendWindowOptions): SendWindow {
   const { path, maxPending, send } = options;
-  const enter = openRoom(options, { begin, over });
+  const enter = openRooms(options, { begin, over });
   const deadlines = createDeadlines<Sending>(abandon);
   let abandoned = 0;
 
@@ -95,6 +97,14 @@ export function createSendWindow(options: SendWindowOptions): SendWindow {
     },
     abandoned: () => abandoned,
   };
+}
+
+/** One for each queue: what waits for a queue that does not answer keeps no room from the others. */
+function openRooms(options: SendWindowOptions, steps: Steps): Room {
+  const { queues } = options;
+  if (queues === undefined) return openRoom(options, steps);
+  const rooms = Array.from({ length: queues.count }, () => openRoom(options, steps));
+  return (sending) => rooms[queues.of(sending.message.key)]!(sending);
 }
 
 function openRoom({ path, maxPending, targetDelayMs }: SendWindowOptions, steps: Steps): Room {

@@ -6,6 +6,8 @@ export type AdaptiveLimit = {
   <T>(work: () => Promise<T>): Promise<T>;
   /** How many may be under way at once now. */
   allowed(): number;
+  /** Whether one more would begin at once. */
+  hasRoom(): boolean;
 };
 
 /** As many as fill one request; fewer would only make each of them dearer. */
@@ -46,6 +48,7 @@ export function createAdaptiveLimit(max: number): AdaptiveLimit {
 
   return Object.assign(<T>(work: () => Promise<T>) => limit(() => run(work)), {
     allowed: () => limit.concurrency,
+    hasRoom: () => limit.activeCount + limit.pendingCount < limit.concurrency,
   });
 }
 

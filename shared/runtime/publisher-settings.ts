@@ -33,7 +33,7 @@ export const publisherSettings = {
     unit: "updates",
     min: 1,
     max: 100_000,
-    meaning: "the same for SQS",
+    meaning: "the same for SQS, at each queue",
   }),
   bulkDelayMs: integer({
     env: "BULK_DELAY_MS",

@@ -5,11 +5,16 @@ export function splitUrls(text: string): string[] {
   return text.split(",").map((url) => url.trim());
 }
 
+/** The same for two texts of one URL: its host in small letters, no port that is the scheme's own. */
+export function urlForm(url: string): string {
+  return URL.canParse(url) ? new URL(url).href : url;
+}
+
 /** Why the text names no URLs, each once; undefined when it does. */
 export function problemOfUrls(text: string): string | undefined {
   const urls = splitUrls(text);
   if (urls.includes("")) return "has an empty entry";
-  const forms = urls.map((url) => (URL.canParse(url) ? new URL(url).href : url));
+  const forms = urls.map(urlForm);
   const twice = urls.find((_, index) => forms.indexOf(forms[index]!) < index);
   return twice === undefined ? undefined : `names ${JSON.stringify(hideCredentials(twice))} twice`;
 }

@@ -117,6 +117,12 @@ test("what comes behind the file, and a line behind its end, is refused and not 
     status: 400,
     body: { accepted: 3, nextLine: 5, error: { code: "invalid_request", path: "more" } },
   });
+  for (const mapping of [MAPPING, ["m.yaml", MAPPING] as [string, string]])
+    for (const more of ["a field", file])
+      expect(await upload({ mapping, file, more })).toMatchObject({
+        status: 400,
+        body: { accepted: 3, nextLine: 5, error: { code: "invalid_request", path: "more" } },
+      });
   const late = await upload({ file, mapping: MAPPING });
   expect(late).toMatchObject({ status: 400, body: { error: { code: "no_mapping", path: "mapping" } } });
   const atEnd = await upload({ mapping: MAPPING, file }, { query: "importId=one&fromLine=5" });

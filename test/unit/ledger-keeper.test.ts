@@ -7,6 +7,7 @@ import { createUpdateMetrics } from "../../services/audience-update/update-metri
 import { createMemoryProfileStore } from "../../shared/adapters/memory/memory-profile-store.ts";
 import { stampAt } from "../../shared/domain/stamp.ts";
 import type { Delivery, FallbackConsumer, OutgoingMessage, Path } from "../../shared/ports/update-queue.ts";
+import { KeylineError } from "../../shared/runtime/errors.ts";
 import { smallFlowLimits } from "../support/flow-limits.ts";
 import { noDefinitions } from "../support/no-definitions.ts";
 import { until } from "../support/until.ts";
@@ -160,3 +161,41 @@ test("what is not kept when the drain ends stays unacknowledged, and nothing mor
   await new Promise((resume) => setTimeout(resume, 20));
   expect([acknowledged, sends]).toEqual([[], before]);
 });
+
+test.each(["does not answer", "refuses"])(
+  "where one of two ledger queues %s, all copies go to the other",
+  async (how) => {
+    const refused = new KeylineError("queue_not_connected", "away", { retryable: true });
+    const unanswered = new KeylineError("queue_send_timeout", "late", { retryable: true });
+    const late: ((error: Error) => void)[] = [];
+    const keeper = createLedgerKeeper({
+      producer: {
+        queues: { count: 2, of: (key) => Number(key) % 2 },
+        async send(_, queue) {
+          if (queue === 0) return;
+          if (how === "refuses") throw refused;
+          await new Promise<void>((_, reject) => late.push(reject));
+        },
+        connected: () => true,
+        async close() {},
+      },
+      ...{ restMs: () => 1, onKept() {}, onError() {} },
+    });
+    const keep = (count: number) =>
+      Promise.all(
+        Array.from({ length: count }, (_, key) =>
+          keeper.keep({
+            ...{ path: "sqs", key: String(key), payload: "{}", sizeBytes: 2, publishTimeMs: NOW_MS },
+            handle: undefined,
+          }),
+        ),
+      );
+    const COPIES = 3_000;
+    const first = keep(COPIES);
+    // What was sent there before anybody knew comes back when it is late.
+    const ended = first.finally(() => keeper.close());
+    while (await Promise.race([ended.then(() => false), new Promise((turn) => setTimeout(turn, 1, true))]))
+      for (const reject of late.splice(0)) reject(unanswered);
+    expect(await first).toEqual(Array.from({ length: COPIES }, () => true));
+  },
+);

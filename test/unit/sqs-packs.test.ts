@@ -2,8 +2,9 @@ import { CreateQueueCommand, SQSClient } from "@aws-sdk/client-sqs";
 import fc from "fast-check";
 import { buildApp } from "fauxqs";
 import { afterEach, expect, test } from "vitest";
-import { createSqs, type SqsOptions } from "../../shared/adapters/sqs/sqs.ts";
+import { createSqs, type SqsOptions, type SqsQueue } from "../../shared/adapters/sqs/sqs.ts";
 import { contentsOf, encodePack } from "../../shared/adapters/sqs/sqs-pack.ts";
+import { createPackProgress } from "../../shared/adapters/sqs/sqs-pack-progress.ts";
 import type { Delivery, FallbackConsumer, OutgoingMessage } from "../../shared/ports/update-queue.ts";
 import { until } from "../support/until.ts";
 
@@ -14,8 +15,17 @@ afterEach(async () => {
   for (const close of closing.splice(0).reverse()) await close();
 });
 
+const opened = new Map<SqsQueue, SqsOptions>();
+
+/** As another process has it. */
+function reopen(queue: SqsQueue): SqsQueue {
+  const again = createSqs(opened.get(queue)!);
+  closing.push(again.close);
+  return again;
+}
+
 /** A queue of packs on a server of its own. */
-async function start(settings: Partial<SqsOptions> = {}) {
+async function start(settings: Partial<SqsOptions> = {}): Promise<SqsQueue> {
   const server = buildApp({ logger: false });
   const endpoint = await server.listen({ port: 0, host: "127.0.0.1" });
   closing.push(() => server.close());
@@ -26,7 +36,9 @@ async function start(settings: Partial<SqsOptions> = {}) {
   const bounds = { maxPending: 10_000, pollers: 1, maxPrefetched: 100, visibilityTimeoutSeconds: 30 };
   const queueUrl = `${endpoint}/000000000000/ledger.fifo`;
   const options = { sendTimeoutMs: 5_000, longPollSeconds: 0, ...bounds, ...access, ...settings };
-  const queue = createSqs({ queueUrl, packed: true, ...options });
+  const all = { queueUrl, packed: true, ...options };
+  const queue = createSqs(all);
+  opened.set(queue, all);
   closing.push(queue.close);
   return queue;
 }
@@ -43,7 +55,7 @@ async function receiveAll(consumer: FallbackConsumer, count: number): Promise<De
   return deliveries;
 }
 
-const isEmpty = (queue: Awaited<ReturnType<typeof start>>) =>
+const isEmpty = (queue: SqsQueue) =>
   until("the queue is empty", async () => (await queue.waiting()) === 0, { everyMs: 10 });
 
 test("what only says that it is a pack is one message as it stands", () => {
@@ -92,13 +104,15 @@ test("one message of SQS is deleted once all that it holds is acknowledged, each
   await consumer.close();
   expect(await queue.waiting()).toBe(1);
   const other = queue.consumer();
-  const again = await receiveAll(other, 3);
-  expect(again.map(({ key }) => key)).toEqual([first, second, third].map((delivery) => delivery!.key));
+  const again = await receiveAll(other, 1);
+  expect(again.map(({ key }) => key)).toEqual([third!.key]);
   await other.acknowledge(again);
   await isEmpty(queue);
 });
 
-test("what is given back brings all of its pack again, also what was not received yet", async () => {
+const keysOf = (deliveries: readonly Delivery[]) => deliveries.map(({ key }) => key).toSorted();
+
+test("what is given back brings its pack again, also what was not received yet, but for what is done", async () => {
   const queue = await start();
   const producer = queue.producer();
   await Promise.all([1, 2, 3].map((number) => producer.send(messageOf(number))));
@@ -106,10 +120,57 @@ test("what is given back brings all of its pack again, also what was not receive
   const [first, second] = await receiveAll(consumer, 2);
   await consumer.acknowledge([first!]);
   await consumer.release([second!], 0);
-  const again = await receiveAll(consumer, 3);
-  expect(again.map(({ key }) => key).toSorted()).toEqual(["user 1", "user 2", "user 3"]);
+  const again = await receiveAll(consumer, 2);
+  expect(keysOf(again)).toEqual(["user 2", "user 3"]);
   await consumer.acknowledge(again);
   await isEmpty(queue);
+});
+
+test("what is acknowledged of a pack after it was given back does not come again either", async () => {
+  const queue = await start();
+  const producer = queue.producer();
+  await Promise.all([1, 2, 3].map((number) => producer.send(messageOf(number))));
+  const consumer = queue.consumer();
+  const [first, second, third] = await receiveAll(consumer, 3);
+  await consumer.release([second!], 0);
+  await consumer.acknowledge([first!, third!]);
+  await consumer.close();
+  const other = queue.consumer();
+  const again = await receiveAll(other, 1);
+  expect(keysOf(again)).toEqual([second!.key]);
+  await consumer.acknowledge([second!]);
+  await other.release(again, 0);
+  await isEmpty(queue);
+});
+
+test("another process gets all of a pack that was given back", async () => {
+  const queue = await start();
+  const producer = queue.producer();
+  await Promise.all([1, 2, 3].map((number) => producer.send(messageOf(number))));
+  const consumer = queue.consumer();
+  const [first, second] = await receiveAll(consumer, 3);
+  await consumer.acknowledge([first!]);
+  await consumer.release([second!], 0);
+  await consumer.close();
+  const other = reopen(queue).consumer();
+  expect(keysOf(await receiveAll(other, 3))).toEqual(["user 1", "user 2", "user 3"]);
+});
+
+test("the oldest packs of which something was done are forgotten first", () => {
+  const progress = createPackProgress(2);
+  for (const pack of ["a", "b", "a", "c"]) progress.add(pack, 7);
+  expect(["a", "b", "c"].map((pack) => [...progress.acknowledged(pack)])).toEqual([[], [7], [7]]);
+  progress.forget("b");
+  expect([...progress.acknowledged("b")]).toEqual([]);
+});
+
+test("what is being gathered goes out before a producer is closed", async () => {
+  const queue = await start();
+  const producer = queue.producer();
+  const sends = [1, 2, 3].map((number) => producer.send(messageOf(number)));
+  await producer.close();
+  await Promise.all(sends);
+  expect(await queue.waiting()).toBe(1);
 });
 
 test("one alone is as it is in any queue, and a repeat of it is dropped", async () => {

@@ -1,11 +1,16 @@
+import { type AddressInfo, createServer, type Socket } from "node:net";
 import { CreateQueueCommand, type Message, SQSClient } from "@aws-sdk/client-sqs";
 import fc from "fast-check";
 import { buildApp } from "fauxqs";
 import { afterEach, expect, test } from "vitest";
 import { createSqs } from "../../shared/adapters/sqs/sqs.ts";
 import { createSqsConsumer } from "../../shared/adapters/sqs/sqs-consumer.ts";
+import { createPackProgress } from "../../shared/adapters/sqs/sqs-pack-progress.ts";
 import { createPollRoom } from "../../shared/adapters/sqs/sqs-poll-room.ts";
 import type { SqsRequests } from "../../shared/adapters/sqs/sqs-requests.ts";
+import type { Producer } from "../../shared/ports/update-queue.ts";
+import { createRoutedSender, type SendOutcome } from "../../shared/publish/routed-send.ts";
+import { KeylineError } from "../../shared/runtime/errors.ts";
 import { until } from "../support/until.ts";
 
 const access = { region: "us-east-1", credentials: { accessKeyId: "a", secretAccessKey: "b" } };
@@ -68,6 +73,56 @@ test("one that is away keeps nobody from the others, and shows", async () => {
   await until("it is told of", () => !consumer.connected(), { everyMs: 10 });
 });
 
+/** A queue that takes requests and answers none. */
+async function startSilent(): Promise<string> {
+  const sockets = new Set<Socket>();
+  const server = createServer((socket) => sockets.add(socket.on("error", () => {})));
+  await new Promise<void>((listening) => server.listen(0, "127.0.0.1", listening));
+  closing.push(() => {
+    server.close();
+    for (const socket of sockets) socket.destroy();
+  });
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}/000000000000/silent.fifo`;
+}
+
+const refuses: Producer = {
+  send: () => Promise.reject(new KeylineError("queue_not_connected", "away", { retryable: true })),
+  connected: () => false,
+  close: async () => {},
+};
+
+test("one that does not answer keeps no room of a publisher from the users of another", async () => {
+  const [there] = await startServer(["a.fifo"]);
+  const queue = createSqs({
+    queueUrl: `${there},${await startSilent()}`,
+    sendTimeoutMs: 5_000,
+    ...bounds,
+    ...access,
+  });
+  const fallback = queue.producer();
+  const sender = createRoutedSender({
+    ...{ primary: refuses, fallback, breaker: { guard: (send) => send() } },
+    ...{ route: () => ({ path: "sqs", by: "fleet", why: "" }), deadlineMs: 20_000 },
+    maxPending: { pulsar: 10, sqs: 10 },
+  });
+  const settled: number[] = [];
+  const send = (key: string) =>
+    new Promise<SendOutcome>((settle) =>
+      sender.send({ key, payload: "{}", deduplicationId: key }, (outcome) => {
+        settled.push(fallback.queues!.of(key));
+        settle(outcome);
+      }),
+    );
+  const keys = Array.from({ length: 200 }, (_, user) => `user ${user}`);
+  const [answered, unanswered] = [0, 1].map((queue) =>
+    keys.filter((key) => fallback.queues!.of(key) === queue),
+  );
+  for (const key of unanswered!) void send(key);
+  const outcomes = await Promise.all(answered!.map(send));
+  expect(outcomes.every((outcome) => "path" in outcome && outcome.path === "sqs")).toBe(true);
+  expect(settled).toEqual(answered!.map(() => 0));
+});
+
 /** Requests to a queue of which each poll brings ten messages, or waits for some until it is broken off. */
 function queueOf(messages: "always" | "never"): SqsRequests {
   const requests: Partial<SqsRequests> = {
@@ -86,10 +141,11 @@ function queueOf(messages: "always" | "never"): SqsRequests {
 test.each([2, 3])("an empty queue holds up none of %s, however little room there is", async (queueCount) => {
   for (const room of [1, queueCount, 10, 10 * queueCount, 10 * queueCount + 9, 1_000]) {
     const queues = [...Array.from({ length: queueCount - 1 }, () => queueOf("never")), queueOf("always")];
-    const consumer = createSqsConsumer(queues, {
+    const options = {
       ...{ pollers: 4, longPollSeconds: 20, visibilityTimeoutSeconds: 30, maxConcurrentRequests: 4 },
       ...{ maxPrefetched: room, maxUnacknowledged: room, onError: () => {} },
-    });
+    };
+    const consumer = createSqsConsumer(queues, options, createPackProgress());
     for (let received = 0; received < 100; ) {
       const deliveries = await consumer.receive(100);
       received += deliveries.length;

@@ -31,6 +31,11 @@ test("a queue that is in two of several lists is refused, quoting it and the lis
   );
 });
 
+test("a queue of another list is refused however its URL is written", () => {
+  const urls = { ...given, sqsQueueUrl: "http://h/a.fifo", sqsChangesQueueUrl: "http://H:80/a.fifo" };
+  expect(() => waitingQueueUrls(urls)).toThrow(expect.objectContaining({ value: "http://H:80/a.fifo" }));
+});
+
 test("each can be given", () => {
   const sqsLedgerQueueUrl = "http://h/1.fifo";
   const sqsChangesQueueUrl = "http://h/2.fifo";

@@ -82,8 +82,8 @@ export async function addImportRoutes(server: FastifyInstance, options: ImportRo
     own.removeAllContentTypeParsers();
     const { maxImportBytes } = options;
     await own.register(fastifyMultipart, {
-      // Its length is refused by its unpacked bytes, before this.
-      limits: { fileSize: 2 * maxImportBytes, fieldSize: MAX_MAPPING_BYTES, files: 2, fields: 1, parts: 3 },
+      // Its length is refused by its unpacked bytes, before this; what is over the two parts, by its name.
+      limits: { fileSize: 2 * maxImportBytes, fieldSize: MAX_MAPPING_BYTES, files: 3, fields: 3, parts: 3 },
     });
     addRoute(own, options, closing.signal);
   });

@@ -4,11 +4,13 @@
  * polling -> (pause) -> draining: nothing more is asked for, what was received may be acknowledged
  *         -> (close) -> closed: everything that is left has gone back to the queue
  */
+import { randomUUID } from "node:crypto";
 import type { Message } from "@aws-sdk/client-sqs";
 import type { Delivery, FallbackConsumer } from "../../ports/update-queue.ts";
 import { createDeletes } from "./sqs-deletes.ts";
 import { createHeldMessages, type HeldMessage } from "./sqs-held.ts";
 import { contentsOf } from "./sqs-pack.ts";
+import type { PackProgress } from "./sqs-pack-progress.ts";
 import { createPollRoom } from "./sqs-poll-room.ts";
 import { startPolls } from "./sqs-polls.ts";
 import { maxBatchEntries, type SqsRequests } from "./sqs-requests.ts";
@@ -20,10 +22,10 @@ export type SqsConsumerOptions = {
   longPollSeconds: number;
   /**
    * Messages received before `receive` takes them, those that polls under way may bring included; of all queues
-   * together, and at least one of each.
+   * together, and at least one of each. A poll does not know what packs it brings: each counts as one until it is here.
    */
   maxPrefetched: number;
-  /** Messages received and not yet deleted, counted alike; the polls wait at this number. */
+  /** Messages of SQS received and not yet deleted, of all queues together; the polls wait at this number. */
   maxUnacknowledged: number;
   /** How long SQS hides a message that was received; held ones are extended at half of it. */
   visibilityTimeoutSeconds: number;
@@ -40,15 +42,19 @@ type Source = {
 };
 
 /** A message of SQS, which holds one of ours, or several (`sqs-pack.ts`) of which the last deletes it. */
-type Received = { source: Source; message: HeldMessage; unacknowledged: number };
+type Received = { source: Source; message: HeldMessage; messageId: string; unacknowledged: number };
 
-/** Of each of ours. */
-type Handle = { received: Received; acknowledged: boolean };
+/** Of each of ours: its place among those that the message of SQS holds. */
+type Handle = { received: Received; place: number; acknowledged: boolean };
 
-/** @param queues the requests of each queue */
+/**
+ * @param queues the requests of each queue
+ * @param progress of packs that were given back; what of them was acknowledged does not come again
+ */
 export function createSqsConsumer(
   queues: readonly SqsRequests[],
   options: SqsConsumerOptions,
+  progress: PackProgress,
 ): FallbackConsumer {
   const maxPrefetched = Math.max(options.maxPrefetched, queues.length);
   const maxUnacknowledged = Math.max(options.maxUnacknowledged, queues.length);
@@ -84,11 +90,16 @@ export function createSqsConsumer(
     for (const message of messages) {
       const contents = contentsOf(message);
       const held = source.held.add(message.ReceiptHandle ?? "", message.Attributes?.MessageGroupId ?? "");
-      const received = { source, message: held, unacknowledged: contents.length };
-      for (const content of contents) {
-        const handle: Handle = { received, acknowledged: false };
+      const messageId = message.MessageId ?? randomUUID();
+      const done = progress.acknowledged(messageId);
+      const received = { source, message: held, messageId, unacknowledged: contents.length - done.size };
+      contents.forEach((content, place) => {
+        if (done.has(place)) return;
+        const handle: Handle = { received, place, acknowledged: false };
         buffer.push({ path: "sqs", ...content, sizeBytes: Buffer.byteLength(content.payload), handle });
-      }
+      });
+      // The rest was acknowledged after it had been given back.
+      if (received.unacknowledged === 0) deleteReceived(received);
     }
     if (receiving !== undefined && buffer.length > 0) answer(shift(receiving.maxMessages));
   }
@@ -117,10 +128,17 @@ export function createSqsConsumer(
   function acknowledgeOne(handle: Handle): void {
     if (handle.acknowledged) return;
     handle.acknowledged = true;
-    const { received } = handle;
+    const { received, place } = handle;
     received.unacknowledged -= 1;
-    const { source, message } = received;
-    if (received.unacknowledged === 0 && source.held.drop(message)) source.deletes.add(message.receiptHandle);
+    if (received.unacknowledged > 0 || !deleteReceived(received)) progress.add(received.messageId, place);
+  }
+
+  /** @returns false when it is with someone else by now. */
+  function deleteReceived({ source, message, messageId }: Received): boolean {
+    if (!source.held.drop(message)) return false;
+    progress.forget(messageId);
+    source.deletes.add(message.receiptHandle);
+    return true;
   }
 
   async function release(handles: readonly Handle[], afterMs: number): Promise<void> {

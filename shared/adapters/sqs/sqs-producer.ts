@@ -39,9 +39,17 @@ export function createSqsProducer<Content>(
     if (closed && pendingCount === 0) idle.resolve();
   }
 
+  /**
+   * All processes have to agree on it, or a user's messages would lie in two queues, whose order is not kept: the hash
+   * and the order of the queues are part of how an installation is set up.
+   */
+  function queueOf(key: string): number {
+    return crc32(key) % queues.length;
+  }
+
   return {
-    async send(message) {
-      const queue = queueOf(message.key, queues);
+    async send(message, number = queueOf(message.key)) {
+      const queue = queues[number]!;
       const encoded = queue.encode(message);
       const refused = refusal(encoded.sizeBytes);
       if (refused !== undefined) throw refused;
@@ -50,20 +58,13 @@ export function createSqsProducer<Content>(
       queue.push(pending);
       return answer;
     },
+    queues: { count: queues.length, of: queueOf },
     connected: () => !closed,
     async close() {
       closed = true;
       if (pendingCount > 0) await idle.promise;
     },
   };
-}
-
-/**
- * All processes have to agree on it, or a user's messages would lie in two queues, whose order is not kept: the hash
- * and the order of the queues are part of how an installation is set up.
- */
-function queueOf<Queue>(key: string, queues: readonly Queue[]): Queue {
-  return queues[crc32(key) % queues.length] as Queue;
 }
 
 function createPending<Content>(encoded: Encoded<Content>, sendTimeoutMs: number, onSettled: () => void) {

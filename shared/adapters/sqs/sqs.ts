@@ -4,6 +4,7 @@ import type { FallbackConsumer, Producer, UpdateQueue } from "../../ports/update
 import { KeylineError } from "../../runtime/errors.ts";
 import { problemOfUrls, splitUrls } from "../../runtime/url-list.ts";
 import { createSqsConsumer } from "./sqs-consumer.ts";
+import { createPackProgress } from "./sqs-pack-progress.ts";
 import { createSqsPacks } from "./sqs-packs.ts";
 import { createSqsProducer } from "./sqs-producer.ts";
 import { createSqsRequests, type SqsRequests } from "./sqs-requests.ts";
@@ -24,8 +25,8 @@ export type SqsOptions = {
   credentials?: { accessKeyId: string; secretAccessKey: string; sessionToken?: string };
   /**
    * Up to 100 messages travel as one of SQS's, which costs a tenth of the requests. Neither the order of a key nor the
-   * deduplication is kept then, and what of a pack was not acknowledged brings all of it again. Consumers receive
-   * packs whatever this says.
+   * deduplication is kept then, and what of a pack was not acknowledged brings all of it again: to the same process
+   * without what it has acknowledged, to any other with it. Consumers receive packs whatever this says.
    */
   packed?: boolean;
   /** Messages of one producer that are not yet answered; one more is refused with `queue_send_refused`. */
@@ -42,9 +43,9 @@ export type SqsOptions = {
   pollers: number;
   /** Seconds that a poll waits for a first message, 0 to 20. Default 20. */
   longPollSeconds?: number;
-  /** Messages that a consumer holds before `receive` takes them. */
+  /** Messages that a consumer holds before `receive` takes them; polls under way may bring a pack instead of each. */
   maxPrefetched: number;
-  /** Messages that a consumer has received and not yet deleted. Default 10,000; SQS has a limit a queue. */
+  /** Messages of SQS that a consumer has received and not yet deleted. Default 10,000; SQS has a limit a queue. */
   maxUnacknowledged?: number;
   /** How long SQS hides a received message from others; extended while the consumer holds it. */
   visibilityTimeoutSeconds: number;
@@ -78,6 +79,7 @@ export function createSqs(options: SqsOptions): SqsQueue {
   const { sendTimeoutMs, maxConcurrentRequests = 16 } = options;
   const queues = queueUrlsOf(options.queueUrl).map((queueUrl) => openQueue(queueUrl, options));
   const requests = queues.map((queue) => queue.requests);
+  const progress = createPackProgress();
   const open = new Set<Producer | FallbackConsumer>();
 
   function closing<T extends Producer | FallbackConsumer>(part: T): T {
@@ -108,7 +110,9 @@ export function createSqs(options: SqsOptions): SqsQueue {
     },
     consumer() {
       const defaults = { longPollSeconds: 20, maxUnacknowledged: 10_000, onError: () => {} };
-      return closing(createSqsConsumer(requests, { ...defaults, ...options, maxConcurrentRequests }));
+      return closing(
+        createSqsConsumer(requests, { ...defaults, ...options, maxConcurrentRequests }, progress),
+      );
     },
     async checkIdentity() {
       for (const queue of queues) await checkIdentity(queue);
