@@ -161,7 +161,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: "keeps no copy for the ledger",
     file: "services/audience-update/ledger-keeper.ts",
-    from: "await window(() => options.producer.send(copyOf(delivery)));",
+    from: "await windows[queue]!(() => options.producer.send(copyOf(delivery), queue));",
     to: "",
   },
   {

@@ -113,7 +113,11 @@ test("a user's changes go one after the other, also those of another call and wh
   expect(new Set(await Promise.all(calls))).toEqual(new Set([true]));
   expect(failures.length).toBeGreaterThan(0);
   expect(most).toBeGreaterThan(5);
-  for (const numbers of arrived.values()) expect(numbers).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
+  // What is answered after its 5 ms was sent for nothing, and is sent again at once.
+  for (const numbers of arrived.values())
+    expect(numbers.filter((number, index) => number !== numbers[index - 1])).toEqual([
+      1, 2, 3, 4, 5, 6, 7, 8, 9, 10,
+    ]);
   expect(arrived.size).toBe(20);
 });
 

@@ -596,7 +596,8 @@ test("a publisher that is closed is no fault of an update's: it may be sent agai
   await start();
   const publisher = createPublisher({
     ...{ maxPending: { pulsar: 1, sqs: 1 }, tail: { add() {}, resent: () => 0 }, now: Date.now },
-  } as Partial<PublisherOptions> as PublisherOptions);
+    ...{ primary: {}, fallback: {} },
+  } as unknown as PublisherOptions);
   await publisher.close();
   const failure = await publisher
     .publish({ tenant: "shop", userId: "ann", ops: [{ kind: "unset", body: ["plan"] }] })
