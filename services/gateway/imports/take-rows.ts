@@ -60,7 +60,9 @@ export async function takeRows(options: {
     }
   }
   if (fromLine <= endsAt) return;
-  const message = `fromLine: is behind the end of the file, whose last line is ${endsAt - 1}`;
+  progress.nextLine = endsAt;
+  progress.lines = endsAt - 1;
+  const message = `fromLine: is behind the file's last row, which ends with line ${endsAt - 1}`;
   throw new KeylineError("invalid_request", message, { path: "fromLine", value: fromLine });
 }
 
