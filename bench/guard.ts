@@ -23,7 +23,7 @@ const options = new Command("npm run bench:guard --")
  * What each figure may be times what is expected. On idle cores and on busy ones each stayed within 1.15 times
  * (docs/performance.md), and other processors may weigh JSON differently; `apply` called twice was 1.5 times.
  */
-const MARGIN = 1.45;
+const MARGIN = 1.4;
 const EXPECTED = {
   "guard.flow": 5.1,
   "guard.flowDefined": 7.4,
