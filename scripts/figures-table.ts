@@ -32,10 +32,8 @@ if (import.meta.main) {
     .argument("<files...>", "written by a bench with --json; later ones add to earlier ones")
     .parse();
   const [name, ...files] = program.args as [string, ...string[]];
-  const figures: Measured = Object.assign(
-    {},
-    ...files.map((file) => JSON.parse(readFileSync(file, "utf8")) as Measured),
-  );
+  const figures: Measured = Object.assign({}, ...files.map(read));
+  if (Object.keys(figures).length === 0) program.error("error: the files have no figures");
   const day = statSync(files.at(-1)!).mtime.toISOString().slice(0, 10);
   const when = `${day}, ${availableParallelism()} cores`;
   let found = false;
@@ -47,4 +45,12 @@ if (import.meta.main) {
     writeFileSync(file, withFigures(before, name, figures, when));
   }
   if (!found) program.error(`error: no document has a table ${name}`);
+
+  function read(file: string): Measured {
+    try {
+      return JSON.parse(readFileSync(file, "utf8")) as Measured;
+    } catch (error) {
+      return program.error(`error: ${file}: ${(error as Error).message}`);
+    }
+  }
 }

@@ -7,6 +7,7 @@ export const waitingQueueSettings = {
   sqsLedgerQueueUrl: urls({
     env: "SQS_LEDGER_QUEUE_URL",
     schemes: ["http", "https"],
+    end: ".fifo",
     default: "",
     meaning:
       "the SQS FIFO queue, or several, where what came over SQS waits to be written to the Pulsar topic; when empty, each of `SQS_QUEUE_URL` with `-ledger` before its `.fifo`",
@@ -14,6 +15,7 @@ export const waitingQueueSettings = {
   sqsChangesQueueUrl: urls({
     env: "SQS_CHANGES_QUEUE_URL",
     schemes: ["http", "https"],
+    end: ".fifo",
     default: "",
     meaning:
       "the SQS FIFO queue, or several, where membership changes wait to be written to the Pulsar topic `changes`; when empty, each of `SQS_QUEUE_URL` with `-changes` before its `.fifo`",

@@ -39,6 +39,7 @@ export const connectionSettings = {
   sqsQueueUrl: urls({
     env: "SQS_QUEUE_URL",
     schemes: ["http", "https"],
+    end: ".fifo",
     meaning:
       "the SQS FIFO queue, or several, separated by commas, over which users are spread: the same ones in the same order in all processes; region and credentials come from the AWS SDK's own environment",
   }),

@@ -87,12 +87,17 @@ export function url(declared: Declared & { schemes: readonly string[] }): Settin
   });
 }
 
-/** Such URLs, one or several, separated by commas; each names another thing. */
-export function urls(declared: Declared & { schemes: readonly string[] }): Setting<string> {
+/** Such URLs, one or several, separated by commas; each names another thing, and ends with `end`. */
+export function urls(declared: Declared & { schemes: readonly string[]; end?: string }): Setting<string> {
   return declare("URLs", declared, (value) => {
     if (value === declared.default) return { value };
     const given = splitUrls(value);
-    const problems = given.map((each) => problemOfScheme(each, declared.schemes));
+    const { end = "" } = declared;
+    const problems = given.map(
+      (each) =>
+        problemOfScheme(each, declared.schemes) ??
+        (each.endsWith(end) ? undefined : `does not end with ${end}`),
+    );
     const problem = problemOfUrls(value) ?? problems.find((each) => each !== undefined);
     return problem === undefined ? { value: given.join(",") } : { problem };
   });

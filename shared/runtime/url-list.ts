@@ -14,6 +14,9 @@ export function urlForm(url: string): string {
 export function problemOfUrls(text: string): string | undefined {
   const urls = splitUrls(text);
   if (urls.includes("")) return "has an empty entry";
+  const split = urls.find((url) => /[\s;]/.test(url));
+  if (split !== undefined)
+    return `names ${JSON.stringify(hideCredentials(split))}, which is no URL: commas go between`;
   const forms = urls.map(urlForm);
   const twice = urls.find((_, index) => forms.indexOf(forms[index]!) < index);
   return twice === undefined ? undefined : `names ${JSON.stringify(hideCredentials(twice))} twice`;

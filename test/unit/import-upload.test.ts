@@ -129,6 +129,8 @@ test("what comes behind the file, and a line behind its end, is refused and not 
   expect(atEnd).toMatchObject({ status: 200, body: { success: true, accepted: 0, nextLine: 5 } });
   const behind = await upload({ mapping: MAPPING, file }, { query: "importId=one&fromLine=6" });
   expect(behind).toMatchObject({ status: 400, body: { lines: 4, nextLine: 5, error: { path: "fromLine" } } });
+  const half = await upload({ mapping: MAPPING, file }, { query: "importId=one&fromLine=1.5" });
+  expect(half).toMatchObject({ status: 400, body: { error: { path: "fromLine", value: "1.5" } } });
 });
 
 test("the same upload has the same ids, and another import, or another row at the line, has others", async () => {

@@ -83,12 +83,12 @@ describe("settings", () => {
 
 describe("a list of URLs", () => {
   const read = (QUEUES: string) =>
-    readSettings({ queues: urls({ ...declared, schemes: ["http"] }) }, { QUEUES });
+    readSettings({ queues: urls({ ...declared, schemes: ["http"], end: "a" }) }, { QUEUES });
   const declared = { env: "QUEUES", meaning: "queues" };
 
   test.each([
     ["http://h/a", "http://h/a"],
-    ["http://h/a, http://h/b ,http://i/a", "http://h/a,http://h/b,http://i/a"],
+    ["http://h/a, http://h/ba ,http://i/a", "http://h/a,http://h/ba,http://i/a"],
   ])("%j is taken in its order", (given, queues) => {
     expect(read(given)).toEqual({ queues });
   });
@@ -96,7 +96,10 @@ describe("a list of URLs", () => {
   test.each([
     ["http://h/a,", 'QUEUES="http://h/a," has an empty entry'],
     [",", 'QUEUES="," has an empty entry'],
-    ["http://h/a,http://h/b,http://H:80/a", 'names "http://H:80/a" twice'],
+    ["http://h/a,http://h/ba,http://H:80/a", 'names "http://H:80/a" twice'],
+    ["http://h/a http://i/a", 'names "http://h/a http://i/a", which is no URL: commas go between'],
+    ["http://h/a;http://i/a", 'names "http://h/a;http://i/a", which is no URL: commas go between'],
+    ["http://h/a,http://h/b", 'QUEUES="http://h/a,http://h/b" does not end with a'],
     ["http://h/a,ftp://h/b", 'QUEUES="http://h/a,ftp://h/b" does not start with http://'],
   ])("%j is refused, quoting it", (given, message) => {
     expect(() => read(given)).toThrow(expect.objectContaining({ code: "bad_settings" }));

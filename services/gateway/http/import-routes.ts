@@ -35,8 +35,9 @@ const Query = Type.Object(
       description: "identifies the import: the same row at the same line of it has the same id each time",
     }),
     fromLine: Type.Optional(
-      Type.Integer({
-        minimum: 1,
+      // An integer would be made of 2.9.
+      Type.Number({
+        ...{ minimum: 1, multipleOf: 1 },
         description: "rows before it are passed over: nextLine of an earlier answer",
       }),
     ),

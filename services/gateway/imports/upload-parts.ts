@@ -13,7 +13,8 @@ export type UploadedFile = {
   assertLast(): Promise<void>;
 };
 
-const ORDER = "must be the parts mapping, then one file (curl: -F mapping=@m.yaml -F file=@f.csv)";
+const ORDER =
+  "the parts must be one mapping, then one file (curl: -F mapping=@m.yaml -F file=@f.csv); what comes behind the file is too late";
 
 /**
  * The parts of an upload up to its file, which is not read yet: a mapping comes before it.
@@ -29,7 +30,7 @@ export async function uploadedFile(request: FastifyRequest, patience: Patience):
   // Not by `for await`, which would end the parts with the file.
   for (let next = await parts.next(); !next.done; next = await parts.next()) {
     const part = next.value;
-    if (part.fieldname === "mapping") mapping = await textOf(part, patience);
+    if (part.fieldname === "mapping" && mapping === undefined) mapping = await textOf(part, patience);
     else if (part.fieldname === "file" && part.type === "file")
       return { bytes: patiently(part.file, patience), format: formatOf(part.filename, mapping), assertLast };
     else refuseOrder(part);
@@ -46,10 +47,10 @@ function formatOf(filename = "", mapping: string | undefined): ImportFormat {
   try {
     return importFormat(filename, mapping === undefined ? undefined : readMapping(mapping));
   } catch (error) {
-    if (!(error instanceof KeylineError && error.code === "no_mapping")) throw error;
-    throw new KeylineError(error.code, `${error.message}; what comes behind the file is too late`, {
-      path: "mapping",
-    });
+    if (!(error instanceof KeylineError) || mapping !== undefined) throw error;
+    const { code, message, value } = error;
+    const text = `${message}; a part mapping must come before the file`;
+    throw new KeylineError(code, text, { path: error.path ?? "mapping", value });
   }
 }
 
