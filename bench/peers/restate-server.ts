@@ -1,5 +1,8 @@
+import { execFile } from "node:child_process";
 import { createRequire } from "node:module";
 import { join } from "node:path";
+import { promisify } from "node:util";
+import { cached } from "../../deploy/local/cache.ts";
 import { freePorts } from "../../deploy/local/free-ports.ts";
 import { type RunningServer, startServer } from "../../deploy/local/server-process.ts";
 
@@ -18,7 +21,7 @@ export async function startRestate(directory: string): Promise<RestateServer> {
   return startServer({
     name: "restate",
     urls,
-    command: program(),
+    command: await program(),
     arguments: ["--no-logo", "--listen-mode", "tcp", "--base-dir", directory],
     environment: {
       RESTATE_BIND_ADDRESS: bound(node),
@@ -58,7 +61,14 @@ export async function queryRestate<Row>(adminUrl: string, sql: string): Promise<
   return ((await answer.json()) as { rows: Row[] }).rows;
 }
 
-function program(): string {
-  const require = createRequire(import.meta.url);
-  return require.resolve(`@restatedev/restate-server-${process.platform}-${process.arch}/bin/restate-server`);
+const VERSION = "1.7.12";
+
+/** From npm, once for all checkouts: it takes 216 MB, which no other command needs. */
+async function program(): Promise<string> {
+  const directory = await cached(`restate-${VERSION}`, async (target) => {
+    const wanted = `@restatedev/restate-server@${VERSION}`;
+    await promisify(execFile)("npm", ["install", "--prefix", target, "--ignore-scripts", wanted]);
+  });
+  const name = `@restatedev/restate-server-${process.platform}-${process.arch}`;
+  return createRequire(join(directory, "package.json")).resolve(`${name}/bin/restate-server`);
 }
