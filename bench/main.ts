@@ -2,8 +2,10 @@
  * `npm run bench`: the whole path on real servers of this machine, each figure beside the raw drain rate of
  * the same client in the same run. `--json FILE` writes every figure with its unit under a stable name.
  */
-import { Command } from "commander";
+import { Command, Option } from "commander";
+import { loadNativeLibrary } from "../shared/adapters/pulsar-native/native-library.ts";
 import { connectPublisher } from "../shared/publish/connect-publisher.ts";
+import { toError } from "../shared/runtime/errors.ts";
 import { createLog } from "../shared/runtime/log.ts";
 import { numberArgument } from "../test/support/number-argument.ts";
 import { type RealStack, startRealStack } from "../test/support/real-stack.ts";
@@ -22,14 +24,28 @@ import { evenly } from "./updates.ts";
 import { openUpdatesTopic, untilConnected } from "./updates-topic.ts";
 
 const count = numberArgument(1, 999_999_999);
-const options = new Command("npm run bench --")
+const command = new Command("npm run bench --")
   .description("Measures throughput, latency and failover on real servers of this machine.")
   .option("--json <file>", "write every figure with its unit to a file")
   .option("--updates <n>", "updates in the backlog", count, 200_000)
   .option("--users <n>", "users that they are spread over", count, 100_000)
   .option("--partitions <n>", "partitions of the topic", count, 4)
-  .parse()
-  .opts<{ json?: string; updates: number; users: number; partitions: number }>();
+  .addOption(
+    new Option("--transport <client>", "Pulsar's client, of the service and of the raw drain")
+      .choices(["websocket", "native"])
+      .default("websocket"),
+  )
+  .parse();
+const options = command.opts<{
+  json?: string;
+  updates: number;
+  users: number;
+  partitions: number;
+  transport: "websocket" | "native";
+}>();
+if (options.transport === "native") {
+  await loadNativeLibrary().catch((thrown: unknown) => command.error(`error: ${toError(thrown).message}`));
+}
 
 /** Each drains the same backlog by a subscription of its own. */
 const RUNS = [
@@ -45,7 +61,12 @@ const RUNS = [
 const AWAY = "away";
 
 const figures = createFigures();
-const stack = await startRealStack({ partitions: options.partitions, tuning: "full", report: console.log });
+const stack = await startRealStack({
+  partitions: options.partitions,
+  transport: options.transport,
+  tuning: "full",
+  report: console.log,
+});
 try {
   const { publishedPerSecond, appliedPerSecond } = await measureThroughput(stack, figures);
   // Live traffic is published on these cores as well, so this is what both together can do at most.
