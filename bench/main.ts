@@ -3,7 +3,9 @@
  * the same client in the same run. `--json FILE` writes every figure with its unit under a stable name.
  */
 import { Command, Option } from "commander";
+import { loadNativeLibrary } from "../shared/adapters/pulsar-native/native-library.ts";
 import { type ConnectedPublisher, connectPublisher } from "../shared/publish/connect-publisher.ts";
+import { toError } from "../shared/runtime/errors.ts";
 import { createLog } from "../shared/runtime/log.ts";
 import { numberArgument } from "../test/support/number-argument.ts";
 import { type RealStack, startRealStack } from "../test/support/real-stack.ts";
@@ -22,7 +24,7 @@ import { evenly } from "./updates.ts";
 import { openUpdatesTopic, untilConnected } from "./updates-topic.ts";
 
 const count = numberArgument(1, 999_999_999);
-const options = new Command("npm run bench --")
+const command = new Command("npm run bench --")
   .description("Measures throughput, latency and failover on real servers of this machine.")
   .option("--json <file>", "write every figure with its unit to a file")
   .option("--updates <n>", "updates in the backlog", count, 200_000)
@@ -31,8 +33,23 @@ const options = new Command("npm run bench --")
   .addOption(
     new Option("--only <part>", "the latency at 2,000 updates/s, without the rest").choices(["latency"]),
   )
-  .parse()
-  .opts<{ json?: string; updates: number; users: number; partitions: number; only?: "latency" }>();
+  .addOption(
+    new Option("--transport <client>", "Pulsar's client, of the service and of the raw drain")
+      .choices(["websocket", "native"])
+      .default("websocket"),
+  )
+  .parse();
+const options = command.opts<{
+  json?: string;
+  updates: number;
+  users: number;
+  partitions: number;
+  only?: "latency";
+  transport: "websocket" | "native";
+}>();
+if (options.transport === "native") {
+  await loadNativeLibrary().catch((thrown: unknown) => command.error(`error: ${toError(thrown).message}`));
+}
 
 /** Each drains the same backlog by a subscription of its own. */
 const RUNS = [
@@ -53,7 +70,12 @@ const WARM_UP_MS = 5_000;
 const FIRST_WARM_UP_MS = 30_000;
 
 const figures = createFigures();
-const stack = await startRealStack({ partitions: options.partitions, tuning: "full", report: console.log });
+const stack = await startRealStack({
+  partitions: options.partitions,
+  transport: options.transport,
+  tuning: "full",
+  report: console.log,
+});
 try {
   if (options.only === "latency") {
     await stack.subscribe(AWAY);

@@ -47,7 +47,8 @@ export const consumerSettings = {
     unit: "connections",
     min: 1,
     max: 64,
-    meaning: "connections that consume, each a Key_Shared consumer of its own",
+    meaning:
+      "connections that consume by the WebSocket API, each a Key_Shared consumer of its own; the native client has one consumer",
   }),
   pulsarPartitions: integer({
     env: "PULSAR_PARTITIONS",

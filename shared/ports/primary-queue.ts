@@ -20,7 +20,10 @@ export type ConsumerOptions = {
    * consumer is on the subscription it is not `connected()` and receives nothing; it comes when that one leaves.
    */
   exclusive?: boolean;
-  /** Connections to the broker, each a Key_Shared consumer of its own. */
+  /**
+   * Connections to the broker, each a Key_Shared consumer of its own. An adapter whose client shares a connection
+   * among consumers has one consumer.
+   */
   connections: number;
   /** Starts the names by which the broker's figures list these consumers; by default the broker makes some up. */
   name?: string;

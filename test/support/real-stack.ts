@@ -40,6 +40,8 @@ export type RealStack = {
 
 export async function startRealStack(options: {
   partitions: number;
+  /** The client of Pulsar that `environment` picks. Default `websocket`. */
+  transport?: "websocket" | "native";
   tuning: "quick" | "full";
   /** Settings of Pulsar's standalone.conf that replace the stack's own. */
   settings?: Record<string, string>;
@@ -105,7 +107,7 @@ export async function startRealStack(options: {
     urls: { admin: pulsar.urls.admin, sqs: localStack.urls.sqs, redis: redis.urls.redis },
     environment: {
       ...localAwsEnvironment,
-      PULSAR_URL: pulsar.urls.webSocket,
+      PULSAR_URL: options.transport === "native" ? pulsar.urls.pulsar : pulsar.urls.webSocket,
       SQS_QUEUE_URL: queues[updatesQueueName]!,
       REDIS_URL: redis.urls.redis,
     },
