@@ -30,7 +30,7 @@ const command = new Command("npm run bench:scale --")
     "Drains a backlog with 1, 2 and 4 CPU-limited processes, and lets one join under live traffic.",
   )
   .option("--json <file>", "write every figure with its unit to a file")
-  .option("--updates <n>", "updates in the backlog", count, 120_000)
+  .option("--updates <n>", "updates in the backlog", count, 160_000)
   .option("--users <n>", "users that what is measured is spread over", count, 30_000)
   .option("--partitions <n>", "partitions of the topic", count, 4)
   .option("--cpu-percent <n>", "of one core, for each process", numberArgument(5, 100), 12)
@@ -49,7 +49,7 @@ const options = command.opts<{
  * The first of the backlog are one update each of a user of their own. Processes still come while these are applied, and
  * a user whom one process writes and then another makes a conflict in the store too.
  */
-const FIRST_COMERS = 0.3;
+const FIRST_COMERS = 0.45;
 
 /** Each drains the backlog by a subscription of its own. */
 const DRAINS = {
@@ -134,6 +134,7 @@ async function fillBacklog(on: RealStack): Promise<Update[]> {
 
 function addDrain(name: string, result: DrainResult): void {
   const { appliedPerSecond, seconds, steady, afterJoining, conflictsAtStart } = result;
+  figures.add(`scale.${name}.appliedHeld`, result.appliedHeld, "updates");
   const applied = steady.map(({ counted }) => counted);
   console.log(`  by each: ${steady.map((each) => JSON.stringify(each)).join(" ")}`);
   figures.add(`scale.${name}.appliedPerSecond`, appliedPerSecond, "updates/s");

@@ -32,6 +32,8 @@ export type ScaledDrain = {
 };
 
 export type DrainResult = {
+  /** Updates, until all processes were there. */
+  appliedHeld: number;
   /** From the limit on until the last update is applied. */
   appliedPerSecond: number;
   seconds: number;
@@ -47,9 +49,9 @@ export type DrainResult = {
 export const keyPrefixOf = (subscription: string) => `${subscription}:`;
 
 /** Of the backlog, before the limit: so every process has compiled its code, and the keys have come to rest. */
-const UNLIMITED = 0.4;
+const UNLIMITED = 0.55;
 /** Of the backlog, when others join. */
-const JOINING_AT = 0.55;
+const JOINING_AT = 0.65;
 
 /**
  * Drains a backlog with some service processes that have so much CPU each and no more. They come, and are held at one
@@ -64,9 +66,10 @@ export async function drainScaled(drain: ScaledDrain): Promise<DrainResult> {
     await eachCountsSome(services);
     await letGo();
     await connected(drain, processes);
+    const appliedHeld = sum(await countsOfAll(services), "counted");
     await changeInFlight(services[0]!, null);
     await untilCounted(services, updates * UNLIMITED);
-    return await measure(drain, services);
+    return { appliedHeld, ...(await measure(drain, services)) };
   } finally {
     for (const service of services) service.kill("SIGTERM");
     await Promise.all(services.map(({ exited }) => exited));
@@ -92,7 +95,10 @@ async function connected({ stack, subscription, partitions }: ScaledDrain, proce
 }
 
 /** @param services those that join are added */
-async function measure(drain: ScaledDrain, services: ServiceProcess[]): Promise<DrainResult> {
+async function measure(
+  drain: ScaledDrain,
+  services: ServiceProcess[],
+): Promise<Omit<DrainResult, "appliedHeld">> {
   const { stack, updates, joining = 0, limits, share } = drain;
   for (const { pid } of services) limits.limit(pid, share);
   const startedAtMs = performance.now();
