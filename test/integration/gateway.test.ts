@@ -122,7 +122,9 @@ describe("two gateways", () => {
     console.log(`${batches} batches taken, answers by status: ${JSON.stringify(answers)}`);
     expect(Object.keys(answers)).toEqual(["200", "503"]);
     expect(told, "most are told to come again").toBeGreaterThan(2 * batches);
-    for (const { pid } of [...gateways, service]) expect(peakMemoryMb(pid)).toBeLessThan(500);
+    const processes = { first: gateways[0]!, second: gateways[1]!, service };
+    for (const [name, { pid }] of Object.entries(processes))
+      expect(peakMemoryMb(pid), `memory of ${name}`).toBeLessThan(500);
 
     await drained(stack, patience);
     const reader = openProfileReader(stack.urls.redis, "shop");

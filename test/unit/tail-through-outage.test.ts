@@ -29,7 +29,7 @@ const settings = readSettings(
   { ...audienceUpdateSettings, ...publisherSettings },
   {
     PULSAR_URL: "ws://unused",
-    SQS_QUEUE_URL: "http://unused",
+    SQS_QUEUE_URL: "http://unused/q.fifo",
     REDIS_URL: "redis://unused",
     ADMIN_TOKEN: "12345678",
     BREAKER_MIN_OPEN_MS: "500",
