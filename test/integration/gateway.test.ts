@@ -124,7 +124,8 @@ describe("two gateways", () => {
     expect(told, "most are told to come again").toBeGreaterThan(2 * batches);
     const processes = { first: gateways[0]!, second: gateways[1]!, service };
     for (const [name, { pid }] of Object.entries(processes))
-      expect(peakMemoryMb(pid), `memory of ${name}`).toBeLessThan(500);
+      // 380 to 560 MB, by how soon V8 collects the bodies of what is refused: without a bound they are 1.7 GB.
+      expect(peakMemoryMb(pid), `memory of ${name}`).toBeLessThan(700);
 
     await drained(stack, patience);
     const reader = openProfileReader(stack.urls.redis, "shop");
