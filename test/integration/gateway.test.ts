@@ -123,8 +123,8 @@ describe("two gateways", () => {
     expect(Object.keys(answers)).toEqual(["200", "503"]);
     expect(told, "most are told to come again").toBeGreaterThan(2 * batches);
     const processes = { first: gateways[0]!, second: gateways[1]!, service };
+    // 380 to 560 MB, by how soon V8 collects the bodies of what is refused: without a bound they are 1.7 GB.
     for (const [name, { pid }] of Object.entries(processes))
-      // 380 to 560 MB, by how soon V8 collects the bodies of what is refused: without a bound they are 1.7 GB.
       expect(peakMemoryMb(pid), `memory of ${name}`).toBeLessThan(700);
 
     await drained(stack, patience);
