@@ -11,17 +11,11 @@ import { numberArgument } from "../test/support/number-argument.ts";
 import { type RealStack, startRealStack } from "../test/support/real-stack.ts";
 import { type ServiceProcess, startService } from "../test/support/service-process.ts";
 import { measureChurn } from "./churn.ts";
-import { define, shop } from "./definitions.ts";
-import { measureEndToEnd, measureRawDrain } from "./end-to-end.ts";
+import { measureDrains } from "./drains.ts";
 import { measureFailover } from "./failover.ts";
 import { createFigures, type Figures } from "./figures.ts";
-import { holdSubscription } from "./held-subscription.ts";
 import { measureLatency, openProbes, type Probes } from "./latency.ts";
-import { prefill } from "./prefill.ts";
-import { redisBytesPerUser } from "./redis-bytes.ts";
 import { measureTicks } from "./ticks.ts";
-import { evenly } from "./updates.ts";
-import { openUpdatesTopic, untilConnected } from "./updates-topic.ts";
 
 const count = numberArgument(1, 999_999_999);
 const command = new Command("npm run bench --")
@@ -30,8 +24,12 @@ const command = new Command("npm run bench --")
   .option("--updates <n>", "updates in the backlog", count, 200_000)
   .option("--users <n>", "users that they are spread over", count, 100_000)
   .option("--partitions <n>", "partitions of the topic", count, 4)
+  .option("--rounds <n>", "how often the backlog is drained each way, in turn", numberArgument(1, 100), 3)
   .addOption(
-    new Option("--only <part>", "the latency at 2,000 updates/s, without the rest").choices(["latency"]),
+    new Option("--only <part>", "how fast a backlog drains, or the latency at 2,000 updates/s").choices([
+      "drain",
+      "latency",
+    ]),
   )
   .addOption(
     new Option("--transport <client>", "Pulsar's client, of the service and of the raw drain")
@@ -44,23 +42,14 @@ const options = command.opts<{
   updates: number;
   users: number;
   partitions: number;
-  only?: "latency";
+  rounds: number;
+  only?: "drain" | "latency";
   transport: "websocket" | "native";
 }>();
 if (options.transport === "native") {
   await loadNativeLibrary().catch((thrown: unknown) => command.error(`error: ${toError(thrown).message}`));
 }
 
-/** Each drains the same backlog by a subscription of its own. */
-const RUNS = [
-  "raw-warm-up",
-  "warm-up-1",
-  "warm-up-2",
-  "raw-before",
-  "applied",
-  "defined",
-  "raw-after",
-] as const;
 /** The subscription that nobody is connected to while the backlog arrives. */
 const AWAY = "away";
 
@@ -81,10 +70,14 @@ try {
     await stack.subscribe(AWAY);
     await live(stack, ({ probes }) => measureSteadyLatency(probes, FIRST_WARM_UP_MS));
   } else {
-    const { publishedPerSecond, appliedPerSecond } = await measureThroughput(stack, figures);
+    const { publishedPerSecond, appliedPerSecond } = await measureDrains(
+      stack,
+      { ...options, away: AWAY },
+      figures,
+    );
     // Live traffic is published on these cores as well, so this is what both together can do at most.
     const capacity = 1 / (1 / publishedPerSecond + 1 / appliedPerSecond);
-    await live(stack, (parts) => measureLive(parts, capacity / 2, figures));
+    if (options.only === undefined) await live(stack, (parts) => measureLive(parts, capacity / 2, figures));
   }
 } finally {
   await stack.close();
@@ -92,67 +85,6 @@ try {
 console.log();
 figures.print();
 if (options.json !== undefined) figures.writeJson(options.json);
-
-/**
- * The same backlog several times: raw and applied to warm up (a Java broker compiles itself for minutes), then
- * raw, applied, raw again, because the machine's speed drifts. All of them are served from the broker's memory,
- * as a service is that was connected when the messages arrived (as long as they fit: 256 MB, ten minutes). Last,
- * applied for a service that was away, which the broker reads from its bookie.
- */
-async function measureThroughput(
-  on: RealStack,
-  into: Figures,
-): Promise<{ publishedPerSecond: number; appliedPerSecond: number }> {
-  const { updates } = options;
-  type Run = (typeof RUNS)[number];
-  const letGo = new Map<Run, () => Promise<void>>();
-  for (const run of RUNS) letGo.set(run, await holdSubscription(on, run));
-  await on.subscribe(AWAY);
-  const publishedPerSecond = await fillBacklog(on, into);
-  const raw = (run: Run) => measureRawDrain(on, run, updates, letGo.get(run)!);
-  const applied = (run: Run) => measureEndToEnd(on, run, updates, letGo.get(run)!);
-  console.log("warming up");
-  await raw("raw-warm-up");
-  await applied("warm-up-1");
-  await applied("warm-up-2");
-  console.log("draining raw, applying, draining raw again");
-  const before = await raw("raw-before");
-  const { appliedPerSecond, cpuMicros, peakMemoryMb } = await applied("applied");
-  console.log("applying with 20 attributes and 50 audiences");
-  await define(on.environment.REDIS_URL!, "defined:", "bench", shop);
-  const defined = await applied("defined");
-  const after = await raw("raw-after");
-  console.log("applying what came while nobody was connected");
-  const catchUp = await measureEndToEnd(on, AWAY, updates, async () => {});
-  const rawPerSecond = (before.perSecond + after.perSecond) / 2;
-  into.add("endToEnd.appliedPerSecond", appliedPerSecond, "updates/s");
-  into.add("endToEnd.cpuMicros", cpuMicros, "us/update");
-  into.add("endToEnd.peakMemory", peakMemoryMb, "MB");
-  into.add("endToEnd.rawPerSecondBefore", before.perSecond, "messages/s");
-  into.add("endToEnd.rawPerSecondAfter", after.perSecond, "messages/s");
-  into.add("endToEnd.rawPerSecond", rawPerSecond, "messages/s");
-  into.add("endToEnd.rawCpuMicros", (before.cpuMicros + after.cpuMicros) / 2, "us/message");
-  into.add("endToEnd.ratio", appliedPerSecond / rawPerSecond, "applied/raw");
-  into.add("defined.appliedPerSecond", defined.appliedPerSecond, "updates/s");
-  into.add("defined.cpuMicros", defined.cpuMicros, "us/update");
-  into.add("defined.ratio", defined.appliedPerSecond / appliedPerSecond, "defined/applied");
-  into.add("defined.redisBytesPerUser", await redisBytesPerUser(on.environment.REDIS_URL!), "bytes");
-  into.add("catchUp.appliedPerSecond", catchUp.appliedPerSecond, "updates/s");
-  return { publishedPerSecond, appliedPerSecond };
-}
-
-async function fillBacklog(on: RealStack, into: Figures): Promise<number> {
-  const { updates, users } = options;
-  const { queue, topic } = await openUpdatesTopic(on.environment);
-  const producer = queue.producer({ topic, sendTimeoutMs: 60_000, maxPending: 10_000 });
-  await untilConnected(producer);
-  console.log(`publishing ${updates} updates`);
-  const filled = await prefill(producer, { updates, userOf: evenly(users) });
-  await queue.close();
-  into.add("prefill.meanSize", filled.meanBytes, "bytes");
-  into.add("prefill.publishedPerSecond", filled.perSecond, "updates/s");
-  return filled.perSecond;
-}
 
 type Live = {
   on: RealStack;

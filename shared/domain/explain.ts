@@ -4,7 +4,7 @@ import { jsonValue } from "./definitions/cel-value.ts";
 import type { CompiledDefinitions } from "./definitions/compile.ts";
 import { type Attribute, type Audience, isDerived } from "./definitions/definition.ts";
 import type { Expression } from "./definitions/expression.ts";
-import { attributeDueMs } from "./definitions/next-due.ts";
+import { changesAtMs } from "./definitions/next-due.ts";
 import type { Scope, UserState } from "./definitions/scope.ts";
 import type { TenantDefinitions } from "./definitions/tenant-definitions.ts";
 import { type Condition, conditionsOf, type Gives } from "./explain-conditions.ts";
@@ -134,8 +134,7 @@ function explainName(name: string, { document, definitions, scope, user }: Looki
     return { ...nothing, name, kind: "derived", value, definition, reads };
   }
   const state = user.states[place];
-  const dueMs =
-    state === undefined ? Number.POSITIVE_INFINITY : attributeDueMs(attribute, state, user.asOfMs);
+  const dueMs = state === undefined ? Number.POSITIVE_INFINITY : changesAtMs(attribute, state, user.asOfMs);
   return {
     ...{ name, kind: "attribute", value, definition, reads: [] },
     events: eventsBehind(definition, attribute.event, state, user.profile),

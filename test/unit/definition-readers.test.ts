@@ -2,7 +2,8 @@ import { expect, test } from "vitest";
 import { apply } from "../../shared/domain/apply.ts";
 import { calculatedView } from "../../shared/domain/calculated-view.ts";
 import type { CompiledDefinitions } from "../../shared/domain/definitions/compile.ts";
-import { firstFrom, readersOf } from "../../shared/domain/definitions/readers.ts";
+import { readersOf } from "../../shared/domain/definitions/readers.ts";
+import { firstFrom } from "../../shared/domain/definitions/thresholds.ts";
 import type { Update } from "../../shared/domain/envelope.ts";
 import { EMPTY_PROFILE } from "../../shared/domain/profile.ts";
 import { stampAt } from "../../shared/domain/stamp.ts";
@@ -87,6 +88,26 @@ test("a rule with `now` is evaluated when its moment comes, not with every updat
   profile = apply(profile, [orderOf(10)], LIMITS, START_MS, definitions).profile;
   expect(evaluations()).toBe(200);
   expect(calculatedView(profile, definitions).audiences).toHaveLength(98);
+});
+
+test("time that takes a windowed count over no threshold of a rule is not waited for", () => {
+  const hourly = { event: "order", aggregate: "count", window: "1h" } as const;
+  const alarmAfter = (rule: string, orders: number, more: object = {}) => {
+    const definitions = compiled({ orders: hourly, ...more }, { some: rule });
+    const updates = Array.from({ length: orders }, (_, n) => orderOf(n + 1));
+    const { profile } = apply(EMPTY_PROFILE, updates, LIMITS, START_MS, definitions);
+    return profile.calculated!.alarmMs - START_MS;
+  };
+  // One order a second, in buckets of a minute: 59 in the first, 60 in the second, the rest in the third.
+  const leaves = (minute: number) => 3_600_000 + minute * 60_000;
+  expect(alarmAfter("orders >= 5", 3)).toBeLessThan(0);
+  expect(alarmAfter("orders >= 5", 5)).toBe(leaves(1));
+  expect(alarmAfter("orders >= 5", 150)).toBe(leaves(3));
+  expect(alarmAfter("orders >= 100 || orders >= 5", 150)).toBe(leaves(1));
+  expect(alarmAfter("orders == 150", 150)).toBe(leaves(1));
+  // Who computes with it may say something else at each change.
+  expect(alarmAfter("orders * 2 >= 10", 3)).toBe(leaves(1));
+  expect(alarmAfter("twice >= 10", 3, { twice: { derive: "orders * 2" } })).toBe(leaves(1));
 });
 
 test("a comparison that is false decides, whatever the rest says", () => {

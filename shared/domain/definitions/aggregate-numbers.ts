@@ -1,6 +1,7 @@
 import { addDecimal, type Decimal, decimalToNumber } from "../decimal.ts";
 import type { Aggregate, State } from "./aggregate.ts";
 import { expireBuckets, isAt, placeOf } from "./buckets.ts";
+import { isBetween } from "./thresholds.ts";
 
 const NOTHING: State = [];
 /** Of a bucket's number, of a count, of an exact sum. */
@@ -10,7 +11,7 @@ const SUM_LENGTH = 48;
 
 /** Aggregates whose buckets hold one number each, merged by `merge`. */
 function oneNumber(
-  rest: Pick<Aggregate, "takes" | "type" | "value">,
+  rest: Pick<Aggregate, "takes" | "type" | "value" | "crossing">,
   cellLength: number,
   merge: (before: Decimal | undefined, value: number) => Decimal,
 ): Aggregate {
@@ -47,6 +48,18 @@ function countAt(state: State, width: number, offset: number): number {
   return count;
 }
 
+/** The value is the sum of the buckets' numbers: they leave in their order, so that what is left is the sum of the last. */
+function crossing(state: State, thresholds: Float64Array): number | undefined {
+  let bucket: number | undefined;
+  let left: Decimal = 0;
+  for (let at = state.length - 2; at >= 0; at -= 2) {
+    const before = addDecimal(left, state[at + 1] as Decimal);
+    if (isBetween(thresholds, decimalToNumber(left), decimalToNumber(before))) bucket = state[at] as number;
+    left = before;
+  }
+  return bucket;
+}
+
 function chosenAmong(state: State, choose: (a: number, b: number) => number): number {
   let chosen = state[1] as number;
   for (let at = 3; at < state.length; at += 2) chosen = choose(chosen, state[at] as number);
@@ -54,13 +67,18 @@ function chosenAmong(state: State, choose: (a: number, b: number) => number): nu
 }
 
 export const countOf: Aggregate = oneNumber(
-  { takes: "nothing", type: "int", value: (state = NOTHING) => countAt(state, 1, 0) },
+  { takes: "nothing", type: "int", value: (state = NOTHING) => countAt(state, 1, 0), crossing },
   COUNT_LENGTH,
   (before = 0) => (before as number) + 1,
 );
 
 export const sumOf: Aggregate = oneNumber(
-  { takes: "number", type: "double", value: (state = NOTHING) => decimalToNumber(sumAt(state, 1, 0)) },
+  {
+    takes: "number",
+    type: "double",
+    value: (state = NOTHING) => decimalToNumber(sumAt(state, 1, 0)),
+    crossing,
+  },
   SUM_LENGTH,
   (before = 0, value) => addDecimal(before, value),
 );

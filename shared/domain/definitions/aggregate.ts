@@ -38,6 +38,11 @@ export type Aggregate = {
   /** The first bucket that holds something. */
   oldest(state: State, window: Window): number;
   /**
+   * The first bucket whose leaving takes the value onto or over one of these rising numbers; undefined for none. Where
+   * this can't be told, `oldest` is the one to go by.
+   */
+  crossing?(state: State, thresholds: Float64Array): number | undefined;
+  /**
    * The value as JSON has it, undefined for none. `days_since` alone asks for the moment.
    */
   value(state: State | undefined, asOfMs: number): unknown;

@@ -1,15 +1,15 @@
 import { type Cost, createCost } from "./costs.ts";
 import type { Expression } from "./expression.ts";
-import { dayThresholds } from "./thresholds.ts";
+import { dayThresholds, thresholdsOf } from "./thresholds.ts";
 
 /** Places in `attributes` and `audiences`, rising; also what depends on these in turn. */
 export type Dependents = { attributes: readonly number[]; audiences: readonly number[] };
 
 /**
- * For which moments ticks are wanted: those at which time alone changes what an audience depends on. `days` are the
- * whole days since the last event that matter, undefined for all of them.
+ * For which moments ticks are wanted: those at which time alone changes what an audience depends on. `thresholds` are
+ * the numbers, rising, which a value has to touch or cross for that, undefined where every change of it matters.
  */
-export type TickNeed = { wanted: boolean; days: readonly number[] | undefined };
+export type TickNeed = { wanted: boolean; thresholds: Float64Array | undefined };
 
 /** Attributes over one event that share a condition, and what that costs and where it fails. */
 export type ConditionGroup = { where: Expression | undefined; cost: Cost; attributes: readonly number[] };
@@ -87,17 +87,16 @@ function placesIn(bits: Uint32Array): number[] {
   return places;
 }
 
-/** What an attribute needs of ticks. Only one of `days` changes with each whole day. */
-export function tickNeed(name: string, changesDaily: boolean, { all, readers }: DependentsOf): TickNeed {
+/** What an attribute needs of ticks. One that counts days changes with each whole one. */
+export function tickNeed(name: string, countsDays: boolean, { all, readers }: DependentsOf): TickNeed {
   const wanted = all(name).audiences.length > 0;
-  if (!wanted || !changesDaily) return { wanted, days: [] };
-  const days = new Set<number>();
-  for (const expression of readers(name)) {
-    const thresholds = dayThresholds(expression.node, name);
-    if (!thresholds) return { wanted, days: undefined };
-    for (const each of thresholds) days.add(each);
+  const thresholds = new Set<number>();
+  for (const { node } of readers(name)) {
+    const found = countsDays ? dayThresholds(node, name) : thresholdsOf(node, name);
+    if (!found) return { wanted, thresholds: undefined };
+    for (const each of found) thresholds.add(each);
   }
-  return { wanted, days: [...days].sort((a, b) => a - b) };
+  return { wanted, thresholds: Float64Array.from(thresholds).sort() };
 }
 
 export function groupByEvent(

@@ -1,6 +1,7 @@
 import type { CompiledDefinitions } from "./compile.ts";
 import type { Dependents } from "./dependents.ts";
-import { firstFrom, type Readers, readersOf } from "./readers.ts";
+import { type Readers, readersOf } from "./readers.ts";
+import { firstFrom } from "./thresholds.ts";
 
 const NO_READERS: Readers = { always: [], thresholds: new Float64Array(), audiences: new Int32Array() };
 

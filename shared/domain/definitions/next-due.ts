@@ -30,15 +30,30 @@ export function nextDueMs(
   return dueMs;
 }
 
-/** When time alone changes an attribute's value, as far as ticks are wanted for that; infinite for never. */
+/** When time alone changes an attribute's value so that it may matter to who reads it; infinite for never. */
 export function attributeDueMs({ event, ticks }: CompiledAttribute, state: State, asOfMs: number): number {
   if (!event) return Number.POSITIVE_INFINITY;
   const { aggregate, window } = event;
-  if (window) return leavesAtMs(window, aggregate.oldest(state, window));
+  const { thresholds } = ticks;
+  if (window) {
+    const bucket =
+      thresholds && aggregate.crossing
+        ? aggregate.crossing(state, thresholds)
+        : aggregate.oldest(state, window);
+    return bucket === undefined ? Number.POSITIVE_INFINITY : leavesAtMs(window, bucket);
+  }
   if (aggregate.windowed) return Number.POSITIVE_INFINITY;
   const days = aggregate.value(state, asOfMs) as number;
-  const next = ticks.days === undefined ? days + 1 : ticks.days.find((each) => each > days);
+  const next = thresholds ? thresholds.find((each) => each > days) : days + 1;
   return next === undefined ? Number.POSITIVE_INFINITY : (state[0] as number) + next * DAY_MS;
+}
+
+/** When time alone changes an attribute's value: of `days_since` as above, of a window at all. */
+export function changesAtMs(attribute: CompiledAttribute, state: State, asOfMs: number): number {
+  const { event, ticks } = attribute;
+  return event?.window
+    ? attributeDueMs({ ...attribute, ticks: { ...ticks, thresholds: undefined } }, state, asOfMs)
+    : attributeDueMs(attribute, state, asOfMs);
 }
 
 /** When one of a rule's comparisons of `now` flips; infinite for never, also where it can't be computed. */

@@ -40,14 +40,3 @@ export function readersOf(attribute: CompiledAttribute, definitions: CompiledDef
     audiences: Int32Array.from(pairs, ([, place]) => place),
   };
 }
-
-/** The first place in a rising list whose number is not below another. */
-export function firstFrom(thresholds: Float64Array, value: number): number {
-  let [from, to] = [0, thresholds.length];
-  while (from < to) {
-    const middle = (from + to) >>> 1;
-    if (thresholds[middle]! < value) from = middle + 1;
-    else to = middle;
-  }
-  return from;
-}

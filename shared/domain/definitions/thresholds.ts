@@ -53,6 +53,22 @@ export function dayThresholds(root: ASTNode, name: string): readonly number[] | 
   return thresholdsOf(root, name)?.flatMap((days) => [Math.ceil(days), Math.floor(days) + 1]);
 }
 
+/** The first place in a rising list whose number is not below another. */
+export function firstFrom(thresholds: Float64Array, value: number): number {
+  let [from, to] = [0, thresholds.length];
+  while (from < to) {
+    const middle = (from + to) >>> 1;
+    if (thresholds[middle]! < value) from = middle + 1;
+    else to = middle;
+  }
+  return from;
+}
+
+/** Whether a value that goes from one number to another touches or crosses one of a rising list. */
+export function isBetween(thresholds: Float64Array, a: number, b: number): boolean {
+  return thresholds[firstFrom(thresholds, Math.min(a, b))]! <= Math.max(a, b);
+}
+
 /** Comparisons of which each that is false makes the expression false, whatever the rest of it says. */
 export function guardsOf(root: ASTNode): Comparison[] {
   if (root.op === "&&") return (root.args as ASTNode[]).flatMap(guardsOf);

@@ -1,0 +1,133 @@
+import type { RealStack } from "../test/support/real-stack.ts";
+import { define, shop } from "./definitions.ts";
+import { measureEndToEnd, measureRawDrain } from "./end-to-end.ts";
+import { type Figures, median } from "./figures.ts";
+import { holdSubscription } from "./held-subscription.ts";
+import { prefill } from "./prefill.ts";
+import { redisBytesPerUser } from "./redis-bytes.ts";
+import { evenly } from "./updates.ts";
+import { openUpdatesTopic, untilConnected } from "./updates-topic.ts";
+
+type DrainOptions = {
+  updates: number;
+  users: number;
+  rounds: number;
+  /** The subscription that nobody is connected to while the backlog arrives. */
+  away: string;
+};
+
+type Raw = Awaited<ReturnType<typeof measureRawDrain>>;
+type Applied = Awaited<ReturnType<typeof measureEndToEnd>>;
+type Round = { raw: Raw; applied: Applied; defined: Applied };
+
+/**
+ * The same backlog several times, each by a subscription of its own: raw and applied to warm up (a Java broker compiles
+ * itself for minutes), then in turn raw, applied, and applied with definitions, and raw once more, because the
+ * machine's speed drifts. All of them are served from the broker's memory, as a service is that was connected when the
+ * messages arrived (as long as they fit: 256 MB, ten minutes). Last, applied for a service that was away, which the
+ * broker reads from its bookie.
+ */
+export async function measureDrains(
+  on: RealStack,
+  options: DrainOptions,
+  into: Figures,
+): Promise<{ publishedPerSecond: number; appliedPerSecond: number }> {
+  const { updates, rounds, away } = options;
+  const numbers = Array.from({ length: rounds }, (_, n) => n + 1);
+  const letGo = new Map<string, () => Promise<void>>();
+  const kinds = ["raw", "applied", "defined"].flatMap((kind) => numbers.map((n) => `${kind}-${n}`));
+  for (const name of ["raw-warm-up", "warm-up-1", "warm-up-2", ...kinds, "raw-last"])
+    letGo.set(name, await holdSubscription(on, name));
+  await on.subscribe(away);
+  const publishedPerSecond = await fillBacklog(on, options, into);
+  const raw = (name: string) => measureRawDrain(on, name, updates, letGo.get(name)!);
+  const applied = (name: string) => measureEndToEnd(on, name, updates, letGo.get(name)!);
+  console.log("warming up");
+  await raw("raw-warm-up");
+  await applied("warm-up-1");
+  await applied("warm-up-2");
+  const measured: Round[] = [];
+  for (const n of numbers) {
+    console.log(`round ${n}: raw, applied, applied with 20 attributes and 50 audiences`);
+    await define(on.environment.REDIS_URL!, `defined-${n}:`, "bench", shop);
+    const rawBefore = await raw(`raw-${n}`);
+    // Each of the two comes first in turn.
+    const first = n % 2 === 0 ? await applied(`defined-${n}`) : undefined;
+    const round = {
+      raw: rawBefore,
+      applied: await applied(`applied-${n}`),
+      defined: first ?? (await applied(`defined-${n}`)),
+    };
+    measured.push(round);
+    const rates = [round.raw.perSecond, round.applied.appliedPerSecond, round.defined.appliedPerSecond];
+    console.log(`  ${rates.map(Math.round).join(", ")} a second`);
+  }
+  const last = await raw("raw-last");
+  console.log("applying what came while nobody was connected");
+  const catchUp = await measureEndToEnd(on, away, updates, async () => {});
+  addRounds(measured, last, into);
+  into.add("defined.redisBytesPerUser", await redisBytesPerUser(on.environment.REDIS_URL!), "bytes");
+  into.add("catchUp.appliedPerSecond", catchUp.appliedPerSecond, "updates/s");
+  return {
+    publishedPerSecond,
+    appliedPerSecond: median(measured.map((each) => each.applied.appliedPerSecond)),
+  };
+}
+
+/** Medians; of the ratios also the lowest and the highest of a round. Raw of a round is the mean of before and after. */
+function addRounds(rounds: readonly Round[], last: Raw, into: Figures): void {
+  const raws = [...rounds.map(({ raw }) => raw), last];
+  const rawAround = (n: number) => (raws[n]!.perSecond + raws[n + 1]!.perSecond) / 2;
+  const mid = (of: (round: Round) => number) => median(rounds.map(of));
+  into.add(
+    "endToEnd.appliedPerSecond",
+    mid(({ applied }) => applied.appliedPerSecond),
+    "updates/s",
+  );
+  into.add(
+    "endToEnd.cpuMicros",
+    mid(({ applied }) => applied.cpuMicros),
+    "us/update",
+  );
+  into.add("endToEnd.peakMemory", Math.max(...rounds.map(({ applied }) => applied.peakMemoryMb)), "MB");
+  into.add("endToEnd.rawPerSecond", median(raws.map(({ perSecond }) => perSecond)), "messages/s");
+  into.add("endToEnd.rawCpuMicros", median(raws.map(({ cpuMicros }) => cpuMicros)), "us/message");
+  const ratios = rounds.map(({ applied }, n) => applied.appliedPerSecond / rawAround(n));
+  addSpread("endToEnd.ratio", ratios, "applied/raw", into);
+  into.add(
+    "defined.appliedPerSecond",
+    mid(({ defined }) => defined.appliedPerSecond),
+    "updates/s",
+  );
+  into.add(
+    "defined.cpuMicros",
+    mid(({ defined }) => defined.cpuMicros),
+    "us/update",
+  );
+  const definedRatios = rounds.map(
+    ({ applied, defined }) => defined.appliedPerSecond / applied.appliedPerSecond,
+  );
+  addSpread("defined.ratio", definedRatios, "defined/applied", into);
+}
+
+function addSpread(name: string, values: readonly number[], unit: string, into: Figures): void {
+  into.add(name, median(values), unit);
+  into.add(`${name}Lowest`, Math.min(...values), unit);
+  into.add(`${name}Highest`, Math.max(...values), unit);
+}
+
+async function fillBacklog(
+  on: RealStack,
+  { updates, users }: { updates: number; users: number },
+  into: Figures,
+): Promise<number> {
+  const { queue, topic } = await openUpdatesTopic(on.environment);
+  const producer = queue.producer({ topic, sendTimeoutMs: 60_000, maxPending: 10_000 });
+  await untilConnected(producer);
+  console.log(`publishing ${updates} updates`);
+  const filled = await prefill(producer, { updates, userOf: evenly(users) });
+  await queue.close();
+  into.add("prefill.meanSize", filled.meanBytes, "bytes");
+  into.add("prefill.publishedPerSecond", filled.perSecond, "updates/s");
+  return filled.perSecond;
+}
