@@ -1,6 +1,6 @@
 import type { RealStack } from "../test/support/real-stack.ts";
 import { define, shop } from "./definitions.ts";
-import { measureEndToEnd, measureRawDrain } from "./end-to-end.ts";
+import { type Applied, measureEndToEnd, measureRawDrain } from "./end-to-end.ts";
 import { type Figures, median } from "./figures.ts";
 import { holdSubscription } from "./held-subscription.ts";
 import { prefill } from "./prefill.ts";
@@ -17,7 +17,6 @@ type DrainOptions = {
 };
 
 type Raw = Awaited<ReturnType<typeof measureRawDrain>>;
-type Applied = Awaited<ReturnType<typeof measureEndToEnd>>;
 type Round = { raw: Raw; applied: Applied; defined: Applied };
 
 /**
@@ -84,10 +83,10 @@ function addRounds(rounds: readonly Round[], last: Raw, into: Figures): void {
     mid(({ applied }) => applied.appliedPerSecond),
     "updates/s",
   );
-  into.add(
-    "endToEnd.cpuMicros",
-    mid(({ applied }) => applied.cpuMicros),
-    "us/update",
+  addCpu(
+    "endToEnd",
+    rounds.map(({ applied }) => applied),
+    into,
   );
   into.add("endToEnd.peakMemory", Math.max(...rounds.map(({ applied }) => applied.peakMemoryMb)), "MB");
   into.add("endToEnd.rawPerSecond", median(raws.map(({ perSecond }) => perSecond)), "messages/s");
@@ -99,15 +98,21 @@ function addRounds(rounds: readonly Round[], last: Raw, into: Figures): void {
     mid(({ defined }) => defined.appliedPerSecond),
     "updates/s",
   );
-  into.add(
-    "defined.cpuMicros",
-    mid(({ defined }) => defined.cpuMicros),
-    "us/update",
+  addCpu(
+    "defined",
+    rounds.map(({ defined }) => defined),
+    into,
   );
   const definedRatios = rounds.map(
     ({ applied, defined }) => defined.appliedPerSecond / applied.appliedPerSecond,
   );
   addSpread("defined.ratio", definedRatios, "defined/applied", into);
+}
+
+/** Of the service, the broker and Redis. */
+function addCpu(name: string, runs: readonly Applied[], into: Figures): void {
+  for (const what of ["cpuMicros", "brokerMicros", "redisMicros"] as const)
+    into.add(`${name}.${what}`, median(runs.map((run) => run[what])), "us/update");
 }
 
 function addSpread(name: string, values: readonly number[], unit: string, into: Figures): void {

@@ -5,6 +5,7 @@ import { MAX_PREFETCHED } from "../services/audience-update/open-consumers.ts";
 import type { RealStack } from "../test/support/real-stack.ts";
 import { startService } from "../test/support/service-process.ts";
 import { cpuSeconds, monotonicMicros, peakMemoryMb, type Window } from "./process-usage.ts";
+import { serverUsage } from "./server-usage.ts";
 
 const CONNECTIONS = 4;
 
@@ -40,11 +41,21 @@ export async function measureRawDrain(
   return JSON.parse(figures.value) as { perSecond: number; cpuMicros: number };
 }
 
+/** What a drain of a backlog by the service took; CPU an update, and what the servers used. */
+export type Applied = {
+  appliedPerSecond: number;
+  cpuMicros: number;
+  brokerMicros: number;
+  redisMicros: number;
+  peakMemoryMb: number;
+  /** What was measured. */
+  window: Window;
+};
+
 /**
  * How fast a service process applies the same backlog to Redis, read by a subscription of its own.
  *
  * @param environment of the service, beside what it needs.
- * @returns `window`: what was measured.
  */
 export async function measureEndToEnd(
   stack: RealStack,
@@ -52,7 +63,7 @@ export async function measureEndToEnd(
   updates: number,
   onConnected: () => Promise<void>,
   environment: Record<string, string> = {},
-): Promise<{ appliedPerSecond: number; cpuMicros: number; peakMemoryMb: number; window: Window }> {
+): Promise<Applied> {
   const service = await startService(
     {
       ...stack.environment,
@@ -66,15 +77,20 @@ export async function measureEndToEnd(
   await countedAfter(service.adminUrl, 0);
   await onConnected();
   const first = await countedAfter(service.adminUrl, updates * UNMEASURED);
+  const usedBefore = await serverUsage(stack);
   const fromMicros = monotonicMicros();
   const startedCpu = cpuSeconds(service.pid);
   await countedAfter(service.adminUrl, updates - 1);
   const window = { fromMicros, toMicros: monotonicMicros() };
+  const used = await serverUsage(stack);
   const seconds = (window.toMicros - window.fromMicros) / 1e6;
   const applied = updates - first;
+  const each = (cpu: number) => (cpu / applied) * 1e6;
   const measured = {
     appliedPerSecond: applied / seconds,
-    cpuMicros: ((cpuSeconds(service.pid) - startedCpu) / applied) * 1e6,
+    cpuMicros: each(cpuSeconds(service.pid) - startedCpu),
+    brokerMicros: each(used.brokerSeconds - usedBefore.brokerSeconds),
+    redisMicros: each(used.redisSeconds - usedBefore.redisSeconds),
     peakMemoryMb: peakMemoryMb(service.pid),
     window,
   };
