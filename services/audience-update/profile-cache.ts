@@ -32,7 +32,8 @@ export function createProfileCache({ maxBytes }: { maxBytes: number }): ProfileC
   return {
     get: (key) => newer.get(key) ?? older.get(key),
     put(key, record) {
-      older.forget(key);
+      // What is in the newer one is not in the older one.
+      if (!newer.has(key)) older.forget(key);
       if (record.machinery.length > longest) {
         newer.forget(key);
         return;
@@ -112,6 +113,7 @@ function createGeneration(maxBytes: number) {
       places.clear();
       end = 0;
     },
+    has: (key: string) => places.has(key),
     size: () => places.size,
   };
 }

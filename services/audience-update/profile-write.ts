@@ -28,8 +28,8 @@ export function profileWrite(
       if (!attributeAt.has(name)) note(name, attributeJson(profile, name));
   } else {
     const own = attributeChanges(before, profile);
-    for (const [name, json] of own.set) if (!attributeAt.has(name)) note(name, json);
-    for (const name of own.remove) if (!attributeAt.has(name)) note(name, undefined);
+    for (const pair of own.set) if (!attributeAt.has(pair[0])) set.push(pair);
+    for (const name of own.remove) if (!attributeAt.has(name)) remove.push(name);
   }
   fields.forEach((json, name) => {
     note(name, json);

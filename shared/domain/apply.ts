@@ -100,10 +100,12 @@ class Draft {
   }
 }
 
-/** As `new Map(map)`, which takes three times as long: it makes an array of each entry. */
+/** As `new Map(map)`, which takes three times as long: it makes an array of each entry, as a loop over them does. */
 function copyOf<V>(map: ReadonlyMap<string, V>): Map<string, V> {
   const copy = new Map<string, V>();
-  for (const [key, value] of map) copy.set(key, value);
+  map.forEach((value, key) => {
+    copy.set(key, value);
+  });
   return copy;
 }
 

@@ -1,6 +1,13 @@
 import { type CalculatedRecord, decodeCalculated, encodeCalculated } from "./calculated-record.ts";
 import type { Decimal } from "./decimal.ts";
-import { attributeJson, type EventCount, type Profile, type Register, type SetMember } from "./profile.ts";
+import {
+  attributeJson,
+  EMPTY_PROFILE,
+  type EventCount,
+  type Profile,
+  type Register,
+  type SetMember,
+} from "./profile.ts";
 import type { SeenSource } from "./seen.ts";
 import type { WriteOrder } from "./stamp.ts";
 
@@ -130,7 +137,13 @@ function flattenRegisters(
   });
 }
 
-function readRegisters(written: Machinery[4], unset: Machinery[5], basis: Basis): Map<string, Register> {
+/** Empty parts are those of `EMPTY_PROFILE`: most profiles have some, and a map takes 200 bytes. */
+function readRegisters(
+  written: Machinery[4],
+  unset: Machinery[5],
+  basis: Basis,
+): ReadonlyMap<string, Register> {
+  if (written.length + unset.length === 0) return EMPTY_PROFILE.registers;
   const registers = new Map<string, Register>();
   for (let i = 0; i < written.length; i += 5)
     registers.set(written[i] as string, { value: written[i + 4], order: orderAt(written, i + 1, basis) });
@@ -138,6 +151,8 @@ function readRegisters(written: Machinery[4], unset: Machinery[5], basis: Basis)
     registers.set(unset[i] as string, { value: undefined, order: orderAt(unset, i + 1, basis) });
   return registers;
 }
+
+const NO_NUMBERS = new Map<string, never>();
 
 /** Counters, and callers' ids. */
 function flattenNumbers<Amount>(numbers: ReadonlyMap<string, Amount>): (string | Amount)[] {
@@ -148,7 +163,8 @@ function flattenNumbers<Amount>(numbers: ReadonlyMap<string, Amount>): (string |
   return cells;
 }
 
-function readNumbers<Amount>(cells: readonly unknown[]): Map<string, Amount> {
+function readNumbers<Amount>(cells: readonly unknown[]): ReadonlyMap<string, Amount> {
+  if (cells.length === 0) return NO_NUMBERS;
   const numbers = new Map<string, Amount>();
   for (let i = 0; i < cells.length; i += 2) numbers.set(cells[i] as string, cells[i + 1] as Amount);
   return numbers;
@@ -166,7 +182,8 @@ function flattenSets(sets: Profile["sets"], { sources, lastStamp }: Basis): Mach
   return flat;
 }
 
-function readSets(flat: Machinery[7], basis: Basis): Map<string, Map<string, SetMember>> {
+function readSets(flat: Machinery[7], basis: Basis): Profile["sets"] {
+  if (flat.length === 0) return EMPTY_PROFILE.sets;
   const sets = new Map<string, Map<string, SetMember>>();
   for (const cells of flat) {
     const members = new Map<string, SetMember>();
@@ -185,7 +202,8 @@ function flattenEvents(events: Profile["events"]): Machinery[8] {
   return cells;
 }
 
-function readEvents(cells: Machinery[8]): Map<string, EventCount> {
+function readEvents(cells: Machinery[8]): ReadonlyMap<string, EventCount> {
+  if (cells.length === 0) return EMPTY_PROFILE.events;
   const events = new Map<string, EventCount>();
   for (let i = 0; i < cells.length; i += 4)
     events.set(cells[i] as string, {
