@@ -23,7 +23,7 @@ export type Intakes = {
 };
 
 /** So few that nobody feels them, and bulk goes on all the same. */
-const MIN_BULK_IN_FLIGHT = 8;
+const MIN_BULK_IN_FLIGHT = 4;
 /** More than clocks are apart: live updates that are so old lag, also where they did so from the start. */
 const MAX_DELAY_AT_REST_MS = 10_000;
 /** The window grows by itself, also while all that is in flight waits for users whose saves fail. */

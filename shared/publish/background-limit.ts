@@ -1,7 +1,7 @@
 import pLimit from "p-limit";
 import { createBackgroundWindow } from "../runtime/background-window.ts";
 
-const MIN_UNDER_WAY = 4;
+const MIN_UNDER_WAY = 2;
 
 /**
  * At most `max` sends at once, and fewer as soon as they queue: whoever else sends to that broker feels the same queue.

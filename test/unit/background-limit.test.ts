@@ -43,7 +43,7 @@ test("an answer that fails late makes room for others", async () => {
   const unanswered = () =>
     new Promise<void>((_, reject) => setTimeout(reject, 1_000, new Error("no answer")));
   const sent = Array.from({ length: 1_000 }, () => limit(unanswered).catch(() => {}));
-  await vi.advanceTimersByTimeAsync(300_000);
+  await vi.advanceTimersByTimeAsync(600_000);
   await Promise.all(sent);
   let underWay = 0;
   for (let count = 0; count < 64; count += 1)
@@ -52,6 +52,6 @@ test("an answer that fails late makes room for others", async () => {
       await new Promise((resolve) => setTimeout(resolve, ANSWER_MS));
     });
   await vi.advanceTimersByTimeAsync(1);
-  expect(underWay).toBe(4);
+  expect(underWay).toBe(2);
   await vi.advanceTimersByTimeAsync(10_000);
 });
