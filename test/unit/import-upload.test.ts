@@ -129,6 +129,13 @@ test("what comes behind the file, and a line behind its end, is refused and not 
   expect(atEnd).toMatchObject({ status: 200, body: { success: true, accepted: 0, nextLine: 5 } });
   const behind = await upload({ mapping: MAPPING, file }, { query: "importId=one&fromLine=6" });
   expect(behind).toMatchObject({ status: 400, body: { lines: 4, nextLine: 5, error: { path: "fromLine" } } });
+  const padded: [string, string] = ["f.csv", `${HEADER}${rows(3).join("")}\r\n\n`];
+  for (const line of [6, 7])
+    expect(
+      await upload({ mapping: MAPPING, file: padded }, { query: `importId=one&fromLine=${line}` }),
+    ).toMatchObject({ status: 200, body: { success: true, accepted: 0, nextLine: line } });
+  const farBehind = await upload({ mapping: MAPPING, file: padded }, { query: "importId=one&fromLine=8" });
+  expect(farBehind).toMatchObject({ status: 400, body: { nextLine: 7, error: { path: "fromLine" } } });
   const half = await upload({ mapping: MAPPING, file }, { query: "importId=one&fromLine=1.5" });
   expect(half).toMatchObject({ status: 400, body: { error: { path: "fromLine", value: "1.5" } } });
 });

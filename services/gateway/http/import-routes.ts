@@ -130,11 +130,18 @@ async function takeUpload(
 ): Promise<ImportProgress & { error?: KeylineError }> {
   const { acceptor, importId, fromLine = 1, tenant, maxImportBytes, signal } = options;
   const progress = { lines: fromLine - 1, accepted: 0, refused: 0, report: [], nextLine: fromLine };
-  const rows = readRows({ bytes: atMost(unpacked(bytes), maxImportBytes), format, importId });
+  let endLine = 1;
+  const rows = readRows({
+    ...{ bytes: atMost(unpacked(bytes), maxImportBytes), format, importId },
+    onRead: ({ line }) => {
+      endLine = line;
+    },
+  });
   try {
     await takeRows({
       ...{ rows, tenant, acceptor, progress, fromLine, signal },
       itemOf: (update) => itemOf(tenant, update, "update"),
+      endLine: () => endLine,
     });
     await assertLast();
     return progress;
