@@ -2,7 +2,7 @@
  * `npm run bench`: the whole path on real servers of this machine, each figure beside the raw drain rate of
  * the same client in the same run. `--json FILE` writes every figure with its unit under a stable name.
  */
-import { Command, Option } from "commander";
+import { Option } from "commander";
 import { loadNativeLibrary } from "../shared/adapters/pulsar-native/native-library.ts";
 import { type ConnectedPublisher, connectPublisher } from "../shared/publish/connect-publisher.ts";
 import { toError } from "../shared/runtime/errors.ts";
@@ -10,6 +10,7 @@ import { createLog } from "../shared/runtime/log.ts";
 import { numberArgument } from "../test/support/number-argument.ts";
 import { type RealStack, startRealStack } from "../test/support/real-stack.ts";
 import { type ServiceProcess, startService } from "../test/support/service-process.ts";
+import { type BacklogOptions, backlogCommand } from "./backlog-options.ts";
 import { measureChurn } from "./churn.ts";
 import { measureDrains } from "./drains.ts";
 import { measureFailover } from "./failover.ts";
@@ -17,13 +18,11 @@ import { createFigures, type Figures } from "./figures.ts";
 import { measureLatency, openProbes, type Probes } from "./latency.ts";
 import { measureTicks } from "./ticks.ts";
 
-const count = numberArgument(1, 999_999_999);
-const command = new Command("npm run bench --")
-  .description("Measures throughput, latency and failover on real servers of this machine.")
-  .option("--json <file>", "write every figure with its unit to a file")
-  .option("--updates <n>", "updates in the backlog", count, 200_000)
-  .option("--users <n>", "users that they are spread over", count, 100_000)
-  .option("--partitions <n>", "partitions of the topic", count, 4)
+const command = backlogCommand(
+  "bench",
+  "Measures throughput, latency and failover on real servers of this machine.",
+  { updates: 200_000, users: 100_000 },
+)
   .option("--rounds <n>", "how often the backlog is drained each way, in turn", numberArgument(1, 100), 3)
   .addOption(
     new Option("--only <part>", "how fast a backlog drains, or the latency at 2,000 updates/s").choices([
@@ -37,15 +36,9 @@ const command = new Command("npm run bench --")
       .default("websocket"),
   )
   .parse();
-const options = command.opts<{
-  json?: string;
-  updates: number;
-  users: number;
-  partitions: number;
-  rounds: number;
-  only?: "drain" | "latency";
-  transport: "websocket" | "native";
-}>();
+const options = command.opts<
+  BacklogOptions & { rounds: number; only?: "drain" | "latency"; transport: "websocket" | "native" }
+>();
 if (options.transport === "native") {
   await loadNativeLibrary().catch((thrown: unknown) => command.error(`error: ${toError(thrown).message}`));
 }

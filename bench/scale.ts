@@ -3,13 +3,14 @@
  * real servers of this machine; what of one user's updates overlaps, and what a process that joins costs the others.
  */
 import { setTimeout as sleep } from "node:timers/promises";
-import { Command, Option } from "commander";
+import { Option } from "commander";
 import type { Update } from "../shared/domain/envelope.ts";
 import { connectPublisher } from "../shared/publish/connect-publisher.ts";
 import { createLog } from "../shared/runtime/log.ts";
 import { numberArgument } from "../test/support/number-argument.ts";
 import { type RealStack, startRealStack } from "../test/support/real-stack.ts";
 import { startService } from "../test/support/service-process.ts";
+import { type BacklogOptions, backlogCommand } from "./backlog-options.ts";
 import { joinOne, leaveOne, PER_SECOND, WARM_UP_MS } from "./churn.ts";
 import { type CpuLimits, openCpuLimits } from "./cpu-limit.ts";
 import { measureEndToEnd } from "./end-to-end.ts";
@@ -24,26 +25,15 @@ import { evenly } from "./updates.ts";
 import { openUpdatesTopic, untilConnected } from "./updates-topic.ts";
 import { wrongProfiles } from "./wrong-profiles.ts";
 
-const count = numberArgument(1, 999_999_999);
-const command = new Command("npm run bench:scale --")
-  .description(
-    "Drains a backlog with 1, 2 and 4 CPU-limited processes, and lets one join under live traffic.",
-  )
-  .option("--json <file>", "write every figure with its unit to a file")
-  .option("--updates <n>", "updates in the backlog", count, 160_000)
-  .option("--users <n>", "users that what is measured is spread over", count, 30_000)
-  .option("--partitions <n>", "partitions of the topic", count, 4)
+const command = backlogCommand(
+  "bench:scale",
+  "Drains a backlog with 1, 2 and 4 CPU-limited processes, and lets one join under live traffic.",
+  { updates: 160_000, users: 30_000 },
+)
   .option("--cpu-percent <n>", "of one core, for each process", numberArgument(5, 100), 12)
   .addOption(new Option("--only <part>", "one of the two parts").choices(["drain", "join"]))
   .parse();
-const options = command.opts<{
-  json?: string;
-  updates: number;
-  users: number;
-  partitions: number;
-  cpuPercent: number;
-  only?: "drain" | "join";
-}>();
+const options = command.opts<BacklogOptions & { cpuPercent: number; only?: "drain" | "join" }>();
 
 /**
  * The first of the backlog are one update each of a user of their own. Processes still come while these are applied, and

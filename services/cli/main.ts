@@ -13,7 +13,7 @@ import { subscriptionBacklog } from "../../shared/adapters/pulsar-admin/subscrip
 import type { PrimaryQueue, Topic } from "../../shared/ports/primary-queue.ts";
 import type { Producer } from "../../shared/ports/update-queue.ts";
 import { KeylineError } from "../../shared/runtime/errors.ts";
-import { settingsHelp } from "../../shared/runtime/settings.ts";
+import { type Settings, settingsHelp } from "../../shared/runtime/settings.ts";
 import { DEAD_LETTER_SUBSCRIPTION as subscription, topicsOf } from "../../shared/runtime/topics.ts";
 import { createDefinitionClient } from "./definitions/definition-client.ts";
 import { definitionsCommand } from "./definitions/definitions-command.ts";
@@ -21,11 +21,14 @@ import { type DeadLetters, dlqCommand } from "./dlq/dlq-command.ts";
 import { openLetterBox } from "./dlq/letter-box.ts";
 import { importCommand } from "./import/import-command.ts";
 import {
-  cliSettings,
+  definitionsSettings,
+  dlqSettings,
+  importSettings,
   readCliSettings,
   readDefinitionsSettings,
   readImportSettings,
   readTenantSettings,
+  tenantSettings,
 } from "./settings.ts";
 import { createTenantClient } from "./tenant/tenant-client.ts";
 import { tenantCommand } from "./tenant/tenant-command.ts";
@@ -110,16 +113,11 @@ try {
   const keyline = new Command("keyline").description("Keyline, by hand.").exitOverride();
   keyline
     .version(ownVersion())
-    .addCommand(withExitOverride(dlq))
-    .addCommand(withExitOverride(definitions))
-    .addCommand(withExitOverride(tenant))
-    .addCommand(withExitOverride(files))
-    .addHelpText(
-      "afterAll",
-      `
-Settings, from the environment:
-${settingsHelp(cliSettings)}`,
-    );
+    .addCommand(reading(dlqSettings, dlq))
+    .addCommand(reading(definitionsSettings, definitions))
+    .addCommand(reading(tenantSettings, tenant))
+    .addCommand(reading(importSettings, files))
+    .addHelpText("after", "\nEach command's own help says which settings it reads from the environment.");
   await keyline.parseAsync();
 } catch (error) {
   process.exitCode = exitCodeOf(error);
@@ -131,10 +129,16 @@ function ownVersion(): string {
   return (JSON.parse(readFileSync(file, "utf8")) as { version: string }).version;
 }
 
-/** Only commands made by `command()` take it from the one above. */
-function withExitOverride(command: Command): Command {
+/** Says what it reads in the help of each of its commands. */
+function reading(settings: Settings, command: Command): Command {
+  // Only commands made by `command()` take it from the one above.
   for (const each of [command, ...command.commands]) each.exitOverride();
-  return command;
+  return command.addHelpText(
+    "afterAll",
+    `
+Settings, from the environment:
+${settingsHelp(settings)}`,
+  );
 }
 
 function exitCodeOf(error: unknown): number {

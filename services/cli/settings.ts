@@ -3,7 +3,7 @@ import { KeylineError } from "../../shared/runtime/errors.ts";
 import { readSettings, settingsFrom, text, url, type Values } from "../../shared/runtime/settings.ts";
 
 /** What `keyline dlq` reads from the environment. */
-const dlqSettings = {
+export const dlqSettings = {
   pulsarUrl: connectionSettings.pulsarUrl,
   pulsarAdminUrl: url({
     env: "PULSAR_ADMIN_URL",
@@ -27,7 +27,7 @@ const adminToken = text({
 });
 
 /** What `keyline definitions` reads. */
-const definitionsSettings = {
+export const definitionsSettings = {
   keylineUrl: url({
     env: "KEYLINE_URL",
     schemes: ["http", "https"],
@@ -45,10 +45,10 @@ const gatewayUrl = url({
 });
 
 /** What `keyline tenant` reads. */
-const tenantSettings = { gatewayUrl, adminToken };
+export const tenantSettings = { gatewayUrl, adminToken };
 
 /** What `keyline import` reads. */
-const importSettings = {
+export const importSettings = {
   gatewayUrl,
   writeKey: text({
     env: "WRITE_KEY",

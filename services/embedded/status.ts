@@ -24,7 +24,7 @@ export type Status = {
   /** Copies that arrived again and were dropped, and updates that can never apply. */
   repeats: number;
   parked: number;
-  /** Given to the publisher and not counted yet. */
+  /** Given to the publisher and not settled yet. */
   onTheWay: number;
   inFlight: ReturnType<UpdateFlow["counts"]>;
   rate: Record<Path, number>;
@@ -114,7 +114,7 @@ export function startObserver(options: ObserverOptions): Observer {
         publisher: publisher.counts(),
         counted: { pulsar, sqs },
         ...settled,
-        onTheWay: onTheWay(publisher.counts(), { pulsar, sqs }, settled),
+        onTheWay: onTheWay(publisher.counts(), pulsar + sqs + watched.repeatedIds() + settled.parked),
         inFlight: options.flow.counts(),
         rate: traffic.rate(),
         lag: traffic.lag(),
@@ -128,14 +128,9 @@ export function startObserver(options: ObserverOptions): Observer {
   };
 }
 
-/** Of all that was published here, by the replay and over the gateway; what a client sent twice looks as if it were, too. */
-function onTheWay(
-  { published, underWay }: ReturnType<Publisher["counts"]>,
-  counted: Record<Path, number>,
-  { parked }: SettledCounts,
-): number {
-  const sent = published.pulsar + published.sqs + underWay;
-  return Math.max(0, sent - counted.pulsar - counted.sqs - parked);
+/** Of all that was published here, by the replay and over the gateway; each is settled once, whatever copies it has. */
+function onTheWay({ published, underWay }: ReturnType<Publisher["counts"]>, settledOnce: number): number {
+  return Math.max(0, published.pulsar + published.sqs + underWay - settledOnce);
 }
 
 /** Adds to the breaker's state when it may close at the earliest, if its canaries are good. */

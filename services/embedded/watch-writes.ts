@@ -1,4 +1,4 @@
-import { attributes } from "../../shared/domain/profile.ts";
+import { attributes, type Profile } from "../../shared/domain/profile.ts";
 import { decodeProfile, type LastUpdate } from "../../shared/domain/profile-record.ts";
 import type { ProfileStore, UserKey } from "../../shared/ports/profile-store.ts";
 
@@ -11,6 +11,8 @@ export type WatchedStore = {
   latest(): WrittenProfile[];
   /** From publish to visible of every write since the last call, in milliseconds. */
   takeLags(): number[];
+  /** Updates that had the id of another one, so that they were not counted; copies of one update are none of them. */
+  repeatedIds(): number;
 };
 
 const MAX_LAGS = 20_000;
@@ -18,14 +20,23 @@ const MAX_LAGS = 20_000;
 /** A profile store with someone who looks on. */
 export function watchWrites(store: ProfileStore, maxLatest: number): WatchedStore {
   const latest = new Map<string, UserKey & { machinery: string }>();
+  /** By user, where there are some. */
+  const repeatsOf = new Map<string, number>();
+  let repeats = 0;
   let lags: number[] = [];
 
   function written(user: UserKey, machinery: string): void {
     const key = JSON.stringify([user.tenant, user.userId]);
+    const { profile, lastUpdate } = decodeProfile(machinery);
     latest.delete(key);
     latest.set(key, { ...user, machinery });
     if (latest.size > maxLatest) latest.delete(latest.keys().next().value!);
-    if (lags.length < MAX_LAGS) lags.push(decodeProfile(machinery).lastUpdate.lagMs);
+    if (lags.length < MAX_LAGS) lags.push(lastUpdate.lagMs);
+    const before = repeatsOf.get(key) ?? 0;
+    const now = repeatedIn(profile);
+    if (now <= before) return;
+    repeats += now - before;
+    repeatsOf.set(key, now);
   }
 
   return {
@@ -48,5 +59,14 @@ export function watchWrites(store: ProfileStore, maxLatest: number): WatchedStor
       lags = [];
       return taken;
     },
+    repeatedIds: () => repeats,
   };
+}
+
+/** An update that repeats an id has its number in what was seen, and is not among those that were counted. */
+function repeatedIn({ seen, updates }: Profile): number {
+  let numbers = 0;
+  for (const { intervals } of seen.values())
+    for (let at = 0; at < intervals.length; at += 2) numbers += intervals[at + 1]! - intervals[at]! + 1;
+  return numbers - updates;
 }

@@ -9,6 +9,7 @@ import { addHealthRoutes } from "../../shared/http/health-routes.ts";
 import { createHttpServer, listen } from "../../shared/http/http-server.ts";
 import { readJsonBodies } from "../../shared/http/json-body.ts";
 import { createOperators } from "../../shared/http/operators.ts";
+import { unknownPacking } from "../../shared/http/packed-body.ts";
 import type { DocumentStore } from "../../shared/ports/document-store.ts";
 import type { LinkStore } from "../../shared/ports/link-store.ts";
 import type { RateStore } from "../../shared/ports/rate-store.ts";
@@ -101,7 +102,13 @@ export async function createGateway(
   const server = lifecycle.own(
     "gateway server",
     await createHttpServer({
-      ...{ log, title: "Keyline gateway", part: "gateway", bodyLimit: MAX_REQUEST_BYTES },
+      ...{
+        log,
+        title: "Keyline gateway",
+        part: "gateway",
+        bodyLimit: MAX_REQUEST_BYTES,
+        unpacksBodies: true,
+      },
       securitySchemes: {
         writeKey: { type: "http", scheme: "basic", description: "a write key as the name, no password" },
       },
@@ -110,7 +117,10 @@ export async function createGateway(
   );
   boundBodies(server, { maxBytes: settings.maxBodyBytes, bodyLimit: MAX_REQUEST_BYTES });
   // Requests only: what is answered is a fraction of what came.
-  await server.register(fastifyCompress, { globalCompression: false, requestEncodings: ["gzip", "deflate"] });
+  await server.register(fastifyCompress, {
+    ...{ globalCompression: false, requestEncodings: ["gzip", "deflate", "identity"] },
+    onUnsupportedRequestEncoding: (encoding) => unknownPacking(encoding, "gzip or deflate"),
+  });
   // Browsers can't send another type without asking first, so Segment's send JSON as text.
   readJsonBodies(server, ["text/plain"]);
   addLatency(server, metrics);

@@ -101,6 +101,7 @@ const statusOfCode: Record<string, number> = {
   definitions_too_large: 400,
   invalid_update: 400,
   too_large: 413,
+  unsupported_media_type: 415,
   over_quota: 429,
   tenant_not_found: 404,
   write_key_not_found: 404,

@@ -16,6 +16,7 @@ import {
   Throttled,
 } from "./http-errors.ts";
 import { readJsonBodies } from "./json-body.ts";
+import { refusePacked } from "./packed-body.ts";
 
 const MAX_PARAM_LENGTH = 1_024;
 
@@ -30,6 +31,8 @@ export type HttpServerOptions = {
   part: string;
   /** Of a body, in bytes. */
   bodyLimit?: number;
+  /** It unpacks what comes as gzip and the like; without this, such a body is refused. */
+  unpacksBodies?: true;
   /** Beside the bearer tokens of operators and readers, by name. */
   securitySchemes?: Record<string, { type: "http"; scheme: "basic"; description: string }>;
   /** How long requests that are under way may take when it closes, before their connections are cut. Default: 0. */
@@ -127,6 +130,8 @@ export async function createHttpServer(options: HttpServerOptions): Promise<Fast
   server.addHook("onRequest", async ({ raw: { socket }, routeOptions }) => {
     if (routeOptions.config.mayTakeLong) patient.add(socket);
   });
+  // Behind the hooks of routes that ask who it is.
+  if (!options.unpacksBodies) server.addHook("preParsing", refusePacked);
   server.addHook("onResponse", async ({ raw: { socket } }) => void patient.delete(socket));
   server.addHook("onRoute", documentErrors);
   server.addHook("onRoute", refuseUnknownQueries);

@@ -33,6 +33,8 @@ export type RowsOptions = {
   from?: Place & { columns: readonly string[] | undefined };
   /** The columns of CSV, once they are known. */
   onColumns?(columns: readonly string[]): void;
+  /** Where the line behind those that were read begins, empty ones and the header included. */
+  onRead?(next: Place): void;
 };
 
 /**
@@ -40,10 +42,14 @@ export type RowsOptions = {
  * @throws KeylineError `bad_mapping`, `bad_header`, `not_utf8`, and what `bytes` throws
  */
 export async function* readRows(options: RowsOptions): AsyncGenerator<ImportedRow[]> {
-  const { bytes, format, from } = options;
+  const { bytes, format, from, onRead = () => {} } = options;
   const quotes = format.kind === "csv" && format.delimiter !== "whitespace" ? format.delimiter : undefined;
   const splitter = createRecordSplitter({ quotes, ...(from && { from }) });
-  const read = format.kind === "csv" ? csvReader(format, options) : ndjsonReader(format, options);
+  const readRecords = format.kind === "csv" ? csvReader(format, options) : ndjsonReader(format, options);
+  const read: Reader = (records) => {
+    if (records.length > 0) onRead(records.at(-1)!.next);
+    return readRecords(records);
+  };
   for await (const chunk of bytes) {
     const rows = read(splitter.push(chunk));
     if (rows.length > 0) yield rows;

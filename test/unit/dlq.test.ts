@@ -360,6 +360,20 @@ describe("what is asked for", () => {
   });
 });
 
+test.each([
+  ["", []],
+  ["dlq", ["PULSAR_URL", "PULSAR_ADMIN_URL", "PULSAR_TOKEN", "PULSAR_NAMESPACE"]],
+  ["dlq replay", ["PULSAR_URL", "PULSAR_ADMIN_URL", "PULSAR_TOKEN", "PULSAR_NAMESPACE"]],
+  ["definitions apply", ["KEYLINE_URL", "ADMIN_TOKEN"]],
+  ["tenant set", ["GATEWAY_URL", "ADMIN_TOKEN"]],
+  ["import", ["GATEWAY_URL", "WRITE_KEY"]],
+])("the help of keyline %s lists the settings that it reads, and no others", async (command, settings) => {
+  const words = command.split(" ").filter((word) => word !== "");
+  const { code, out } = await runKeyline({}, ...words, "--help");
+  const listed = out.flatMap((line) => /^ {2}([A-Z_]+) {2}\(/.exec(line)?.[1] ?? []);
+  expect([code, listed]).toEqual([0, settings]);
+});
+
 test("keyline says its version", async () => {
   const { version } = JSON.parse(readFileSync("package.json", "utf8")) as { version: string };
   expect(await runKeyline({}, "--version")).toEqual({ code: 0, out: [version], err: "" });

@@ -179,6 +179,13 @@ test("a key is taken from the body of a beacon, and a body may be packed", async
   const { status } = await call("POST", "/v1/batch", packed, { ...withKey(KEY), "content-encoding": "gzip" });
   expect(status).toBe(200);
   expect(gateway.published).toHaveLength(2);
+  const br = await call("POST", "/v1/batch", packed, { ...withKey(KEY), "content-encoding": "br" });
+  expect(br).toMatchObject({
+    status: 415,
+    body: { error: { code: "unsupported_media_type", path: "content-encoding", value: '"br"' } },
+  });
+  const plain = { ...withKey(KEY), "content-encoding": "identity" };
+  expect((await call("POST", "/v1/batch", { batch: [track(3)] }, plain)).status).toBe(200);
 });
 
 test("a body that is not UTF-8 is refused, so that no two users become one", async () => {

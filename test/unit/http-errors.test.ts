@@ -1,5 +1,6 @@
 import { connect } from "node:net";
 import { setImmediate } from "node:timers/promises";
+import { gzipSync } from "node:zlib";
 import type { FastifyInstance } from "fastify";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { addBreakerRoutes } from "../../services/audience-update/admin/breaker-routes.ts";
@@ -72,6 +73,33 @@ test("what is no JSON by its type, or too long, is said in our words", async () 
   ]);
   const long = await put({ "content-type": "application/json" }, JSON.stringify("x".repeat(70_000)));
   expect([long.statusCode, long.json()]).toMatchObject([413, { error: { code: "too_large", path: "body" } }]);
+});
+
+test("a packed body is refused and not read as what it is not", async () => {
+  const put = (payload: Buffer | object, headers: Record<string, string>) =>
+    server.inject({
+      ...{ method: "PUT", url: "/admin/breaker", payload },
+      headers: { authorization, "content-type": "application/json", ...headers },
+    });
+  for (const payload of [gzipSync(JSON.stringify(valid)), valid])
+    for (const encoding of ["gzip", "br", "gzip, gzip"]) {
+      const { statusCode, json } = await put(payload, { "content-encoding": encoding });
+      expect([statusCode, json()]).toMatchObject([
+        415,
+        {
+          error: {
+            code: "unsupported_media_type",
+            path: "content-encoding",
+            value: JSON.stringify(encoding),
+          },
+        },
+      ]);
+    }
+  const nobody = await put(valid, { "content-encoding": "gzip", authorization: "Bearer nobody" });
+  expect(nobody.statusCode).toBe(401);
+  expect(await routeStore.audit(10)).toEqual([]);
+  const plain = await put({ ...valid, route: "kafka" }, { "content-encoding": "identity" });
+  expect(plain.json()).toMatchObject({ error: { path: "route" } });
 });
 
 test("what is no HTTP gets an answer of the same shape", async () => {

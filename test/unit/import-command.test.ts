@@ -191,6 +191,41 @@ test("an interrupted import finishes what is under way, says how to go on, and g
   expect(gateway.published).toHaveLength(rows * 0.99);
 });
 
+test("a second import of the same file is refused, until the first is over or dead", async () => {
+  await start();
+  gateway.failWith(new KeylineError("publish_failed", "neither path", { retryable: true }));
+  const file = write("few.csv", "user,when,plan,points\nann,1,a,1\n");
+  const lock = `${file}.import.lock`;
+  const first = startKeyline(environment(), ...words(file));
+  await until("it has tried", () => gateway.refused() > 0, { everyMs: 5 });
+  const { pid, host, since } = JSON.parse(read("few.csv.import.lock"));
+  const who = `import_running: process ${pid} on ${host} has been importing this file since ${since}: `;
+  for (const more of [[], ["--restart"], ["--dry-run"]]) {
+    const { code, err } = await runKeyline(environment(), ...words(file, ...more));
+    expect([code, err]).toEqual([2, expect.stringContaining(who)]);
+    expect(err).toContain(`delete ${lock}`);
+  }
+  const apart = ["--dry-run", "--report", inFolder("dry.ndjson")];
+  expect((await runKeyline(environment(), ...words(file, ...apart))).code).toBe(0);
+
+  first.kill("SIGKILL");
+  await first.ended;
+  gateway.failWith(undefined);
+  expect((await runKeyline(environment(), ...words(file))).code).toBe(0);
+  expect([counted().length, existsSync(lock)]).toEqual([1, false]);
+
+  // Nobody here can tell whether that one lives.
+  write("few.csv.import.lock", JSON.stringify({ pid, host: "elsewhere", since }));
+  const elsewhere = await runKeyline(environment(), ...words(file));
+  expect([elsewhere.code, elsewhere.err]).toEqual([2, expect.stringContaining("on elsewhere")]);
+  write("few.csv.import.lock", "");
+  const unknown = await runKeyline(environment(), ...words(file));
+  expect([unknown.code, unknown.err]).toEqual([
+    2,
+    expect.stringContaining("import_running: another process"),
+  ]);
+});
+
 test("it waits while neither path takes anything, and for a quota", async () => {
   await start({ updatesPerSecond: 10_000, burst: 1_000 });
   const rows = 5_000;
@@ -289,10 +324,12 @@ test("what is wrong with the import as a whole is 2, with what was wrong", async
   const cases: [words: string[], says: string][] = [
     [["import", file], "no_mapping"],
     [["import", inFolder("none.csv"), "--mapping", unknown], "bad_import_file"],
+    [["import", inFolder("none/none.csv"), "--mapping", unknown], "bad_import_file"],
     [words(folderCsv), "no regular file"],
     [words(file, "--report", file), "bad_report"],
     [words(file, "--report", unknown, "--dry-run"), "bad_report"],
     [words(file, "--report", `${file}.import.json`), "bad_report"],
+    [words(file, "--report", `${file}.import.lock`), "bad_report"],
     [
       ["import", file, "--mapping", unknown],
       'bad_mapping: userId.column: must be one of the file\'s columns, ["user","when","plan","points"], not "customer"',

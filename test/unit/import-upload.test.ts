@@ -42,7 +42,7 @@ type Answer = {
 
 async function upload(
   parts: Record<string, string | [name: string, content: string | Buffer]>,
-  { query = "importId=one", key = WRITE_KEY } = {},
+  { query = "importId=one", key = WRITE_KEY, encoding = "identity" } = {},
 ): Promise<{ status: number; body: Answer; headers: Headers }> {
   const form = new FormData();
   for (const [name, part] of Object.entries(parts)) {
@@ -51,7 +51,10 @@ async function upload(
   }
   const response = await fetch(`${gateway.url}/v1/imports?${query}`, {
     ...{ method: "POST", body: form },
-    headers: { authorization: `Basic ${Buffer.from(`${key}:`).toString("base64")}` },
+    headers: {
+      authorization: `Basic ${Buffer.from(`${key}:`).toString("base64")}`,
+      "content-encoding": encoding,
+    },
   });
   return { status: response.status, body: (await response.json()) as Answer, headers: response.headers };
 }
@@ -129,6 +132,13 @@ test("what comes behind the file, and a line behind its end, is refused and not 
   expect(atEnd).toMatchObject({ status: 200, body: { success: true, accepted: 0, nextLine: 5 } });
   const behind = await upload({ mapping: MAPPING, file }, { query: "importId=one&fromLine=6" });
   expect(behind).toMatchObject({ status: 400, body: { lines: 4, nextLine: 5, error: { path: "fromLine" } } });
+  const padded: [string, string] = ["f.csv", `${HEADER}${rows(3).join("")}\r\n\n`];
+  for (const line of [6, 7])
+    expect(
+      await upload({ mapping: MAPPING, file: padded }, { query: `importId=one&fromLine=${line}` }),
+    ).toMatchObject({ status: 200, body: { success: true, accepted: 0, nextLine: line } });
+  const farBehind = await upload({ mapping: MAPPING, file: padded }, { query: "importId=one&fromLine=8" });
+  expect(farBehind).toMatchObject({ status: 400, body: { nextLine: 7, error: { path: "fromLine" } } });
   const half = await upload({ mapping: MAPPING, file }, { query: "importId=one&fromLine=1.5" });
   expect(half).toMatchObject({ status: 400, body: { error: { path: "fromLine", value: "1.5" } } });
 });
@@ -253,6 +263,11 @@ test("what is wrong with an upload as a whole is said with its place", async () 
   const cases: [Parameters<typeof upload>, status: number, error: object][] = [
     [[{ mapping: MAPPING, file }, { query: "" }], 400, { code: "invalid_request", path: "importId" }],
     [[{ mapping: MAPPING, file }, { key: "a-key-that-nobody-has" }], 401, { code: "unauthorised" }],
+    [
+      [{ mapping: MAPPING, file }, { encoding: "gzip" }],
+      415,
+      { code: "unsupported_media_type", path: "content-encoding", value: '"gzip"' },
+    ],
     [[{ file }], 400, { code: "no_mapping" }],
     [[{ mapping: MAPPING }], 400, { code: "invalid_request", path: "file" }],
     [[{ mapping: MAPPING, data: file }], 400, { code: "invalid_request", path: "data" }],

@@ -8,6 +8,7 @@ import { readMapping } from "../../../shared/imports/read-mapping.ts";
 import { KeylineError, toError } from "../../../shared/runtime/errors.ts";
 import type { Output } from "../dlq/commands.ts";
 import { checkBatch } from "./check-batch.ts";
+import { lockImport } from "./import-lock.ts";
 import { assertSameImport, type ImportState, lookAtFile, readImportState } from "./import-state.ts";
 import { showProgress } from "./progress.ts";
 import { openRefusedReport } from "./refused-report.ts";
@@ -66,17 +67,39 @@ function requestCount(text: string): number {
 }
 
 async function run(file: string, flags: ImportFlags, options: ImportCommandOptions): Promise<void> {
-  const { output, signal } = options;
-  const { gatewayUrl, writeKey } = options.open(flags);
-  const { dryRun = false, restart = false, requests } = flags;
-  if (writeKey === "" && !dryRun)
+  const settings = options.open(flags);
+  const { dryRun = false, mapping, report: reportPath = `${file}.refused.ndjson` } = flags;
+  if (settings.writeKey === "" && !dryRun)
     throw new KeylineError("no_write_key", "WRITE_KEY or --write-key must be a write key of the tenant", {
       path: "WRITE_KEY",
     });
-  const { format, mappingSha256 } = await readFormat(file, flags.mapping);
-  const reportPath = flags.report ?? `${file}.refused.ndjson`;
-  assertApart(reportPath, [file, `${file}.import.json`, ...(flags.mapping ? [flags.mapping] : [])]);
-  const statePath = dryRun ? undefined : `${file}.import.json`;
+  const read = await readFormat(file, mapping);
+  const [statePath, lockPath] = [`${file}.import.json`, `${file}.import.lock`];
+  assertApart(reportPath, [file, statePath, lockPath, ...(mapping ? [mapping] : [])]);
+  // A dry run has no state, and may share the report with an import.
+  const isAlone = dryRun && flags.report !== undefined;
+  const unlock = isAlone ? undefined : await lockImport(lockPath);
+  try {
+    const paths = { file, reportPath, statePath: dryRun ? undefined : statePath };
+    await importFile(paths, flags, { ...options, ...settings, ...read });
+  } finally {
+    await unlock?.();
+  }
+}
+
+type FileImport = ImportCommandOptions &
+  ReturnType<ImportCommandOptions["open"]> &
+  Awaited<ReturnType<typeof readFormat>>;
+
+/** Goes on where it was, or begins. */
+async function importFile(
+  paths: { file: string; reportPath: string; statePath: string | undefined },
+  flags: ImportFlags,
+  options: FileImport,
+): Promise<void> {
+  const { file, reportPath, statePath } = paths;
+  const { dryRun = false, restart = false, requests } = flags;
+  const { output, signal, gatewayUrl, writeKey, format, mappingSha256 } = options;
   const before = statePath === undefined || restart ? undefined : await readImportState(statePath);
   const looked = await lookAtFile(file, before?.file);
   const asked = { gateway: gatewayUrl, mappingSha256, file: looked };

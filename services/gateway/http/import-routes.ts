@@ -3,6 +3,7 @@ import type { TypeBoxTypeProvider } from "@fastify/type-provider-typebox";
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import Type from "typebox";
 import { describeError, uncheckedBody } from "../../../shared/http/http-errors.ts";
+import { refusePacked } from "../../../shared/http/packed-body.ts";
 import { readRows } from "../../../shared/imports/read-rows.ts";
 import { unpacked } from "../../../shared/imports/unpack.ts";
 import { KeylineError } from "../../../shared/runtime/errors.ts";
@@ -101,6 +102,7 @@ function addRoute(server: FastifyInstance, options: ImportRouteOptions, closing:
         ...{ querystring: Query, body: Body, response: { 200: Answer }, security: [{ writeKey: [] }] },
       },
       validatorCompiler: uncheckedBody,
+      // The parts are read from the connection as they come; the file itself may be gzip.
       onRequest: [refusePacked, knownOnly(registry, { mayBeInBody: false })],
       config: { errors: [400, 401, 408, 413, 415, 503], mediaType: "multipart/form-data", mayTakeLong: true },
     },
@@ -130,11 +132,18 @@ async function takeUpload(
 ): Promise<ImportProgress & { error?: KeylineError }> {
   const { acceptor, importId, fromLine = 1, tenant, maxImportBytes, signal } = options;
   const progress = { lines: fromLine - 1, accepted: 0, refused: 0, report: [], nextLine: fromLine };
-  const rows = readRows({ bytes: atMost(unpacked(bytes), maxImportBytes), format, importId });
+  let endLine = 1;
+  const rows = readRows({
+    ...{ bytes: atMost(unpacked(bytes), maxImportBytes), format, importId },
+    onRead: ({ line }) => {
+      endLine = line;
+    },
+  });
   try {
     await takeRows({
       ...{ rows, tenant, acceptor, progress, fromLine, signal },
       itemOf: (update) => itemOf(tenant, update, "update"),
+      endLine: () => endLine,
     });
     await assertLast();
     return progress;
@@ -162,14 +171,6 @@ function statusOf({ code, retryable }: KeylineError): number {
   if (retryable) return 503;
   if (code === "too_large") return 413;
   return code === "upload_stalled" ? 408 : 400;
-}
-
-/** The parts are read from the connection as they come. */
-async function refusePacked({ headers }: FastifyRequest): Promise<void> {
-  const encoding = headers["content-encoding"];
-  if (encoding === undefined || encoding === "identity") return;
-  const message = "content-encoding: is not taken here; the file itself may be gzip";
-  throw new KeylineError("invalid_request", message, { path: "content-encoding", value: encoding });
 }
 
 /** An answer before the end of the file: its reader has left, so that nobody would take the rest of the connection. */

@@ -46,12 +46,12 @@ export async function takeRows(options: {
   progress: ImportProgress;
   /** Rows before this line are passed over. */
   fromLine: number;
+  /** The line behind those that were read, which may be empty ones. */
+  endLine(): number;
   signal: AbortSignal;
 }): Promise<void> {
   const { rows, progress, fromLine, signal } = options;
-  let endsAt = 1;
   for await (const some of rows) {
-    endsAt = some.at(-1)!.next.line;
     for (const batch of batchesOf(some.filter(({ line }) => line >= fromLine))) {
       await settleBatch(batch, options);
       progress.nextLine = batch.at(-1)!.next.line;
@@ -59,10 +59,11 @@ export async function takeRows(options: {
       signal.throwIfAborted();
     }
   }
+  const endsAt = options.endLine();
   if (fromLine <= endsAt) return;
   progress.nextLine = endsAt;
   progress.lines = endsAt - 1;
-  const message = `fromLine: is behind the file's last row, which ends with line ${endsAt - 1}`;
+  const message = `fromLine: is behind the file's last line, which is line ${endsAt - 1}`;
   throw new KeylineError("invalid_request", message, { path: "fromLine", value: fromLine });
 }
 
