@@ -461,8 +461,58 @@ test("an update larger than the tenant's quota is refused alone", async () => {
   const long = { ...track(1), properties: { text: "x".repeat(400) } };
   const { body } = await call("POST", "/v1/batch", { batch: [long, track(2)] }, withKey(KEY));
   expect(body.accepted).toBe(1);
-  expect(body.results[0]!.error).toMatchObject({ code: "too_large" });
+  expect(body.results[0]!.error).toMatchObject({
+    ...{ code: "too_large", path: "batch[0]" },
+    message: expect.stringMatching(/^batch\[0\]: the update is \d+ bytes long, more than the 300 of shop$/),
+  });
 });
+
+test.each([
+  ["/v1/batch", { batch: [track(1), track(2)] }, "batch[1]"],
+  ["/v1/track", track(2), "body"],
+  ["/v1/updates", { updates: [1, 2].map((n) => ({ userId: `u${n}`, ops: POINTS })) }, "updates[1]"],
+])("what is too large for the publisher is told with its place: %s", async (path, request, place) => {
+  await startWithTenant();
+  gateway.failWith(new KeylineError("too_large", "the update is 300 bytes long", { value: 300 }));
+  const { status, body } = await call("POST", path, request, withKey(KEY));
+  expect([status, body.results.at(-1)!.error]).toMatchObject([
+    413,
+    { code: "too_large", path: place, value: "300", message: `${place}: the update is 300 bytes long` },
+  ]);
+});
+
+test("the id that an alias links is bounded as a user's is", async () => {
+  await startWithTenant();
+  const alias = (length: number) => ({ userId: "ann", previousId: "x".repeat(length) });
+  expect((await call("POST", "/v1/alias", alias(256), withKey(KEY))).status).toBe(200);
+  const { status, body } = await call("POST", "/v1/alias", alias(257), withKey(KEY));
+  expect([status, body.error]).toMatchObject([400, { code: "invalid_request", path: "previousId" }]);
+  const exact = (length: number) => ({
+    userId: "ann",
+    ops: [{ kind: "event", body: { name: "$alias", properties: { previousId: "x".repeat(length) } } }],
+  });
+  const native = await call("POST", "/v1/updates", { updates: [exact(256), exact(257)] }, withKey(KEY));
+  expect(native.body.results).toMatchObject([
+    { path: "pulsar" },
+    { error: { code: "invalid_update", path: "updates[1].ops[0].body.properties.previousId" } },
+  ]);
+});
+
+test.each([null, true, {}, ["2026-11-28T10:00:00Z"]])(
+  "%j as the time of an update is told of as what JSON could have there",
+  async (at) => {
+    await startWithTenant();
+    const updates = [{ userId: "ann", at, ops: POINTS }];
+    const { status, body } = await call("POST", "/v1/updates", { updates }, withKey(KEY));
+    expect([status, body.error]).toMatchObject([
+      400,
+      {
+        ...{ code: "invalid_update", path: "updates[0].at", value: JSON.stringify(at) },
+        message: "updates[0].at: must be RFC 3339 or milliseconds since the epoch",
+      },
+    ]);
+  },
+);
 
 test("what has no size, for a tenant with such a quota, is refused for what is wrong with it", async () => {
   await startWithTenant({ quotas: { maxUpdateBytes: 300 } });
