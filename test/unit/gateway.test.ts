@@ -202,6 +202,66 @@ test("without a key in the headers no more is read than a beacon may be", async 
   expect((await call("POST", "/v1/track", long, withKey(KEY))).status).toBe(200);
 });
 
+/** As JSON has it: a literal would set the prototype. */
+const poisoned = (item: object, name = "__proto__") =>
+  JSON.stringify({ ...item, poison: { poison: 1 } }).replace('"poison":{"poison"', `"properties":{"${name}"`);
+
+test.each([
+  ["/v1/batch", `{"batch":[${JSON.stringify(track(1))},${poisoned(track(2))}]}`, "batch[1].properties"],
+  [
+    "/v1/batch",
+    `{"context":{"page":"/"},"batch":[${JSON.stringify(track(1))},${poisoned(track(2), "\\u005f_proto__")}]}`,
+    "batch[1].properties",
+  ],
+  [
+    "/v1/updates",
+    `{"updates":[${JSON.stringify({ userId: "ann", ops: [{ kind: "unset", body: ["a"] }] })},${poisoned({})}]}`,
+    "updates[1].properties",
+  ],
+  [
+    "/v1/events",
+    `[${JSON.stringify({ specversion: "1.0", id: "1", source: "/", type: "order", subject: "ann" })},${poisoned({})}]`,
+    "[1].properties",
+  ],
+])(
+  "a name that could reach into a prototype is told with its place, and costs no other item: %s",
+  async (path, text, place) => {
+    await startWithTenant();
+    const { status, body } = await call("POST", path, Buffer.from(text), withKey(KEY));
+    expect([status, body.accepted]).toEqual([200, 1]);
+    expect(body.results[1]!.error).toMatchObject({
+      ...{ code: "invalid_request", path: `${place}.__proto__`, value: "1" },
+      message: expect.stringContaining(`${place}.__proto__: is a name that is not taken`),
+    });
+    expect(gateway.published).toHaveLength(1);
+  },
+);
+
+test.each([
+  ["/v1/track", poisoned(track(1)), "properties.__proto__"],
+  [
+    "/v1/track",
+    poisoned(track(1), "constructor").replace('"constructor":1', '"constructor":{"prototype":1}'),
+    "properties.constructor.prototype",
+  ],
+  ["/v1/batch", `{"__proto__":1,"batch":[${JSON.stringify(track(1))}]}`, "__proto__"],
+  ["/v1/batch", `{"context":{"__proto__":1},"batch":[${JSON.stringify(track(1))}]}`, "context.__proto__"],
+])("such a name outside of items refuses the request, with its place: %s %s", async (path, text, place) => {
+  await startWithTenant();
+  const { status, body } = await call("POST", path, Buffer.from(text), withKey(KEY));
+  expect([status, body.error]).toMatchObject([400, { code: "invalid_request", path: place, value: "1" }]);
+  expect(gateway.published).toEqual([]);
+});
+
+test("such a name is found however deep it stands, and told in a few words", async () => {
+  await startWithTenant();
+  const depth = 100_000;
+  const text = `{"a":${"[".repeat(depth)}{"__proto__":1}${"]".repeat(depth)}}`;
+  const { status, body } = await call("POST", "/v1/track", Buffer.from(text), withKey(KEY));
+  expect([status, body.error.code]).toEqual([400, "invalid_request"]);
+  expect(JSON.stringify(body).length).toBeLessThan(2_000);
+});
+
 test("what unpacks to more than a request may be is 413", async () => {
   await startWithTenant();
   const bomb = gzipSync(Buffer.alloc(50_000_000, " "));
