@@ -607,6 +607,26 @@ test("a tenant has 16 write keys at most", async () => {
   expect(shown.writeKeys).toHaveLength(16);
 });
 
+test.each([
+  [{ quotas: { updatesPerSecnd: 5 } }, "quotas.updatesPerSecnd", "updatesPerSecond, burst, bulkPercent"],
+  [
+    { quotas: { hotUsers: { updatesPerSecond: 5, over: "fold", one: 2 } } },
+    "quotas.hotUsers.one",
+    "updatesPerSecond, over, oneIn",
+  ],
+  [{ quota: {} }, "quota", "writeKeys, quotas"],
+])(
+  "a field of a tenant that is not known is told of with those that are known there: %j",
+  async (body, path, known) => {
+    await start();
+    const { status, body: answered } = await call("PUT", "/admin/tenants/shop", body, asOperator);
+    expect([status, answered.error]).toMatchObject([
+      400,
+      { path, message: expect.stringContaining(`${path}: is not known here; known: ${known}`) },
+    ]);
+  },
+);
+
 test("one key is one tenant's", async () => {
   await startWithTenant();
   const { status, body } = await call("PUT", "/admin/tenants/other", { writeKeys: [KEY] }, asOperator);
