@@ -102,6 +102,7 @@ const statusOfCode: Record<string, number> = {
   too_large: 413,
   over_quota: 429,
   tenant_not_found: 404,
+  tenant_changed: 409,
   write_key_not_found: 404,
   write_key_taken: 409,
   write_keys_full: 409,

@@ -37,6 +37,7 @@ type Body = {
   id: string;
   writeKey: string;
   writeKeys: { id: string }[];
+  version: number;
   openapi: string;
   paths: object;
 };
@@ -626,6 +627,34 @@ test.each([
     ]);
   },
 );
+
+test("a tenant's settings are changed only where they are as its operator knows them, if a version says so", async () => {
+  await startWithTenant();
+  const put = (version?: number) =>
+    call("PUT", "/admin/tenants/shop", { quotas: { burst: 2_000 }, version }, asOperator);
+  const { version } = (await call("GET", "/admin/tenants/shop", undefined, asOperator)).body;
+  const { body: listed } = await call("GET", "/admin/tenants", undefined, asOperator);
+  expect(listed).toMatchObject({ tenants: [{ tenant: "shop", version }] });
+  const changed = await put(version);
+  expect([changed.status, changed.body.version > version]).toEqual([200, true]);
+  const { status, body } = await put(version);
+  expect([status, body.error]).toMatchObject([
+    409,
+    {
+      ...{ code: "tenant_changed", path: "version", value: `${version}` },
+      message: expect.stringContaining(`of version ${changed.body.version}, not ${version}`),
+    },
+  ]);
+  expect((await put(0)).status).toBe(409);
+  expect((await put()).status).toBe(200);
+  await call("DELETE", "/admin/tenants/shop", undefined, asOperator);
+  const gone = await put(version);
+  expect([gone.status, gone.body.error]).toMatchObject([
+    409,
+    { message: expect.stringContaining(`there is no tenant shop, which is version 0, not ${version}`) },
+  ]);
+  expect((await put(0)).status).toBe(200);
+});
 
 test("one key is one tenant's", async () => {
   await startWithTenant();
