@@ -428,6 +428,33 @@ test("bulk updates take their share of the tenant's rate, live ones all of it", 
   expect((await send(1_000, "live")).status).toBe(200);
 });
 
+test.each(["shared", "this gateway's own"])(
+  "what the tenant's rate refuses costs nothing of bulk's share: %s buckets",
+  async (whose) => {
+    const buckets = createMemoryRateStore({ maxBuckets: 10, now: () => NOW_MS });
+    const away = async () => {
+      throw new KeylineError("store_unavailable", "away", { retryable: true });
+    };
+    const rateStore = whose === "shared" ? buckets : { ...buckets, take: away, giveBack: away };
+    gateway = await startMemoryGateway({ adminToken: `ann=${TOKEN}`, nowMs: NOW_MS, rateStore });
+    const quotas = { updatesPerSecond: 1, burst: 2_000, bulkPercent: 50 };
+    await call("PUT", "/admin/tenants/shop", { writeKeys: [KEY], quotas }, asOperator);
+    const send = (live: number, bulk: number) => {
+      const updates = Array.from({ length: live + bulk }, (_, n) => ({
+        ...{ userId: `u${n}`, ops: POINTS },
+        ...(n < bulk ? { priority: "bulk" } : {}),
+      }));
+      return call("POST", "/v1/updates", { updates }, withKey(KEY));
+    };
+    expect((await send(1_000, 0)).status).toBe(200);
+    expect((await send(300, 0)).status).toBe(200);
+    // 700 are left, and of bulk's 1,000 all.
+    const { status, body } = await send(100, 650);
+    expect([status, body.error.path]).toEqual([429, "quotas.updatesPerSecond"]);
+    expect((await send(0, 700)).status).toBe(200);
+  },
+);
+
 test("every alias of an update counts, whatever stands before it", async () => {
   await startWithTenant({ quotas: { maxLinksPerUser: 2 } });
   const alias = (previousId: unknown) => ({
@@ -506,6 +533,7 @@ test("while the buckets that all share can't be asked, a gateway goes by its own
         asked += 1;
         throw new KeylineError("store_unavailable", "away", { retryable: true });
       },
+      async giveBack() {},
       async close() {},
     },
   });
