@@ -16,6 +16,9 @@ export type ItemResult = PublishResult;
 /** Updates of a request, and how many of them are bulk. */
 type Load = { count: number; bulk: number };
 
+/** 0 ms where they were taken, and from where. */
+type Tokens = { waitMs: number; from: Pick<RateStore, "giveBack"> };
+
 export type Acceptor = {
   /**
    * To be called before the items of a request are read: what is sure to be refused costs nobody that work.
@@ -40,7 +43,7 @@ export function createAcceptor(options: {
   limitLinks(tenant: Tenant, items: readonly Item[]): Promise<readonly Item[]>;
   rates: KnownShortages;
   /** This gateway's own, for as long as `rates` can't be asked; what comes is taken where these fail too. */
-  localRates: Pick<RateStore, "take">;
+  localRates: Pick<RateStore, "take" | "giveBack">;
   /** The publisher's: a request that it would take a part of is refused whole, else each try sends that part again. */
   maxUnderWay: number;
   /** `rates` could not be asked. */
@@ -81,26 +84,30 @@ export function createAcceptor(options: {
     else underWayOf.delete(name);
   }
 
-  async function takeTokens(...args: Parameters<RateStore["take"]>): Promise<number> {
+  async function takeTokens(...args: Parameters<RateStore["take"]>): Promise<Tokens> {
     if (performance.now() >= askAgainAtMs)
       try {
-        return await rates.take(...args);
+        return { waitMs: await rates.take(...args), from: rates };
       } catch (error) {
         askAgainAtMs = performance.now() + ASK_AGAIN_AFTER_MS;
         options.onUnknownRate(error);
       }
-    return localRates.take(...args).catch(() => 0);
+    return { waitMs: await localRates.take(...args).catch(() => 0), from: localRates };
   }
 
   async function spend(tenant: Tenant, { all, bulk }: { all: number; bulk: number }): Promise<void> {
     const { name, quotas } = tenant;
     const rate = rateOf(quotas);
-    if (!rate) return;
+    if (!rate || all === 0) return;
     // No tenant has a colon in its name.
-    const bulkWaitMs = bulk > 0 ? await takeTokens(`${name}:bulk`, bulk, bulkRateOf(quotas, rate)) : 0;
-    if (bulkWaitMs > 0) refuseSurplus(tenant, all, "bulkPercent", bulkWaitMs);
-    const waitMs = all > 0 ? await takeTokens(name, all, rate) : 0;
-    if (waitMs > 0) refuseSurplus(tenant, all, "updatesPerSecond", waitMs);
+    const ofBulk = [`${name}:bulk`, bulk, bulkRateOf(quotas, rate)] as const;
+    const taken = bulk > 0 ? await takeTokens(...ofBulk) : undefined;
+    if (taken && taken.waitMs > 0) refuseSurplus(tenant, all, "bulkPercent", taken.waitMs);
+    const { waitMs } = await takeTokens(name, all, rate);
+    if (waitMs === 0) return;
+    // Where this fails they come back with time, as all do.
+    await taken?.from.giveBack(...ofBulk).catch(() => {});
+    refuseSurplus(tenant, all, "updatesPerSecond", waitMs);
   }
 
   function refuseSurplus(

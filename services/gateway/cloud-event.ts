@@ -4,6 +4,7 @@ import { Compile, type Validator } from "typebox/compile";
 import { MAX_NAMES, Properties, UserId } from "../../shared/domain/envelope.ts";
 import { momentOf, RFC_3339 } from "../../shared/domain/iso-time.ts";
 import { appendPath, refuseBySchema } from "../../shared/domain/refuse-by-schema.ts";
+import { RefusedItem } from "../../shared/http/json-body.ts";
 import type { UpdateInput } from "../../shared/publish/update-input.ts";
 import {
   formsOf,
@@ -67,6 +68,7 @@ const withProperties = Compile(WithProperties);
  * @param path where the event stands in the request, such as `[3]`; empty for the whole body.
  */
 export function readCloudEvent(value: unknown, path: string): ReadCloudEvent {
+  if (value instanceof RefusedItem) return value;
   if (!isObject(value)) return { refusal: refuseRequest(path, value, "must be an object") };
   const given = withoutUnset(value);
   if (given.data_base64 !== undefined) {

@@ -1,16 +1,17 @@
 import type { RateLimit } from "../../shared/domain/token-bucket.ts";
 import type { RateStore } from "../../shared/ports/rate-store.ts";
 
-export type KnownShortages = Pick<RateStore, "take"> & {
+export type KnownShortages = Buckets & {
   /**
-   * Never more than the store would say, while all gateways go by this limit. For a second after it has changed another
-   * one may have left more in the bucket.
+   * Never more than the store would say, while all gateways go by this limit. For a second after it has changed, or
+   * tokens were given back elsewhere, there may be more in the bucket.
    * @returns for how many milliseconds (whole) a bucket is known not to hold as many tokens; 0 where the store has to
    *   be asked
    */
   waitMs(bucket: string, tokens: number, limit: RateLimit): number;
 };
 
+type Buckets = Pick<RateStore, "take" | "giveBack">;
 type Shortage = { tokens: number; limit: RateLimit; untilMs: number; askAgainAtMs: number };
 
 /** A store that has lost its buckets holds full ones. */
@@ -26,7 +27,7 @@ const ROUNDED_UP_MS = 2;
  * @param options.maxBuckets of which something is remembered; with one more, all of it is forgotten.
  */
 export function createKnownShortages(
-  store: Pick<RateStore, "take">,
+  store: Buckets,
   options: { maxBuckets: number; now(): number },
 ): KnownShortages {
   const { maxBuckets, now } = options;
@@ -58,6 +59,10 @@ export function createKnownShortages(
         shortages.set(bucket, { tokens, limit, untilMs, askAgainAtMs: askedAtMs + ASK_AGAIN_AFTER_MS });
       }
       return toldMs;
+    },
+    async giveBack(bucket, ...args) {
+      await store.giveBack(bucket, ...args);
+      shortages.delete(bucket);
     },
   };
 }

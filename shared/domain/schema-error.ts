@@ -23,6 +23,29 @@ export function messageOf(error: { message?: string; params?: object } | undefin
   return allowedValues ? `must be one of ${allowedValues.join(", ")}` : (error?.message ?? "is not valid");
 }
 
+/** Of a JSON schema, what leads to its parts. */
+type SchemaPart = {
+  properties?: Record<string, SchemaPart>;
+  patternProperties?: Record<string, SchemaPart>;
+  items?: SchemaPart;
+};
+
+/** Which names are known in the part of a value that these keys lead to, for who has written another one there. */
+export function knownNames(schema: unknown, keys: readonly string[]): string {
+  const part = keys.reduce<SchemaPart | undefined>(partOf, schema as SchemaPart | undefined);
+  const [pattern] = Object.keys(part?.patternProperties ?? {});
+  if (pattern !== undefined) return `names match ${pattern}`;
+  return `known: ${Object.keys(part?.properties ?? {}).join(", ") || "none"}`;
+}
+
+function partOf(schema: SchemaPart | undefined, key: string): SchemaPart | undefined {
+  const { properties = {}, patternProperties = {}, items } = schema ?? {};
+  if (Object.hasOwn(properties, key)) return properties[key];
+  const [, named] =
+    Object.entries(patternProperties).find(([pattern]) => new RegExp(pattern).test(key)) ?? [];
+  return named ?? items;
+}
+
 /** RFC 6901, 4. */
 function unescapePointer(part: string): string {
   return part.replaceAll("~1", "/").replaceAll("~0", "~");

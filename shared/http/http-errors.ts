@@ -1,11 +1,10 @@
 /** Every error of the HTTP server has one shape: `{"error":{"code","message","path"?,"value"?}}`. */
-import type { IncomingMessage, ServerResponse } from "node:http";
 import { TypeBoxValidatorCompiler } from "@fastify/type-provider-typebox";
 import type { FastifyError, FastifyRequest, FastifySchemaCompiler, RouteOptions } from "fastify";
 import Type from "typebox";
 import type { DefinitionProblem } from "../domain/definitions/problem.ts";
 import { quote } from "../domain/refusal.ts";
-import { locate, messageOf } from "../domain/schema-error.ts";
+import { knownNames, locate, messageOf } from "../domain/schema-error.ts";
 import { KeylineError } from "../runtime/errors.ts";
 
 declare module "fastify" {
@@ -22,7 +21,7 @@ declare module "fastify" {
 export const BODY_LIMIT_BYTES = 65_536;
 
 type Position = { start: number; end: number };
-type ErrorBody = {
+export type ErrorBody = {
   code: string;
   message: string;
   path?: string;
@@ -104,6 +103,7 @@ const statusOfCode: Record<string, number> = {
   unsupported_media_type: 415,
   over_quota: 429,
   tenant_not_found: 404,
+  tenant_changed: 409,
   write_key_not_found: 404,
   write_key_taken: 409,
   write_keys_full: 409,
@@ -209,11 +209,6 @@ function describeRefusal(error: FastifyError, request: FastifyRequest): ErrorBod
 
 type ValidatedPart = "body" | "params" | "querystring";
 
-function knownNames({ routeOptions }: FastifyRequest, part: ValidatedPart): string {
-  const { properties = {} } = (routeOptions.schema?.[part] ?? {}) as { properties?: object };
-  return `known: ${Object.keys(properties).join(", ") || "none"}`;
-}
-
 function describeValidation(error: FastifyError, request: FastifyRequest): ErrorBody {
   const [problem] = error.validation ?? [];
   const part = (error.validationContext ?? "body") as ValidatedPart;
@@ -221,39 +216,10 @@ function describeValidation(error: FastifyError, request: FastifyRequest): Error
   const where = keys.join(".") || part;
   let message = messageOf(problem);
   if (missing) message = "is required";
-  else if (problem?.keyword === "boolean") message = `is not known here; ${knownNames(request, part)}`;
+  else if (problem?.keyword === "boolean")
+    message = `is not known here; ${knownNames(request.routeOptions.schema?.[part], keys.slice(0, -1))}`;
   else if (part === "querystring" && Array.isArray(found)) message = "is given twice";
   const body: ErrorBody = { code: "invalid_request", message: `${where}: ${message}`, path: where };
   if (found !== undefined && keys.length > 0) body.value = quote(found);
   return body;
-}
-
-/** What the router refuses is answered on the bare response. */
-export function answerBadUrl(response: ServerResponse, url: string, message: string): void {
-  const body: ErrorBody = { code: "invalid_request", message, path: "url", value: quote(url) };
-  response.writeHead(400, { "content-type": "application/json" }).end(JSON.stringify({ error: body }));
-}
-
-/** Node answers what it can't expect of a server by itself, without a body. */
-export function answerUnmetExpectation(
-  { headers: { expect } }: IncomingMessage,
-  response: ServerResponse,
-): void {
-  const message = "expect: only 100-continue is known";
-  const body: ErrorBody = { code: "invalid_request", message, path: "expect", value: quote(expect) };
-  // What follows may or may not be the body that was announced.
-  const headers = { "content-type": "application/json", connection: "close" };
-  response.writeHead(417, headers).end(JSON.stringify({ error: body }));
-}
-
-/** The whole answer to what is no HTTP that can be read; Node closes the connection after it. */
-export function answerToBrokenRequest(error: NodeJS.ErrnoException): string {
-  const tooLong = error.code === "HPE_HEADER_OVERFLOW";
-  const body: ErrorBody = tooLong
-    ? { code: "too_large", message: "the headers are too long", path: "headers" }
-    : { code: "invalid_request", message: `not an HTTP request: ${error.message}` };
-  const text = JSON.stringify({ error: body });
-  const status = tooLong ? "431 Request Header Fields Too Large" : "400 Bad Request";
-  const headers = `Content-Type: application/json\r\nContent-Length: ${Buffer.byteLength(text)}\r\nConnection: close`;
-  return `HTTP/1.1 ${status}\r\n${headers}\r\n\r\n${text}`;
 }

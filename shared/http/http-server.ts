@@ -4,10 +4,8 @@ import { TypeBoxValidatorCompiler } from "@fastify/type-provider-typebox";
 import { type FastifyBaseLogger, type FastifyError, type FastifyInstance, fastify } from "fastify";
 import { KeylineError } from "../runtime/errors.ts";
 import type { Log } from "../runtime/log.ts";
+import { answerBadUrl, answerToBrokenRequest, answerUnmetExpectation } from "./bare-answers.ts";
 import {
-  answerBadUrl,
-  answerToBrokenRequest,
-  answerUnmetExpectation,
   BODY_LIMIT_BYTES,
   describeError,
   documentErrors,

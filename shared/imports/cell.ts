@@ -1,4 +1,5 @@
 import { parse } from "secure-json-parse";
+import { FORBIDDEN_NAME, forbiddenName } from "../domain/forbidden-name.ts";
 import { refuseNonJson } from "../domain/validate.ts";
 import type { CellType } from "./mapping.ts";
 
@@ -50,6 +51,16 @@ export function readJson(text: string): Converted {
     if (!refusal) return { value };
     return { problem: `must be JSON that can be kept: ${refusal.path} ${refusal.message}`.trim() };
   } catch (error) {
+    const forbidden = forbiddenIn(text);
+    if (forbidden) return { problem: `must be JSON that can be kept: ${forbidden.path} ${FORBIDDEN_NAME}` };
     return { problem: `must be JSON: ${error instanceof Error ? error.message : String(error)}` };
+  }
+}
+
+function forbiddenIn(text: string): ReturnType<typeof forbiddenName> {
+  try {
+    return forbiddenName(parse(text, null, { protoAction: "ignore", constructorAction: "ignore" }), "");
+  } catch {
+    return undefined;
   }
 }

@@ -16,5 +16,11 @@ export type RateStore = {
    * Rejects with `store_unavailable`; the tokens may have been taken all the same.
    */
   take(bucket: string, tokens: number, limit: RateLimit): Promise<number>;
+  /**
+   * Puts back what a `take` with the same arguments has just taken, and nobody used; a bucket never holds more than its
+   * burst for it. Who was refused meanwhile was told too long a wait. Rejects with `store_unavailable`; the tokens may
+   * be back all the same.
+   */
+  giveBack(bucket: string, tokens: number, limit: RateLimit): Promise<void>;
   close(): Promise<void>;
 };

@@ -40,9 +40,9 @@ export function readUpdate(
   const { ops } = rest as { ops?: unknown };
   const tick = Array.isArray(ops) ? ops.findIndex((op) => op?.kind === "tick") : -1;
   if (tick >= 0) return refused(appendPath(path, `ops[${tick}].kind`), "tick", "is the sweeper's own");
-  if (typeof at !== "string")
-    return { update: { ...rest, ...(at === undefined ? {} : { at: at as number }), tenant } };
-  const moment = isRfc3339.test(at) ? momentOf(at) : undefined;
+  if (at === undefined) return { update: { ...rest, tenant } };
+  if (typeof at === "number") return { update: { ...rest, at, tenant } };
+  const moment = typeof at === "string" && isRfc3339.test(at) ? momentOf(at) : undefined;
   if (moment !== undefined) return { update: { ...rest, at: moment, tenant } };
   return refused(appendPath(path, "at"), at, "must be RFC 3339 or milliseconds since the epoch");
 }

@@ -116,6 +116,24 @@ export function describeRateStore(name: string, open: (clock: TestClock) => Prom
       expect(await store.take("a", 100, { ...limit, burst: 100 })).toBe(100 * tokenMs);
     });
 
+    it("has what is given back, and never more than the burst", async () => {
+      await store.take("a", 10, limit);
+      await store.giveBack("a", 4, limit);
+      expect(await subject.other.take("a", 5, limit)).toBe(tokenMs);
+      expect(await store.take("a", 4, limit)).toBe(0);
+      clock.nowMs += 8 * tokenMs;
+      await subject.other.giveBack("a", 4, limit);
+      expect(await store.take("a", 10, limit)).toBe(0);
+      expect(await store.take("a", 1, limit)).toBe(tokenMs);
+    });
+
+    it("gives nothing back to a bucket that is full, nor what could not be taken", async () => {
+      await store.giveBack("a", 5, limit);
+      expect(await store.take("a", 10, limit)).toBe(0);
+      await store.giveBack("a", 11, limit);
+      expect(await store.take("a", 1, limit)).toBe(tokenMs);
+    });
+
     it("asks for no longer wait after its clock was set back", async () => {
       await store.take("a", 10, limit);
       clock.nowMs -= 3_600_000;

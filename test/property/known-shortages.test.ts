@@ -12,7 +12,8 @@ function startStore() {
   let nowMs = STARTED_AT_MS;
   const store = createMemoryRateStore({ maxBuckets: 10, now: () => nowMs });
   let asked = 0;
-  const counting: Pick<RateStore, "take"> = {
+  const counting: Pick<RateStore, "take" | "giveBack"> = {
+    giveBack: store.giveBack,
     take(...args) {
       asked += 1;
       return store.take(...args);
@@ -90,4 +91,13 @@ test("what is known of one bucket is not of another", async () => {
   await known.take("shop", 1_000, limit);
   expect(await known.take("shop", 1_000, limit)).toBe(1_000_000);
   expect(await known.take("other", 1_000, limit)).toBe(0);
+});
+
+test("a bucket to which tokens were given back is asked again", async () => {
+  const { known } = startStore();
+  const limit = { perSecond: 1, burst: 1_000 };
+  await known.take("shop", 600, limit);
+  expect(await known.take("shop", 500, limit)).toBe(100_000);
+  await known.giveBack("shop", 600, limit);
+  expect(await known.take("shop", 500, limit)).toBe(0);
 });

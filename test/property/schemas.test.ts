@@ -178,8 +178,8 @@ test("what is declared is as it was said, beside what was learned, and is counte
   fc.assert(
     fc.property(arbitrarySchema, arbitraryUpdates, arbitraryDeclared, (given, updates, declared) => {
       const before = learnedOf({ ...given, mode: "allow", unknown: "learn" }, updates, {});
-      const schema = declareSchema(before, declared);
-      const alone = declareSchema(undefined, declared);
+      const schema = declareSchema(before, declared, 1);
+      const alone = declareSchema(undefined, declared, 1);
       expect(shown(schema)).toMatchObject(shown(alone));
       expect(schema.names).toBe(copyOf(schema).names);
       const learned = [...before.attributes].filter(([, { origin }]) => origin === "learned");
@@ -193,7 +193,7 @@ test("what is declared is as it was said, beside what was learned, and is counte
 test("a schema is read as it was written", () => {
   fc.assert(
     fc.property(arbitrarySchema, arbitraryUpdates, (given, updates) => {
-      const schema = learnedOf({ ...given, unknown: "learn" }, updates, {});
+      const schema = learnedOf({ ...given, unknown: "learn", forgottenAt: 7 }, updates, {});
       expect(readSchema(writeSchema(schema))).toEqual(schema);
     }),
   );

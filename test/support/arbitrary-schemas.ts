@@ -45,7 +45,7 @@ export const arbitraryDeclared: fc.Arbitrary<DeclaredSchema> = fc.record(
 );
 
 export const arbitrarySchema: fc.Arbitrary<TenantSchema> = arbitraryDeclared.map((declared) =>
-  declareSchema(undefined, declared),
+  declareSchema(undefined, declared, 1),
 );
 
 const members = fc.array(fc.constantFrom("a", 1, true), { minLength: 1, maxLength: 2 });

@@ -37,6 +37,7 @@ type Body = {
   id: string;
   writeKey: string;
   writeKeys: { id: string }[];
+  version: number;
   openapi: string;
   paths: object;
 };
@@ -209,6 +210,66 @@ test("without a key in the headers no more is read than a beacon may be", async 
   expect((await call("POST", "/v1/track", long, withKey(KEY))).status).toBe(200);
 });
 
+/** As JSON has it: a literal would set the prototype. */
+const poisoned = (item: object, name = "__proto__") =>
+  JSON.stringify({ ...item, poison: { poison: 1 } }).replace('"poison":{"poison"', `"properties":{"${name}"`);
+
+test.each([
+  ["/v1/batch", `{"batch":[${JSON.stringify(track(1))},${poisoned(track(2))}]}`, "batch[1].properties"],
+  [
+    "/v1/batch",
+    `{"context":{"page":"/"},"batch":[${JSON.stringify(track(1))},${poisoned(track(2), "\\u005f_proto__")}]}`,
+    "batch[1].properties",
+  ],
+  [
+    "/v1/updates",
+    `{"updates":[${JSON.stringify({ userId: "ann", ops: [{ kind: "unset", body: ["a"] }] })},${poisoned({})}]}`,
+    "updates[1].properties",
+  ],
+  [
+    "/v1/events",
+    `[${JSON.stringify({ specversion: "1.0", id: "1", source: "/", type: "order", subject: "ann" })},${poisoned({})}]`,
+    "[1].properties",
+  ],
+])(
+  "a name that could reach into a prototype is told with its place, and costs no other item: %s",
+  async (path, text, place) => {
+    await startWithTenant();
+    const { status, body } = await call("POST", path, Buffer.from(text), withKey(KEY));
+    expect([status, body.accepted]).toEqual([200, 1]);
+    expect(body.results[1]!.error).toMatchObject({
+      ...{ code: "invalid_request", path: `${place}.__proto__`, value: "1" },
+      message: expect.stringContaining(`${place}.__proto__: is a name that is not taken`),
+    });
+    expect(gateway.published).toHaveLength(1);
+  },
+);
+
+test.each([
+  ["/v1/track", poisoned(track(1)), "properties.__proto__"],
+  [
+    "/v1/track",
+    poisoned(track(1), "constructor").replace('"constructor":1', '"constructor":{"prototype":1}'),
+    "properties.constructor.prototype",
+  ],
+  ["/v1/batch", `{"__proto__":1,"batch":[${JSON.stringify(track(1))}]}`, "__proto__"],
+  ["/v1/batch", `{"context":{"__proto__":1},"batch":[${JSON.stringify(track(1))}]}`, "context.__proto__"],
+])("such a name outside of items refuses the request, with its place: %s %s", async (path, text, place) => {
+  await startWithTenant();
+  const { status, body } = await call("POST", path, Buffer.from(text), withKey(KEY));
+  expect([status, body.error]).toMatchObject([400, { code: "invalid_request", path: place, value: "1" }]);
+  expect(gateway.published).toEqual([]);
+});
+
+test("such a name is found however deep it stands, and told in a few words", async () => {
+  await startWithTenant();
+  const depth = 100_000;
+  const text = `{"a":${"[".repeat(depth)}{"__proto__":1}${"]".repeat(depth)}}`;
+  const { status, body } = await call("POST", "/v1/track", Buffer.from(text), withKey(KEY));
+  expect([status, body.error.code]).toEqual([400, "invalid_request"]);
+  expect(JSON.stringify(body).length).toBeLessThan(2_000);
+});
+
 test("what unpacks to more than a request may be is 413", async () => {
   await startWithTenant();
   const bomb = gzipSync(Buffer.alloc(50_000_000, " "));
@@ -374,6 +435,33 @@ test("bulk updates take their share of the tenant's rate, live ones all of it", 
   expect((await send(1_000, "live")).status).toBe(200);
 });
 
+test.each(["shared", "this gateway's own"])(
+  "what the tenant's rate refuses costs nothing of bulk's share: %s buckets",
+  async (whose) => {
+    const buckets = createMemoryRateStore({ maxBuckets: 10, now: () => NOW_MS });
+    const away = async () => {
+      throw new KeylineError("store_unavailable", "away", { retryable: true });
+    };
+    const rateStore = whose === "shared" ? buckets : { ...buckets, take: away, giveBack: away };
+    gateway = await startMemoryGateway({ adminToken: `ann=${TOKEN}`, nowMs: NOW_MS, rateStore });
+    const quotas = { updatesPerSecond: 1, burst: 2_000, bulkPercent: 50 };
+    await call("PUT", "/admin/tenants/shop", { writeKeys: [KEY], quotas }, asOperator);
+    const send = (live: number, bulk: number) => {
+      const updates = Array.from({ length: live + bulk }, (_, n) => ({
+        ...{ userId: `u${n}`, ops: POINTS },
+        ...(n < bulk ? { priority: "bulk" } : {}),
+      }));
+      return call("POST", "/v1/updates", { updates }, withKey(KEY));
+    };
+    expect((await send(1_000, 0)).status).toBe(200);
+    expect((await send(300, 0)).status).toBe(200);
+    // 700 are left, and of bulk's 1,000 all.
+    const { status, body } = await send(100, 650);
+    expect([status, body.error.path]).toEqual([429, "quotas.updatesPerSecond"]);
+    expect((await send(0, 700)).status).toBe(200);
+  },
+);
+
 test("every alias of an update counts, whatever stands before it", async () => {
   await startWithTenant({ quotas: { maxLinksPerUser: 2 } });
   const alias = (previousId: unknown) => ({
@@ -452,6 +540,7 @@ test("while the buckets that all share can't be asked, a gateway goes by its own
         asked += 1;
         throw new KeylineError("store_unavailable", "away", { retryable: true });
       },
+      async giveBack() {},
       async close() {},
     },
   });
@@ -468,8 +557,58 @@ test("an update larger than the tenant's quota is refused alone", async () => {
   const long = { ...track(1), properties: { text: "x".repeat(400) } };
   const { body } = await call("POST", "/v1/batch", { batch: [long, track(2)] }, withKey(KEY));
   expect(body.accepted).toBe(1);
-  expect(body.results[0]!.error).toMatchObject({ code: "too_large" });
+  expect(body.results[0]!.error).toMatchObject({
+    ...{ code: "too_large", path: "batch[0]" },
+    message: expect.stringMatching(/^batch\[0\]: the update is \d+ bytes long, more than the 300 of shop$/),
+  });
 });
+
+test.each([
+  ["/v1/batch", { batch: [track(1), track(2)] }, "batch[1]"],
+  ["/v1/track", track(2), "body"],
+  ["/v1/updates", { updates: [1, 2].map((n) => ({ userId: `u${n}`, ops: POINTS })) }, "updates[1]"],
+])("what is too large for the publisher is told with its place: %s", async (path, request, place) => {
+  await startWithTenant();
+  gateway.failWith(new KeylineError("too_large", "the update is 300 bytes long", { value: 300 }));
+  const { status, body } = await call("POST", path, request, withKey(KEY));
+  expect([status, body.results.at(-1)!.error]).toMatchObject([
+    413,
+    { code: "too_large", path: place, value: "300", message: `${place}: the update is 300 bytes long` },
+  ]);
+});
+
+test("the id that an alias links is bounded as a user's is", async () => {
+  await startWithTenant();
+  const alias = (length: number) => ({ userId: "ann", previousId: "x".repeat(length) });
+  expect((await call("POST", "/v1/alias", alias(256), withKey(KEY))).status).toBe(200);
+  const { status, body } = await call("POST", "/v1/alias", alias(257), withKey(KEY));
+  expect([status, body.error]).toMatchObject([400, { code: "invalid_request", path: "previousId" }]);
+  const exact = (length: number) => ({
+    userId: "ann",
+    ops: [{ kind: "event", body: { name: "$alias", properties: { previousId: "x".repeat(length) } } }],
+  });
+  const native = await call("POST", "/v1/updates", { updates: [exact(256), exact(257)] }, withKey(KEY));
+  expect(native.body.results).toMatchObject([
+    { path: "pulsar" },
+    { error: { code: "invalid_update", path: "updates[1].ops[0].body.properties.previousId" } },
+  ]);
+});
+
+test.each([null, true, {}, ["2026-11-28T10:00:00Z"]])(
+  "%j as the time of an update is told of as what JSON could have there",
+  async (at) => {
+    await startWithTenant();
+    const updates = [{ userId: "ann", at, ops: POINTS }];
+    const { status, body } = await call("POST", "/v1/updates", { updates }, withKey(KEY));
+    expect([status, body.error]).toMatchObject([
+      400,
+      {
+        ...{ code: "invalid_update", path: "updates[0].at", value: JSON.stringify(at) },
+        message: "updates[0].at: must be RFC 3339 or milliseconds since the epoch",
+      },
+    ]);
+  },
+);
 
 test("what has no size, for a tenant with such a quota, is refused for what is wrong with it", async () => {
   await startWithTenant({ quotas: { maxUpdateBytes: 300 } });
@@ -502,6 +641,54 @@ test("a tenant has 16 write keys at most", async () => {
   expect([status, body.error]).toMatchObject([409, { code: "write_keys_full", path: "writeKeys" }]);
   const { body: shown } = await call("GET", "/admin/tenants/shop", undefined, asOperator);
   expect(shown.writeKeys).toHaveLength(16);
+});
+
+test.each([
+  [{ quotas: { updatesPerSecnd: 5 } }, "quotas.updatesPerSecnd", "updatesPerSecond, burst, bulkPercent"],
+  [
+    { quotas: { hotUsers: { updatesPerSecond: 5, over: "fold", one: 2 } } },
+    "quotas.hotUsers.one",
+    "updatesPerSecond, over, oneIn",
+  ],
+  [{ quota: {} }, "quota", "writeKeys, quotas"],
+])(
+  "a field of a tenant that is not known is told of with those that are known there: %j",
+  async (body, path, known) => {
+    await start();
+    const { status, body: answered } = await call("PUT", "/admin/tenants/shop", body, asOperator);
+    expect([status, answered.error]).toMatchObject([
+      400,
+      { path, message: expect.stringContaining(`${path}: is not known here; known: ${known}`) },
+    ]);
+  },
+);
+
+test("a tenant's settings are changed only where they are as its operator knows them, if a version says so", async () => {
+  await startWithTenant();
+  const put = (version?: number) =>
+    call("PUT", "/admin/tenants/shop", { quotas: { burst: 2_000 }, version }, asOperator);
+  const { version } = (await call("GET", "/admin/tenants/shop", undefined, asOperator)).body;
+  const { body: listed } = await call("GET", "/admin/tenants", undefined, asOperator);
+  expect(listed).toMatchObject({ tenants: [{ tenant: "shop", version }] });
+  const changed = await put(version);
+  expect([changed.status, changed.body.version > version]).toEqual([200, true]);
+  const { status, body } = await put(version);
+  expect([status, body.error]).toMatchObject([
+    409,
+    {
+      ...{ code: "tenant_changed", path: "version", value: `${version}` },
+      message: expect.stringContaining(`of version ${changed.body.version}, not ${version}`),
+    },
+  ]);
+  expect((await put(0)).status).toBe(409);
+  expect((await put()).status).toBe(200);
+  await call("DELETE", "/admin/tenants/shop", undefined, asOperator);
+  const gone = await put(version);
+  expect([gone.status, gone.body.error]).toMatchObject([
+    409,
+    { message: expect.stringContaining(`there is no tenant shop, which is version 0, not ${version}`) },
+  ]);
+  expect((await put(0)).status).toBe(200);
 });
 
 test("one key is one tenant's", async () => {

@@ -53,6 +53,7 @@ test.each([
   ["a negative expiry", { ...valid, expiresInSeconds: -1 }, { path: "expiresInSeconds", value: "-1" }],
   ["no object", "[]", { path: "body" }],
   ["no JSON", "{", { path: "body" }],
+  ["a name that could reach into a prototype", '{"a":{"__proto__":1}}', { path: "a.__proto__", value: "1" }],
 ])("a toggle with %s is refused with path and value, and changes nothing", async (_, payload, error) => {
   const headers = { authorization, "content-type": "application/json" };
   const response = await server.inject({ method: "PUT", url: "/admin/breaker", headers, payload });

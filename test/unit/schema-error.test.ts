@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { locate } from "../../shared/domain/schema-error.ts";
+import { knownNames, locate } from "../../shared/domain/schema-error.ts";
 
 const value = { "a/b": [{ "m~n": 7, "~1": 8 }] };
 
@@ -25,4 +25,21 @@ test("what is required and missing is named, even where there is nothing that co
 
 test("where the validator says nothing, it is about the whole value", () => {
   expect(locate(undefined, value)).toEqual({ keys: [], missing: false, found: value });
+});
+
+test.each([
+  ["at the root", [], "known: mode, events"],
+  ["inside of a field", ["events", "seen"], "known: properties"],
+  ["inside of an item", ["events", "seen", "properties", "1"], "known: type"],
+  ["where any name of a form is", ["events"], "names match ^[a-z]+$"],
+  ["where none is", ["mode"], "known: none"],
+  ["where a schema has nothing", ["else", "where"], "known: none"],
+])("names that are known %s", (_, keys, known) => {
+  const list = { type: "array", items: { properties: { type: {} } } };
+  const events = { patternProperties: { "^[a-z]+$": { properties: { properties: list } } } };
+  expect(knownNames({ properties: { mode: {}, events } }, keys)).toBe(known);
+});
+
+test("without a schema none is known", () => {
+  expect(knownNames(undefined, ["toString"])).toBe("known: none");
 });

@@ -83,8 +83,8 @@ test("what is declared while a gateway has learned it otherwise stays declared",
   const store = createStore();
   const { registry, catalog } = start(store, 60_000);
   registry.learn("shop", attributes({ plan: "number", city: "string" }), {});
-  await catalog.change("shop", (stored) =>
-    declareSchema(stored, { attributes: { plan: { kind: "register", type: "string" } } }),
+  await catalog.change("shop", (stored, version) =>
+    declareSchema(stored, { attributes: { plan: { kind: "register", type: "string" } } }, version),
   );
   await registry.refresh();
   expect(typesOf(registry), "before it is written, too").toEqual({ plan: "string", city: "string" });
@@ -94,10 +94,68 @@ test("what is declared while a gateway has learned it otherwise stays declared",
   expect(another.registry.of("shop").attributes.get("plan")).toMatchObject({ origin: "declared" });
 });
 
+const forget = ({ catalog }: ReturnType<typeof start>) =>
+  catalog.change("shop", (stored, version) => declareSchema(stored, { learned: "forget" }, version));
+
+test("what was learned before it was forgotten elsewhere is not written back, what is learned after is", async () => {
+  const store = createStore();
+  const [one, other] = [start(store), start(store, 60_000)];
+  one.registry.learn("shop", attributes({ age: "number" }), {});
+  await untilKnown(other.registry, { age: "number" });
+  other.registry.learn("shop", attributes({ city: "string" }), {});
+  await forget(one);
+  // What is declared then forgets nothing more, and hides nothing.
+  await one.catalog.change("shop", (stored, version) => declareSchema(stored, {}, version));
+  await opened.pop()!.close();
+  expect((await store.port.read("shop")).document).not.toContain("city");
+  const late = start(store, 60_000);
+  await late.registry.refresh();
+  late.registry.learn("shop", attributes({ plan: "string" }), {});
+  await opened.pop()!.close();
+  await untilKnown(one.registry, { plan: "string" });
+});
+
+test("what is forgotten while it is learned and looked at is known no more", async () => {
+  const store = createStore();
+  const [one, other] = [start(store, 60_000), start(store, 60_000)];
+  one.registry.learn("shop", attributes({ city: "string" }), {});
+  await forget(other);
+  await one.registry.refresh();
+  expect(typesOf(one.registry)).toEqual({});
+});
+
+test.each([
+  ["is tried again at once", false],
+  ["fails, and is tried again later", true],
+])("what is forgotten while it is being written is not written, where that %s", async (_, fails) => {
+  const store = createStore();
+  const other = start(store, 60_000);
+  const { replace } = store.port;
+  let isFirst = true;
+  const writing = start({
+    ...store,
+    port: {
+      ...store.port,
+      async replace(...args) {
+        if (!isFirst) return replace(...args);
+        isFirst = false;
+        await forget(other);
+        await writing.registry.refresh();
+        if (fails) throw new KeylineError("store_unavailable", "away", { retryable: true });
+        return replace(...args);
+      },
+    },
+  });
+  writing.registry.learn("shop", attributes({ city: "string" }), {});
+  await until("it was forgotten", () => !isFirst && !("city" in typesOf(writing.registry)), { everyMs: 5 });
+  await opened.pop()!.close();
+  expect((await store.port.read("shop")).document).not.toContain("city");
+});
+
 test("while the store is away a gateway goes on learning, and writes it once the store is back", async () => {
   const store = createStore();
   const { registry, catalog, errors } = start(store);
-  await catalog.change("shop", () => declareSchema(undefined, {}));
+  await catalog.change("shop", () => declareSchema(undefined, {}, 1));
   await registry.refresh();
   store.setAway(true);
   registry.learn("shop", attributes({ city: "string" }), {});
@@ -122,7 +180,7 @@ test("what a gateway has learned is written before it leaves", async () => {
 test("a store that lost all is told of; what is known goes on, and is put back with what is learned next", async () => {
   const store = createStore();
   const { registry, catalog, errors } = start(store);
-  await catalog.change("shop", () => declareSchema(undefined, { mode: "reject" }));
+  await catalog.change("shop", () => declareSchema(undefined, { mode: "reject" }, 1));
   registry.learn("shop", attributes({ city: "string" }), {});
   const before = start(store);
   await untilKnown(before.registry, { city: "string" });

@@ -2,6 +2,8 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { createTenantClient, type ListedTenant } from "../../services/cli/tenant/tenant-client.ts";
+import { tenantCommand } from "../../services/cli/tenant/tenant-command.ts";
 import { runKeyline } from "../support/keyline-process.ts";
 import { type MemoryGateway, startMemoryGateway } from "../support/memory-gateway.ts";
 
@@ -59,6 +61,34 @@ test("a tenant is made, given a key, limited, and ended, by hand", async () => {
     err: expect.stringContaining("tenant_not_found"),
   });
 });
+
+test.each(["of a tenant that there is", "that make it"])(
+  "two operators at once don't undo each other's quotas: %s",
+  async (which) => {
+    const client = createTenantClient({ url: gateway.url, token: TOKEN });
+    const name = which === "that make it" ? "made-twice" : "set-twice";
+    if (name === "set-twice") await client.put(name, { quotas: { updatesPerSecond: 500 } });
+    const set = tenantCommand({
+      open: () => ({
+        ...client,
+        async show(tenant): Promise<ListedTenant> {
+          const shown = client.show(tenant);
+          await shown.catch(() => {});
+          await client.put(tenant, { quotas: { burst: 3_000 } });
+          return shown;
+        },
+      }),
+      output: { out: () => {}, complain: () => {} },
+    }).parseAsync(["set", name, "--max-update-bytes", "4096"], { from: "user" });
+    await expect(set).rejects.toMatchObject({ code: "tenant_changed", path: "version" });
+    const { quotas, version } = await client.show(name);
+    expect(quotas).toEqual({ burst: 3_000 });
+    await expect(client.put(name, { quotas: {}, version: version - 1 })).rejects.toThrow(
+      `version: ${name} is of version ${version}, not ${version - 1}: others changed it`,
+    );
+    expect((await client.put(name, { quotas: {}, version })).version).toBeGreaterThan(version);
+  },
+);
 
 test("what one user may send, and bulk's share, are set by hand", async () => {
   const { out } = await run("set", "hot", "--hot-users", "100:sample:20", "--bulk-percent", "30");

@@ -18,6 +18,7 @@ export type ListedTenant = {
   tenant: string;
   writeKeys: { id: string; addedAt: string }[];
   quotas: Quotas;
+  version: number;
 };
 
 /** A tenant's schema as the gateway shows it. */
@@ -36,7 +37,8 @@ export type ShownSchema = {
 export type TenantClient = {
   list(): Promise<{ tenants: ListedTenant[] }>;
   show(tenant: string): Promise<ListedTenant>;
-  put(tenant: string, settings: { writeKeys?: string[]; quotas?: Quotas }): Promise<ListedTenant>;
+  /** @param settings.version which they were made of, 0 for none: `tenant_changed` where it is another by now */
+  put(tenant: string, settings: { quotas: Quotas; version?: number | undefined }): Promise<ListedTenant>;
   remove(tenant: string): Promise<void>;
   addKey(tenant: string): Promise<{ id: string; writeKey: string }>;
   removeKey(tenant: string, id: string): Promise<ListedTenant>;

@@ -56,8 +56,8 @@ export function tenantCommand(options: {
     .option("--no-quotas", "drop the quotas that are not named here")
     .action(async (name: string, given: ServiceOptions & Quotas & { quotas: boolean }) => {
       const client = open(given);
-      const before = given.quotas ? await quotasOf(client, name) : {};
-      showTenant(await client.put(name, { quotas: { ...before, ...named(given) } }), output);
+      const { quotas, version } = given.quotas ? await quotasOf(client, name) : NO_QUOTAS;
+      showTenant(await client.put(name, { quotas: { ...quotas, ...named(given) }, version }), output);
     });
 
   command("schema <tenant>", "What it sends, as YAML that --apply takes: its events and attributes.")
@@ -123,12 +123,17 @@ async function declareFile(client: TenantClient, name: string, file: SchemaFile)
   }
 }
 
+type VersionedQuotas = { quotas: Quotas; version?: number };
+
+/** What is said without looking holds whatever was said before. */
+const NO_QUOTAS: VersionedQuotas = { quotas: {} };
+
 /** None where the tenant is new. */
-async function quotasOf(client: TenantClient, name: string): Promise<Quotas> {
+async function quotasOf(client: TenantClient, name: string): Promise<VersionedQuotas> {
   try {
-    return (await client.show(name)).quotas;
+    return await client.show(name);
   } catch (error) {
-    if (error instanceof KeylineError && error.code === "tenant_not_found") return {};
+    if (error instanceof KeylineError && error.code === "tenant_not_found") return { quotas: {}, version: 0 };
     throw error;
   }
 }

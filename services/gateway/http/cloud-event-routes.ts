@@ -48,7 +48,7 @@ export function addCloudEventRoutes(
       },
       validatorCompiler: uncheckedBody,
       onRequest: knownOnly(registry, { mayBeInBody: false }),
-      config: { errors: [400, 401, 413, 415, 429, 503] },
+      config: { errors: [400, 401, 413, 415, 429, 503], itemsIn: "" },
     },
     async (request, reply) => {
       const tenant = authenticate(request, registry);

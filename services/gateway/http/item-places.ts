@@ -30,20 +30,24 @@ export function toldByCloudEvent(
 
 const PROPERTIES = ".properties";
 
+/** What is wrong with the update as a whole, its length, is so with all that its sender wrote. */
 function told(
   result: ItemResult,
   item: Item,
   place: string,
   partOf: (op: Operation, inBody: string) => string,
 ): ItemResult {
-  if (!(result instanceof KeylineError) || result.path === undefined || item instanceof Error) return result;
-  const [, index = "", inBody = ""] = /^ops\[(\d+)\]\.body([.[].*)$/s.exec(result.path) ?? [];
+  if (!(result instanceof KeylineError) || result.retryable || item instanceof Error) return result;
+  const { code, message, path: inUpdate = "", value } = result;
+  const [, index = "", inBody = ""] = /^ops\[(\d+)\]\.body([.[].*)$/s.exec(inUpdate) ?? [];
   const op = item.ops[Number(index)];
-  if (inBody === "" || op === undefined) return result;
+  if (inBody === "" || op === undefined) {
+    const whole = place || "body";
+    return new KeylineError(code, `${whole}: ${message}`, { path: whole, value });
+  }
   const part = partOf(op, inBody);
   const path = place === "" ? part : `${place}.${part}`;
-  const { code, message, value } = result;
-  return new Refused(code, `${path}${message.slice(result.path.length)}`, { path, value });
+  return new Refused(code, `${path}${message.slice(inUpdate.length)}`, { path, value });
 }
 
 /** What the call says itself stands among the properties of its event. */

@@ -37,7 +37,7 @@ export function addSchemaRoutes(
   options: {
     tenants: Pick<TenantCatalog, "read">;
     catalog: SchemaCatalog;
-    registry: Pick<SchemaRegistry, "of" | "refresh" | "forget">;
+    registry: Pick<SchemaRegistry, "of" | "refresh">;
     problemsOf: SchemaCheck["problemsOf"];
     operators: Operators;
   },
@@ -92,11 +92,10 @@ export function addSchemaRoutes(
       const { mode, unknown, learned, events = {}, attributes = {} } = request.body;
       await tenants.read(tenant);
       let schema = createSchema();
-      await catalog.change(tenant, (stored) => {
-        schema = declareSchema(stored, request.body);
+      await catalog.change(tenant, (stored, version) => {
+        schema = declareSchema(stored, request.body, version);
         return schema;
       });
-      if (learned === "forget") registry.forget(tenant);
       // Where this fails the change is made all the same, and known within a second as everywhere.
       await registry.refresh().catch(() => {});
       const counts = { events: Object.keys(events).length, attributes: Object.keys(attributes).length };
@@ -118,8 +117,7 @@ export function addSchemaRoutes(
     async (request, reply) => {
       const { tenant } = request.params;
       await tenants.read(tenant);
-      await catalog.change(tenant, () => createSchema());
-      registry.forget(tenant);
+      await catalog.change(tenant, (_, forgottenAt) => ({ ...createSchema(), forgottenAt }));
       await registry.refresh().catch(() => {});
       audit(request, "delete schema", tenant);
       return reply.code(204).send();

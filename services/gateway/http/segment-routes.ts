@@ -53,6 +53,7 @@ export function addSegmentRoutes(server: FastifyInstance, options: SegmentRouteO
 
   const batch = {
     ...route,
+    config: { ...route.config, itemsIn: "batch" },
     onRequest,
     schema: { summary: "Segment's batch: any calls, each with its type", body: Batch, ...common },
   };

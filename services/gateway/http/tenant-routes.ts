@@ -4,7 +4,7 @@ import Type from "typebox";
 import { Tenant as TenantName } from "../../../shared/domain/envelope.ts";
 import { operatorsOnly, WRITE_SECURITY } from "../../../shared/http/access.ts";
 import type { Operators } from "../../../shared/http/operators.ts";
-import { Quotas, type Tenant, TenantInput } from "../tenants/tenant.ts";
+import { Quotas, type StoredTenant, TenantInput } from "../tenants/tenant.ts";
 import type { TenantCatalog } from "../tenants/tenant-catalog.ts";
 import type { TenantRegistry } from "../tenants/tenant-registry.ts";
 import { auditOf } from "./audit.ts";
@@ -21,6 +21,7 @@ const View = Type.Object({
     }),
   ),
   quotas: Quotas,
+  version: Type.Integer({ description: "greater with each change; for a PUT that is to change just this" }),
 });
 const NewKey = Type.Object({
   tenant: Type.String(),
@@ -147,10 +148,11 @@ export function addTenantRoutes(
   );
 }
 
-function viewOf({ name, writeKeys, quotas }: Tenant): Type.Static<typeof View> {
+function viewOf({ name, writeKeys, quotas, version }: StoredTenant): Type.Static<typeof View> {
   return {
     tenant: name,
     writeKeys: writeKeys.map(({ id, addedAtMs }) => ({ id, addedAt: new Date(addedAtMs).toISOString() })),
     quotas,
+    version,
   };
 }

@@ -2,6 +2,7 @@ import type { FastifyInstance } from "fastify";
 import Type from "typebox";
 import { Compile } from "typebox/compile";
 import { uncheckedBody } from "../../../shared/http/http-errors.ts";
+import { RefusedItem } from "../../../shared/http/json-body.ts";
 import { readUpdate, ToldUpdate } from "../../../shared/publish/read-update.ts";
 import { KeylineError } from "../../../shared/runtime/errors.ts";
 import { type Acceptor, errorOf, type Item, type ItemResult } from "../accept.ts";
@@ -42,7 +43,7 @@ export function addUpdateRoutes(
       },
       validatorCompiler: uncheckedBody,
       onRequest: knownOnly(registry, { mayBeInBody: false }),
-      config: { errors: ERRORS },
+      config: { errors: ERRORS, itemsIn: "updates" },
     },
     async (request, reply) => {
       const tenant = authenticate(request, registry);
@@ -73,6 +74,6 @@ function withPlace(result: ItemResult, index: number): ItemResult {
 
 /** @param path where it stands in the request */
 export function itemOf(tenant: Tenant, update: unknown, path: string): Item {
-  const read = readUpdate(tenant.name, update, path);
+  const read = update instanceof RefusedItem ? update : readUpdate(tenant.name, update, path);
   return "refusal" in read ? errorOf(read.refusal) : read.update;
 }

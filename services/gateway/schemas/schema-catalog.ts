@@ -8,11 +8,15 @@ import type { TenantSchema } from "./tenant-schema.ts";
 export type SchemaCatalog = {
   /**
    * Puts what `next` makes of the stored schema in its place. It may be asked several times, each time of a schema that
-   * is its own to change; undefined where nothing is stored. What it answers with undefined stays as it is.
+   * is its own to change; undefined where nothing is stored. What it answers with undefined stays as it is. `version`
+   * is the one that the document will have.
    *
    * @throws KeylineError `schema_busy`, `schema_unreadable`, `store_unavailable`, and what `next` throws
    */
-  change(tenant: string, next: (stored: TenantSchema | undefined) => TenantSchema | undefined): Promise<void>;
+  change(
+    tenant: string,
+    next: (stored: TenantSchema | undefined, version: number) => TenantSchema | undefined,
+  ): Promise<void>;
 };
 
 export function createSchemaCatalog(options: {
@@ -23,8 +27,8 @@ export function createSchemaCatalog(options: {
   const { store, now } = options;
   return {
     async change(tenant, next) {
-      const nextText = ({ document }: { document: string }) => {
-        const schema = next(document === "" ? undefined : parsed(tenant, document));
+      const nextText = ({ document }: { document: string }, version: number) => {
+        const schema = next(document === "" ? undefined : parsed(tenant, document), version);
         return schema && writeSchema(schema);
       };
       if (await changeDocument(store, tenant, nextText, now)) return;

@@ -74,7 +74,7 @@ export const DeclaredSchema = Type.Object(
 );
 export type DeclaredSchema = Type.Static<typeof DeclaredSchema>;
 
-/** As it is kept. */
+/** As it is shown. */
 export const SchemaDocument = Type.Object({
   mode: Mode,
   unknown: UnknownMode,
@@ -93,7 +93,14 @@ export const SchemaDocument = Type.Object({
 });
 export type SchemaDocument = Type.Static<typeof SchemaDocument>;
 
-const schemaDocument = Compile(SchemaDocument);
+/** As it is kept. */
+const KeptSchema = Type.Object({
+  ...SchemaDocument.properties,
+  forgottenAt: Type.Optional(Type.Integer({ minimum: 0 })),
+});
+type KeptSchema = Type.Static<typeof KeptSchema>;
+
+const keptSchema = Compile(KeptSchema);
 
 /** All of a schema, or what is not built in. */
 export function documentOf(schema: TenantSchema, { builtIn }: { builtIn: boolean }): SchemaDocument {
@@ -124,15 +131,17 @@ export function readSchema(text: string): TenantSchema | undefined {
   } catch {
     return undefined;
   }
-  return schemaDocument.Check(document) ? schemaOf(document) : undefined;
+  return keptSchema.Check(document) ? schemaOf(document) : undefined;
 }
 
 export function writeSchema(schema: TenantSchema): string {
-  return JSON.stringify(documentOf(schema, { builtIn: false }));
+  const { forgottenAt } = schema;
+  const kept: KeptSchema = { ...documentOf(schema, { builtIn: false }), forgottenAt };
+  return JSON.stringify(kept);
 }
 
-function schemaOf({ mode, unknown, events, attributes }: SchemaDocument): TenantSchema {
-  const schema = createSchema(mode, unknown);
+function schemaOf({ mode, unknown, events, attributes, forgottenAt = 0 }: KeptSchema): TenantSchema {
+  const schema = { ...createSchema(mode, unknown), forgottenAt };
   for (const [name, { properties, ...event }] of Object.entries(events)) {
     putEvent(schema, name, event);
     for (const [property, each] of Object.entries(properties)) putProperty(schema, name, property, each);
@@ -144,11 +153,18 @@ function schemaOf({ mode, unknown, events, attributes }: SchemaDocument): Tenant
 
 /**
  * The schema after what an operator said. What was learned before and is not named stays, unless it is to be forgotten.
+ * @param version of the document that it will be.
  * @throws KeylineError `invalid_request`, `schema_too_large`
  */
-export function declareSchema(before: TenantSchema | undefined, declared: DeclaredSchema): TenantSchema {
+export function declareSchema(
+  before: TenantSchema | undefined,
+  declared: DeclaredSchema,
+  version: number,
+): TenantSchema {
+  const isForgotten = declared.learned === "forget";
   const schema = createSchema(declared.mode, declared.unknown);
-  if (before !== undefined && declared.learned !== "forget") putLearned(schema, before);
+  schema.forgottenAt = isForgotten ? version : (before?.forgottenAt ?? 0);
+  if (before !== undefined && !isForgotten) putLearned(schema, before);
   for (const [name, { mode, properties = {} }] of Object.entries(declared.events ?? {})) {
     putEvent(schema, name, { origin: "declared", ...(mode && { mode }) });
     for (const [property, { type }] of Object.entries(properties))

@@ -16,15 +16,16 @@ export type SchemaRegistry = {
   of(tenant: string): TenantSchema;
   /** Knows names from now on, as far as there is room for them. */
   learn(tenant: string, learned: Learned, limits: SchemaLimits): void;
-  /** Forgets what is learned of a tenant and not written. */
-  forget(tenant: string): void;
   /** Looks, so that what the store has at the call is known. Rejects with `store_unavailable`. */
   refresh(): Promise<void>;
   /** Writes what is left to write, where the store is there. */
   close(): Promise<void>;
 };
 
-/** What is learned and not written yet, as a schema of its own: what limits it, limits that. */
+/**
+ * What is learned and not written yet, as a schema of its own: what limits it, limits that. It was learned knowing the
+ * document's `version`: where a later one has forgotten what was learned, it is forgotten too.
+ */
 type State = {
   /** Of the document that was read last; 0 where there is none. */
   version: number;
@@ -69,24 +70,30 @@ export function startSchemaRegistry(options: {
         onError(new KeylineError("schema_unreadable", message, { path: tenant, value: version }));
         continue;
       }
+      if (schema.forgottenAt > state.version)
+        Object.assign(state, { writing: undefined, unwritten: undefined });
       for (const own of [state.writing, state.unwritten]) if (own) learn(schema, own, state.limits);
       Object.assign(state, { version, schema });
     }
   }
 
   async function write(tenant: string, state: State): Promise<void> {
-    const { unwritten } = state;
+    const { unwritten, version } = state;
     if (unwritten === undefined) return;
     Object.assign(state, { writing: unwritten, unwritten: undefined });
     try {
       await catalog.change(tenant, (stored) => {
         // Where the store lost it, what it had is put back with it.
         if (stored === undefined) return state.schema;
+        if (stored.forgottenAt > version) return undefined;
         return learn(stored, unwritten, state.limits) ? stored : undefined;
       });
     } catch (error) {
-      if (state.unwritten) learn(unwritten, state.unwritten, state.limits);
-      state.unwritten = unwritten;
+      // Where it was forgotten meanwhile there is nothing to write any more.
+      if (state.writing !== undefined) {
+        if (state.unwritten) learn(unwritten, state.unwritten, state.limits);
+        state.unwritten = unwritten;
+      }
       throw error;
     } finally {
       state.writing = undefined;
@@ -132,9 +139,6 @@ export function startSchemaRegistry(options: {
       if (!learn(state.schema, learned, limits)) return;
       state.unwritten ??= createSchema();
       learn(state.unwritten, learned, limits);
-    },
-    forget(tenant) {
-      stateOf(tenant).unwritten = undefined;
     },
     refresh: watch.refresh,
     async close() {

@@ -47,6 +47,8 @@ export type TenantSchema = {
   attributes: Map<string, Attribute>;
   /** How many names it holds in all; those that are built in don't count. */
   names: number;
+  /** The version of its document by which what had been learned was forgotten last; 0 for never. */
+  forgottenAt: number;
 };
 
 /** Names that came and are not known yet. An event that is known has here what is new of it. */
@@ -71,7 +73,7 @@ export function createSchema(mode: Mode = "allow", unknown: UnknownMode = "learn
     const property: Property = { type: "string", origin: "built-in" };
     return [name, { origin: "built-in", properties: new Map(properties.map((each) => [each, property])) }];
   });
-  return { mode, unknown, events: new Map(events), attributes: new Map(), names: 0 };
+  return { mode, unknown, events: new Map(events), attributes: new Map(), names: 0, forgottenAt: 0 };
 }
 
 /** Whether one more name may be learned: `full` is the schema's own bound, the others are quotas of the tenant. */

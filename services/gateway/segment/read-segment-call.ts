@@ -3,6 +3,7 @@ import { Compile, type Validator } from "typebox/compile";
 import { MAX_NAMES, Properties } from "../../../shared/domain/envelope.ts";
 import { momentOf } from "../../../shared/domain/iso-time.ts";
 import { appendPath, refuseBySchema } from "../../../shared/domain/refuse-by-schema.ts";
+import { RefusedItem } from "../../../shared/http/json-body.ts";
 import { MAX_SHARED_CONTEXT_BYTES } from "../limits.ts";
 import {
   formsOf,
@@ -43,6 +44,7 @@ const TOLD: Record<CallType, "properties" | "traits" | undefined> = {
  * @param path where the call stands in the request, such as `batch[3]`; empty for the whole body.
  */
 export function readCall(value: unknown, type: CallType | undefined, path: string): ReadCall {
+  if (value instanceof RefusedItem) return value;
   if (!isObject(value)) return { refusal: refuseRequest(path, value, "must be an object") };
   const known = callTypes.find((each) => each === (type ?? value.type));
   if (known === undefined) {
@@ -96,7 +98,7 @@ function refuseShared(context: unknown, calls: number): RequestRefusal | undefin
 }
 
 function inContext(item: unknown, context: object): unknown {
-  if (!isObject(item)) return item;
+  if (!isObject(item) || item instanceof RefusedItem) return item;
   if (item.context != null && !isObject(item.context)) return item;
   return { ...item, context: { ...context, ...item.context } };
 }

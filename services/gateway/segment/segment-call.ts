@@ -80,7 +80,7 @@ export const callSchemas = {
   page: call("page", viewed),
   screen: call("screen", viewed),
   group: call("group", { groupId: Id, traits: Type.Optional(Properties) }),
-  alias: call("alias", { userId: UserId, previousId: Id }),
+  alias: call("alias", { userId: UserId, previousId: UserId }),
 } as const;
 
 export type SegmentCall = { [T in CallType]: Type.Static<(typeof callSchemas)[T]> }[CallType];

@@ -1,12 +1,15 @@
 /** What operators do to tenants, as steps on their documents. */
-import type { DocumentStore } from "../../../shared/ports/document-store.ts";
+import type {
+  DocumentStore,
+  TenantDocument as StoredDocument,
+} from "../../../shared/ports/document-store.ts";
 import { changeDocument } from "../../../shared/runtime/change-document.ts";
 import { KeylineError } from "../../../shared/runtime/errors.ts";
 import {
   changedTenant,
   generateKey,
   MAX_WRITE_KEYS,
-  type Tenant,
+  type StoredTenant,
   type TenantDocument,
   type TenantInput,
   writeKeyOf,
@@ -15,13 +18,13 @@ import type { TenantRegistry } from "./tenant-registry.ts";
 
 export type TenantCatalog = {
   /** From the store itself. @throws KeylineError `tenant_not_found`, `store_unavailable` */
-  read(name: string): Promise<Tenant>;
-  /** @throws KeylineError `write_key_taken`, `tenants_busy`, `store_unavailable` */
-  put(name: string, input: TenantInput): Promise<Tenant>;
+  read(name: string): Promise<StoredTenant>;
+  /** @throws KeylineError `tenant_changed`, `write_key_taken`, `tenants_busy`, `store_unavailable` */
+  put(name: string, input: TenantInput): Promise<StoredTenant>;
   /** Adds a key that is made here; what it says of the key is said once. @throws KeylineError `write_keys_full`, and as `put` */
-  addKey(name: string): Promise<{ tenant: Tenant; id: string; writeKey: string }>;
+  addKey(name: string): Promise<{ tenant: StoredTenant; id: string; writeKey: string }>;
   /** @throws KeylineError `write_key_not_found`, and as `put` */
-  removeKey(name: string, id: string): Promise<Tenant>;
+  removeKey(name: string, id: string): Promise<StoredTenant>;
   /** @throws as `put` */
   remove(name: string): Promise<void>;
 };
@@ -33,9 +36,9 @@ export function createTenantCatalog(options: {
 }): TenantCatalog {
   const { store, registry, now } = options;
 
-  function tenantIn(name: string, { document }: { document: string }): Tenant | undefined {
+  function tenantIn(name: string, { version, document }: StoredDocument): StoredTenant | undefined {
     const settings = document === "" ? undefined : (JSON.parse(document) as TenantDocument);
-    return settings && !("deleted" in settings) ? { name, ...settings } : undefined;
+    return settings && !("deleted" in settings) ? { name, version, ...settings } : undefined;
   }
 
   /**
@@ -44,12 +47,13 @@ export function createTenantCatalog(options: {
    */
   async function change(
     name: string,
-    next: (before: Tenant | undefined) => TenantDocument,
-  ): Promise<TenantDocument> {
-    let after: TenantDocument | undefined;
-    const nextText = (stored: { document: string }) => {
-      after = next(tenantIn(name, stored));
-      return JSON.stringify(after);
+    next: (before: StoredTenant | undefined) => TenantDocument,
+  ): Promise<StoredTenant> {
+    let after: StoredTenant | undefined;
+    const nextText = (stored: StoredDocument, version: number) => {
+      const document = next(tenantIn(name, stored));
+      after = { name, version, ...document } as StoredTenant;
+      return JSON.stringify(document);
     };
     if (await changeDocument(store, name, nextText, now)) {
       await registry.refresh().catch(() => {});
@@ -68,8 +72,7 @@ export function createTenantCatalog(options: {
     }
   }
 
-  const tenantOf = (name: string, document: TenantDocument) => ({ name, ...document }) as Tenant;
-  const existing = (name: string, tenant: Tenant | undefined): Tenant => {
+  const existing = (name: string, tenant: StoredTenant | undefined): StoredTenant => {
     if (tenant) return tenant;
     throw new KeylineError("tenant_not_found", `there is no tenant ${name}`, { path: "tenant", value: name });
   };
@@ -78,26 +81,26 @@ export function createTenantCatalog(options: {
     read: async (name) => existing(name, tenantIn(name, await store.read(name))),
     async put(name, input) {
       await registry.refresh();
-      const document = await change(name, (before) => {
+      return change(name, (before) => {
+        refuseChanged(name, before, input);
         const after = changedTenant(before, input, now());
         refuseTaken(name, after.writeKeys);
         return after;
       });
-      return tenantOf(name, document);
     },
     async addKey(name) {
       const writeKey = generateKey();
       const added = writeKeyOf(writeKey, now());
-      const document = await change(name, (before) => {
+      const tenant = await change(name, (before) => {
         const { writeKeys, quotas } = existing(name, before);
         if (writeKeys.length < MAX_WRITE_KEYS) return { writeKeys: [...writeKeys, added], quotas };
         const message = `writeKeys: ${name} has ${writeKeys.length}, and no tenant more; remove one first`;
         throw new KeylineError("write_keys_full", message, { path: "writeKeys", value: writeKeys.length });
       });
-      return { tenant: tenantOf(name, document), id: added.id, writeKey };
+      return { tenant, id: added.id, writeKey };
     },
     async removeKey(name, id) {
-      const document = await change(name, (before) => {
+      return change(name, (before) => {
         const { writeKeys, quotas } = existing(name, before);
         const left = writeKeys.filter((each) => each.id !== id);
         if (left.length < writeKeys.length) return { writeKeys: left, quotas };
@@ -106,7 +109,6 @@ export function createTenantCatalog(options: {
           value: id,
         });
       });
-      return tenantOf(name, document);
     },
     async remove(name) {
       await change(name, (before) => {
@@ -115,4 +117,13 @@ export function createTenantCatalog(options: {
       });
     },
   };
+}
+
+/** What is made of settings that are others by now would undo another operator's change unseen. */
+function refuseChanged(name: string, before: StoredTenant | undefined, { version }: TenantInput): void {
+  const current = before?.version ?? 0;
+  if (version === undefined || version === current) return;
+  const now = before ? `${name} is of version ${current}` : `there is no tenant ${name}, which is version 0`;
+  const message = `version: ${now}, not ${version}: others changed it, look at it again`;
+  throw new KeylineError("tenant_changed", message, { path: "version", value: version });
 }

@@ -2,7 +2,7 @@
 import type { DocumentStore } from "../../../shared/ports/document-store.ts";
 import { watchDocuments } from "../../../shared/runtime/document-watch.ts";
 import { KeylineError } from "../../../shared/runtime/errors.ts";
-import { hashOf, type Tenant, type TenantDocument } from "./tenant.ts";
+import { hashOf, type StoredTenant, type Tenant, type TenantDocument } from "./tenant.ts";
 
 export type TenantRegistry = {
   /** True from the first look that succeeded on. */
@@ -14,7 +14,7 @@ export type TenantRegistry = {
   byWriteKey(key: string): Tenant | undefined;
   /** The tenant that has a key of this hash. */
   byHash(hash: string): Tenant | undefined;
-  all(): readonly Tenant[];
+  all(): readonly StoredTenant[];
   /** Looks, so that what the store has at the call is known. Rejects with `store_unavailable`. */
   refresh(): Promise<void>;
   close(): Promise<void>;
@@ -28,7 +28,7 @@ export function startTenantRegistry(options: {
   /** Default: a minute. */
   lookAtAllEveryMs?: number;
 }): TenantRegistry {
-  const tenants = new Map<string, Tenant & { version: number }>();
+  const tenants = new Map<string, StoredTenant>();
   let owners = new Map<string, Tenant>();
 
   function take(documents: ReadonlyMap<string, { version: number; document: string }>): void {

@@ -86,6 +86,13 @@ export const TenantInput = Type.Object(
       }),
     ),
     quotas: Type.Optional(Quotas),
+    version: Type.Optional(
+      Type.Integer({
+        ...{ minimum: 0, maximum: Number.MAX_SAFE_INTEGER },
+        description:
+          "which these settings were made of, 0 for none; where it is another by now they are refused",
+      }),
+    ),
   },
   { additionalProperties: false },
 );
@@ -105,6 +112,9 @@ export type Tenant = {
   writeKeys: readonly WriteKey[];
   quotas: Quotas;
 };
+
+/** With the version of its document. */
+export type StoredTenant = Tenant & { version: number };
 
 /** The document of a tenant in the store. */
 export type TenantDocument = { writeKeys: readonly WriteKey[]; quotas: Quotas } | { deleted: true };
@@ -128,7 +138,7 @@ export function generateKey(): string {
 /** The settings after what an operator said; keys that stay keep when they were added. */
 export function changedTenant(
   before: Pick<Tenant, "writeKeys" | "quotas"> | undefined,
-  { writeKeys, quotas }: TenantInput,
+  { writeKeys, quotas }: Omit<TenantInput, "version">,
   nowMs: number,
 ): Pick<Tenant, "writeKeys" | "quotas"> {
   const known = new Map(before?.writeKeys.map((each) => [each.hash, each]));

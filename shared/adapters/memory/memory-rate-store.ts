@@ -40,6 +40,13 @@ export function createMemoryRateStore(options: MemoryRateStoreOptions): RateStor
       buckets.set(bucket, { emptyUs, fullUs: refused ? Math.max(stored.fullUs, fullUs) : fullUs });
       return waitMs;
     },
+    async giveBack(bucket, tokens, limit) {
+      if (closed) throw storeClosed();
+      const price = priceTokens(tokens, limit);
+      const stored = buckets.get(bucket);
+      // Sooner full than `fullUs` then: until that it is as full as any.
+      if (price && stored) buckets.set(bucket, { ...stored, emptyUs: stored.emptyUs - price.costUs });
+    },
     async close() {
       closed = true;
       buckets.clear();

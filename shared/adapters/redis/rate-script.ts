@@ -1,5 +1,5 @@
 /**
- * Taking tokens from a bucket, in one step by the server's clock, which is the one that all gateways share.
+ * Taking tokens from a bucket and giving them back, each in one step by the server's clock, which is the one that all gateways share.
  * The rule is `takeTokens` of shared/domain/token-bucket.ts; a property test holds the two together.
  */
 import { script } from "./redis-calls.ts";
@@ -31,4 +31,9 @@ else
   redis.call('PEXPIRE', KEYS[1], untilFull(before), 'GT')
 end
 return math.ceil((after - now) / 1000)
+`);
+
+/** KEYS: the bucket. ARGV: what the tokens cost, in whole microseconds. A bucket that is gone is full; one that is not goes no later. */
+export const giveBackScript = script(`
+if redis.call('EXISTS', KEYS[1]) == 1 then redis.call('DECRBY', KEYS[1], ARGV[1]) end
 `);

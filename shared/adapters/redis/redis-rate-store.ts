@@ -2,7 +2,7 @@
 import { priceTokens } from "../../domain/token-bucket.ts";
 import type { RateStore } from "../../ports/rate-store.ts";
 import { assertKeyPrefix, rateKey } from "./profile-key.ts";
-import { takeScript } from "./rate-script.ts";
+import { giveBackScript, takeScript } from "./rate-script.ts";
 import { type RedisStoreOptions, runCall } from "./redis-calls.ts";
 import type { RedisConnection } from "./redis-connection.ts";
 
@@ -27,6 +27,13 @@ export function createRedisRateStore(connection: RedisConnection, options: Redis
       return Number(
         await runCall(connection, { key, script: takeScript, keyCount: 1, args }, commandTimeoutMs),
       );
+    },
+    async giveBack(bucket, tokens, limit) {
+      const price = priceTokens(tokens, limit);
+      if (price === undefined) return;
+      const key = rateKey(keyPrefix, bucket);
+      const args = [key, price.costUs];
+      await runCall(connection, { key, script: giveBackScript, keyCount: 1, args }, commandTimeoutMs);
     },
     async close() {},
   };
