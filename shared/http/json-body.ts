@@ -34,10 +34,10 @@ export function readJsonBodies(server: FastifyInstance, mediaTypes: string[]): v
     if (!isUtf8(body))
       return done(new KeylineError("invalid_request", "body: must be UTF-8", { path: "body" }));
     const text = body.toString();
-    parse(request, text, (refused, value) => {
+    void parse(request, text, (refused, value) => {
       if (!refused) return done(null, value);
       // It is no JSON, or it has such a name: only then it is read twice.
-      parseAny(request, text, (error, any) => {
+      void parseAny(request, text, (error, any) => {
         if (error) return done(error);
         const { itemsIn } = request.routeOptions.config;
         if (itemsIn !== undefined) refuseItems(any, itemsIn);

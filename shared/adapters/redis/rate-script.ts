@@ -1,5 +1,6 @@
 /**
- * Taking tokens from a bucket and giving them back, each in one step by the server's clock, which is the one that all gateways share.
+ * Taking tokens from a bucket and giving them back, each in one step by the server's clock, which is the one that all
+ * gateways share.
  * The rule is `takeTokens` of shared/domain/token-bucket.ts; a property test holds the two together.
  */
 import { script } from "./redis-calls.ts";
