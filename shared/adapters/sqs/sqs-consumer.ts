@@ -115,6 +115,10 @@ export function createSqsConsumer(
     return deliveries;
   }
 
+  function unreachable(): string[] {
+    return queues.filter((_, queue) => polls[queue]!.failing()).map(({ queueUrl }) => queueUrl);
+  }
+
   function stopped(): boolean {
     return polls.some((each) => each.stopped());
   }
@@ -175,7 +179,8 @@ export function createSqsConsumer(
       buffer = others;
       await release([...deliveries, ...later].map(handleOf), afterMs);
     },
-    connected: () => !stopped() && !polls.some((each) => each.failing()),
+    connected: () => !stopped() && unreachable().length < queues.length,
+    unreachable,
     pause,
     async close() {
       pause();
