@@ -92,7 +92,7 @@ export type FallbackConsumer = Consumer & {
    * go back with them. Best effort as `acknowledge`. Never rejects.
    */
   release(deliveries: readonly Delivery[], afterMs: number): Promise<void>;
-  /** The addresses of the queues from which no message can come now; absent where there is but one. */
+  /** The addresses of the queues from which no message can come now; absent where an adapter has but one. */
   unreachable?(): string[];
 };
 
