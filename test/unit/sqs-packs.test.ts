@@ -3,14 +3,9 @@ import fc from "fast-check";
 import { buildApp } from "fauxqs";
 import { afterEach, expect, test } from "vitest";
 import { createSqs, type SqsOptions, type SqsQueue } from "../../shared/adapters/sqs/sqs.ts";
-import { createSqsConsumer } from "../../shared/adapters/sqs/sqs-consumer.ts";
 import { contentsOf, encodePack } from "../../shared/adapters/sqs/sqs-pack.ts";
 import { createPackProgress } from "../../shared/adapters/sqs/sqs-pack-progress.ts";
-import { createSqsPacks } from "../../shared/adapters/sqs/sqs-packs.ts";
-import { createSqsProducer } from "../../shared/adapters/sqs/sqs-producer.ts";
-import type { SqsRequests } from "../../shared/adapters/sqs/sqs-requests.ts";
 import type { Delivery, FallbackConsumer, OutgoingMessage } from "../../shared/ports/update-queue.ts";
-import { payloadOf } from "../../shared/publish/routed-send.ts";
 import { until } from "../support/until.ts";
 
 const access = { region: "us-east-1", credentials: { accessKeyId: "a", secretAccessKey: "b" } };
@@ -161,57 +156,6 @@ test("another process gets all of a pack that was given back", async () => {
   expect(keysOf(await receiveAll(other, 3))).toEqual(["user 1", "user 2", "user 3"]);
 });
 
-/** Requests to a queue of two packs, that come again until they are deleted; `refused` says which deletes SQS refuses. */
-function queueOfPacks(refused: (deletes: number, messageId: string) => boolean) {
-  const entry = encodePack([messageOf(1), messageOf(2)], undefined);
-  const hidden = new Set<string>();
-  const left = new Set(["first", "second"]);
-  let deletes = 0;
-  const requests: Partial<SqsRequests> = {
-    async receive() {
-      const visible = [...left].filter((id) => !hidden.has(id));
-      for (const id of visible) hidden.add(id);
-      if (visible.length === 0) await new Promise((resolve) => setTimeout(resolve, 1));
-      return visible.map((id) => ({
-        ...{ MessageId: id, ReceiptHandle: id, Body: entry.MessageBody },
-        MessageAttributes: entry.MessageAttributes,
-      }));
-    },
-    async delete(handles) {
-      deletes += 1;
-      return handles.map((id) => {
-        // What is not deleted is visible again some time.
-        setTimeout(() => hidden.delete(id), 5);
-        if (refused(deletes, id)) return { code: "InternalError", message: "", senderFault: false };
-        left.delete(id);
-        return undefined;
-      });
-    },
-    changeVisibility: async (handles) => handles.map(() => undefined),
-  };
-  return { requests: requests as SqsRequests, left };
-}
-
-test("what could not be deleted is deleted when it comes again, and not applied again", async () => {
-  const { requests, left } = queueOfPacks((deletes, id) => deletes <= 2 && id === "second");
-  const options = {
-    ...{ pollers: 1, longPollSeconds: 0, visibilityTimeoutSeconds: 30, maxConcurrentRequests: 4 },
-    ...{ maxPrefetched: 100, maxUnacknowledged: 100, onError: () => {} },
-  };
-  const consumer = createSqsConsumer([requests], options, createPackProgress());
-  const deliveries = await receiveAll(consumer, 4);
-  let more = 0;
-  const others = (async () => {
-    for (let next = await consumer.receive(100); next.length > 0; next = await consumer.receive(100))
-      more += next.length;
-  })();
-  await consumer.acknowledge(deliveries);
-  await until("all is deleted", () => left.size === 0, { everyMs: 1 });
-  await consumer.close();
-  await others;
-  expect(more).toBe(0);
-});
-
 test("the oldest packs of which something was done are forgotten first", () => {
   const progress = createPackProgress(2);
   for (const pack of ["a", "b", "a", "c"]) progress.add(pack, 7);
@@ -245,53 +189,6 @@ test("a pack is no longer than SQS counts as one request, and what is longer goe
   expect(await queue.waiting()).toBe(2);
   await producer.send({ ...messageOf(5), payload: "x".repeat(200_000) });
   expect(await queue.waiting()).toBe(3);
-});
-
-/** The bodies and attributes that a producer of packs sends, in bytes as SQS counts them. */
-async function sizesOf(messages: readonly OutgoingMessage[]): Promise<number[]> {
-  const sizes: number[] = [];
-  const requests: Partial<SqsRequests> = {
-    async send(entries) {
-      for (const { MessageBody, MessageAttributes } of entries) {
-        const attributes = Object.entries(MessageAttributes).map(
-          ([name, { DataType, StringValue }]) => name + DataType + StringValue,
-        );
-        sizes.push(Buffer.byteLength(MessageBody + attributes.join("")));
-      }
-      return entries.map(() => undefined);
-    },
-  };
-  const bounds = {
-    maxPending: 1_000,
-    sendTimeoutMs: 5_000,
-    maxBatchBytes: 262_144,
-    maxConcurrentRequests: 4,
-  };
-  const producer = createSqsProducer([createSqsPacks(requests as SqsRequests, bounds)], bounds);
-  await Promise.all(messages.map((message) => producer.send(message)));
-  return sizes;
-}
-
-test.each([2, 3, 7, 100])(
-  "of packs of %s none is a byte longer than SQS counts as one request",
-  async (count) => {
-    const longest = Math.ceil(65_536 / count);
-    for (const key of ["user", '"\\"'.repeat(count < 10 ? 50 : 5), "\u0001".repeat(count < 10 ? 50 : 5)]) {
-      for (let shorter = 0; shorter < 100; shorter += 10) {
-        const message = { key, payload: "x".repeat(longest - shorter), deduplicationId: "" };
-        const sizes = await sizesOf(Array.from({ length: count }, () => message));
-        expect(Math.max(...sizes)).toBeLessThanOrEqual(65_536);
-      }
-    }
-  },
-);
-
-test("packs of the users and texts that take most to escape are not too long for SQS", async () => {
-  const userId = `${"\u0001".repeat(250)}\ufffe`;
-  const payload = payloadOf({ userId, text: '"\\'.repeat(200) });
-  const message = { key: `shop:${userId}`, payload, deduplicationId: "" };
-  const sizes = await sizesOf(Array.from({ length: 100 }, () => message));
-  expect(Math.max(...sizes)).toBeLessThan(262_144);
 });
 
 test("a pack that is not taken fails for each that it holds", async () => {
