@@ -26,6 +26,7 @@ import { addSettingsRoutes } from "./admin/settings-routes.ts";
 import { addWaitingGauge, type WaitingQueue } from "./completion-metrics.ts";
 import { createDefinitionCatalog } from "./definition-catalog.ts";
 import { createProfileLoader } from "./read-your-write.ts";
+import { readinessOf } from "./readiness.ts";
 import type { audienceUpdateSettings } from "./settings.ts";
 import { maxStateLength } from "./state-bound.ts";
 import { type ConsumerSettings, createUpdateConsumer } from "./update-consumer.ts";
@@ -128,21 +129,13 @@ export async function startAudienceUpdate(options: AudienceUpdateOptions): Promi
   addHealthRoutes(server, {
     registry,
     readyMeans: "updates can be applied",
-    async readiness() {
-      const { pulsar, sqs } = consumer.connected();
-      const problem = await problemOf(store.ping());
-      const definitions = consumer.definitions.isLoaded();
-      return {
-        // One of the two paths is enough; both are told of.
-        ready: problem === undefined && definitions && (pulsar || sqs),
-        checks: {
-          store: problem ?? "ok",
-          definitions: definitions ? "ok" : "not loaded yet",
-          pulsar: pulsar ? "ok" : "not connected",
-          sqs: sqs ? "ok" : "not connected",
-        },
-      };
-    },
+    readiness: async () =>
+      readinessOf({
+        storeProblem: await problemOf(store.ping()),
+        definitionsLoaded: consumer.definitions.isLoaded(),
+        connected: consumer.connected(),
+        unreachableQueues: consumer.unreachableQueues(),
+      }),
   });
   options.extendServer?.(server);
   const names = { host: "ADMIN_HOST", port: "ADMIN_PORT" };

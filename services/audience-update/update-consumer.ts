@@ -82,6 +82,8 @@ export type UpdateConsumer = Watches & {
   announcer: Announcer;
   /** Whether messages can come over each path now. */
   connected(): Record<Path, boolean>;
+  /** Of several SQS queues, the addresses of those from which no message can come now. */
+  unreachableQueues(): string[];
   /**
    * Stops asking for messages, finishes and acknowledges what is in hand, leaves the subscription. What is
    * not finished within the setting's time stays unacknowledged and is delivered to another consumer.
@@ -193,6 +195,7 @@ export function createUpdateConsumer(options: UpdateConsumerOptions): UpdateCons
     announcer,
     ...watches,
     connected: () => ({ pulsar: primaryConsumer.connected(), sqs: fallbackConsumer.connected() }),
+    unreachableQueues: () => fallbackConsumer.unreachable?.() ?? [],
     async close() {
       const drained = flow.drain(settings.shutdownTimeoutMs);
       // First of all: until it leaves, the broker keeps its users' next messages for it.

@@ -73,6 +73,7 @@ export type Consumer = {
    * Resolves when the adapter has handed it to its client, not when the broker has it. Never rejects.
    */
   acknowledge(deliveries: readonly Delivery[]): Promise<void>;
+  /** True when messages can come, if only from one of several queues. */
   connected(): boolean;
   /**
    * Stops asking for messages. A `receive` that waits resolves with none; what was received can still be
@@ -91,6 +92,8 @@ export type FallbackConsumer = Consumer & {
    * go back with them. Best effort as `acknowledge`. Never rejects.
    */
   release(deliveries: readonly Delivery[], afterMs: number): Promise<void>;
+  /** The addresses of the queues from which no message can come now; absent where an adapter has but one. */
+  unreachable?(): string[];
 };
 
 /** The fallback queue. */

@@ -68,13 +68,13 @@ export const publisherSettings = {
     unit: "updates",
     min: 0,
     max: 1_000_000,
-    meaning: "of them, the newest this many; 0: none",
+    meaning: "of them, the newest this many, of several SQS queues each its share; 0: none",
   }),
   maxTailBytes: integer({
     env: "MAX_TAIL_BYTES",
     default: "33554432",
     unit: "bytes",
     min: 1_000_000,
-    meaning: "memory for their payloads, about",
+    meaning: "memory for their payloads, about, shared as well",
   }),
 };

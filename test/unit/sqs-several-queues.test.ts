@@ -68,8 +68,16 @@ test("what waits in all of them is counted, and a missing one is named", async (
 test("one that is away keeps nobody from the others, and shows", async () => {
   const [there] = await startServer(["a.fifo"]);
   await open(there!).producer().send({ key: "a", payload: "{}", deduplicationId: "1" });
-  const consumer = open(there!, "http://127.0.0.1:1/000000000000/away.fifo").consumer();
+  const away = "http://127.0.0.1:1/000000000000/away.fifo";
+  const consumer = open(there!, away).consumer();
   expect(await consumer.receive(1)).toMatchObject([{ key: "a" }]);
+  await until("it is told of", () => consumer.unreachable?.()[0] === away, { everyMs: 10 });
+  expect(consumer.unreachable?.()).toEqual([away]);
+  expect(consumer.connected()).toBe(true);
+});
+
+test("a consumer is connected to none when all are away", async () => {
+  const consumer = open("http://127.0.0.1:1/0/a.fifo", "http://127.0.0.1:1/0/b.fifo").consumer();
   await until("it is told of", () => !consumer.connected(), { everyMs: 10 });
 });
 

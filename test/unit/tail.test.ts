@@ -89,6 +89,25 @@ test("what is younger than the tail goes over SQS as it was, oldest first, few a
   expect(fallback.mostUnderWay()).toBe(20);
 });
 
+test("a queue that does not answer holds up the tail of none of the others", async () => {
+  const sent: OutgoingMessage[] = [];
+  const queueOf = (key: string) => Number(key) % 4;
+  const fallback: Producer = {
+    send(message) {
+      sent.push(message);
+      return queueOf(message.key) === 0 ? new Promise(() => {}) : takes();
+    },
+    queues: { count: 4, of: queueOf },
+    connected: () => true,
+    close: async () => {},
+  };
+  const { router, tail } = start({ fallback, closeWithinMs: 10 });
+  for (const key of names(0, 400)) tail.add(message(key));
+  router.move("sqs");
+  await until("all but those of the dead queue are sent", () => tail.resent() === 300);
+  expect(sent.filter(({ key }) => queueOf(key) === 0)).toHaveLength(20);
+});
+
 test("age counts when the route moves, not before", async () => {
   const { clock, router, fallback, tail } = start();
   for (const key of names(0, 3)) {

@@ -41,7 +41,11 @@ export type NativeTimings = {
 /** With one missed answer more than this, the client is dead. */
 const MAX_MISSED_ANSWERS = 1;
 
-type Entry = { start(): void; lose(problem: KeylineError): void };
+type Entry = {
+  start(): void;
+  /** Opens it anew on the client of now. Resolves when what was open is closed, or that took too long. */
+  lose(problem: KeylineError): Promise<void>;
+};
 
 export function createNativeConnection(
   newClient: () => Client,
@@ -73,11 +77,13 @@ export function createNativeConnection(
       retryable: true,
     });
     onProblem(problem);
-    // Closing waits for the dead broker; nobody else needs to.
-    client.close().catch(() => {});
+    const dead = client;
     client = newClient();
     probe = { answered: true, missed: 0 };
-    for (const entry of entries.keys()) entry.lose(problem);
+    const closing = [...entries.keys()].map((entry) => entry.lose(problem));
+    // Closing waits for the dead broker; nobody else needs to. The client comes last: it counts what it closes itself
+    // on several threads, and may lose count and never answer, which keeps the process from its end.
+    void Promise.all(closing).then(() => dead.close().catch(() => {}));
   }
 
   return {
@@ -143,13 +149,15 @@ function keep<T extends NativeResource>(
   return {
     entry: {
       start,
-      lose(why) {
+      async lose(why) {
         clearTimeout(retry);
         const lost = resource;
         resource = undefined;
         problem = why;
         if (lost !== undefined) opening.onLost(lost, why);
         start();
+        // Closing the client is not enough: a reader's listener holds the event loop until the reader itself is closed.
+        if (lost !== undefined) await within(timings.closeTimeoutMs, lost.close());
       },
     },
     kept: {

@@ -42,7 +42,13 @@ type Source = {
 };
 
 /** A message of SQS, which holds one of ours, or several (`sqs-pack.ts`) of which the last deletes it. */
-type Received = { source: Source; message: HeldMessage; messageId: string; unacknowledged: number };
+type Received = {
+  source: Source;
+  message: HeldMessage;
+  messageId: string;
+  count: number;
+  unacknowledged: number;
+};
 
 /** Of each of ours: its place among those that the message of SQS holds. */
 type Handle = { received: Received; place: number; acknowledged: boolean };
@@ -92,13 +98,14 @@ export function createSqsConsumer(
       const held = source.held.add(message.ReceiptHandle ?? "", message.Attributes?.MessageGroupId ?? "");
       const messageId = message.MessageId ?? randomUUID();
       const done = progress.acknowledged(messageId);
-      const received = { source, message: held, messageId, unacknowledged: contents.length - done.size };
+      const count = contents.length;
+      const received = { source, message: held, messageId, count, unacknowledged: count - done.size };
       contents.forEach((content, place) => {
         if (done.has(place)) return;
         const handle: Handle = { received, place, acknowledged: false };
         buffer.push({ path: "sqs", ...content, sizeBytes: Buffer.byteLength(content.payload), handle });
       });
-      // The rest was acknowledged after it had been given back.
+      // The rest was acknowledged after it had been given back, or its delete failed.
       if (received.unacknowledged === 0) deleteReceived(received);
     }
     if (receiving !== undefined && buffer.length > 0) answer(shift(receiving.maxMessages));
@@ -113,6 +120,10 @@ export function createSqsConsumer(
     const deliveries = buffer.splice(0, maxMessages);
     room.announce();
     return deliveries;
+  }
+
+  function unreachable(): string[] {
+    return queues.filter((_, queue) => polls[queue]!.failing()).map(({ queueUrl }) => queueUrl);
   }
 
   function stopped(): boolean {
@@ -134,10 +145,13 @@ export function createSqsConsumer(
   }
 
   /** @returns false when it is with someone else by now. */
-  function deleteReceived({ source, message, messageId }: Received): boolean {
+  function deleteReceived({ source, message, messageId, count }: Received): boolean {
     if (!source.held.drop(message)) return false;
-    progress.forget(messageId);
-    source.deletes.add(message.receiptHandle);
+    source.deletes.add(message.receiptHandle, (deleted) => {
+      if (deleted) progress.forget(messageId);
+      // It comes again, and is to be deleted then, not applied.
+      else for (let place = 0; place < count; place += 1) progress.add(messageId, place);
+    });
     return true;
   }
 
@@ -175,7 +189,8 @@ export function createSqsConsumer(
       buffer = others;
       await release([...deliveries, ...later].map(handleOf), afterMs);
     },
-    connected: () => !stopped() && !polls.some((each) => each.failing()),
+    connected: () => !stopped() && unreachable().length < queues.length,
+    unreachable,
     pause,
     async close() {
       pause();

@@ -1,4 +1,4 @@
-/** Deletes acknowledged messages in batches, in the background. A delete that fails is told and forgotten. */
+/** Deletes acknowledged messages in batches, in the background. A delete that fails is told and not repeated. */
 import { attempt, maxBatchEntries, type SqsRequests } from "./sqs-requests.ts";
 
 export type DeletesOptions = {
@@ -8,8 +8,10 @@ export type DeletesOptions = {
   onFreed: () => void;
 };
 
+type Deletion = { receiptHandle: string; settle: (deleted: boolean) => void };
+
 export function createDeletes(requests: SqsRequests, options: DeletesOptions) {
-  let waiting: string[] = [];
+  let waiting: Deletion[] = [];
   let deletingCount = 0;
   let requestCount = 0;
   let flushScheduled = false;
@@ -29,12 +31,16 @@ export function createDeletes(requests: SqsRequests, options: DeletesOptions) {
     if (start > 0) waiting = waiting.slice(start);
   }
 
-  async function deleteBatch(receiptHandles: string[]): Promise<void> {
+  async function deleteBatch(batch: readonly Deletion[]): Promise<void> {
     requestCount++;
-    deletingCount += receiptHandles.length;
-    await attempt("delete", options.onError, () => requests.delete(receiptHandles));
+    deletingCount += batch.length;
+    const handles = batch.map(({ receiptHandle }) => receiptHandle);
+    const failures = await attempt("delete", options.onError, () => requests.delete(handles));
+    batch.forEach(({ settle }, index) => {
+      settle(failures !== undefined && failures[index] === undefined);
+    });
     requestCount--;
-    deletingCount -= receiptHandles.length;
+    deletingCount -= batch.length;
     flush();
     options.onFreed();
     if (waiting.length + deletingCount === 0) idle?.resolve();
@@ -43,8 +49,9 @@ export function createDeletes(requests: SqsRequests, options: DeletesOptions) {
   return {
     /** Not yet deleted. */
     count: () => waiting.length + deletingCount,
-    add(receiptHandle: string): void {
-      waiting.push(receiptHandle);
+    /** @param settle is told whether SQS has deleted it */
+    add(receiptHandle: string, settle: (deleted: boolean) => void): void {
+      waiting.push({ receiptHandle, settle });
       if (flushScheduled) return;
       flushScheduled = true;
       setImmediate(() => {

@@ -1,7 +1,8 @@
 /**
- * What of a pack was acknowledged before it was given back. A pack comes again as a whole, and where one message in
- * fifty fails hardly a pack of a hundred would ever be through at once; so of what comes again only the rest counts.
- * Known to this process only: another one takes all of the pack.
+ * What of a message of SQS was acknowledged though it comes again: of a pack that was given back, and all of one whose
+ * delete failed. A pack comes again as a whole, and where one message in fifty fails hardly a pack of a hundred would
+ * ever be through at once; so of what comes again only the rest counts. Known to this process only: another one takes
+ * all of the pack.
  */
 export type PackProgress = {
   /** The places of the messages in it. */

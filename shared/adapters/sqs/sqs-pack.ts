@@ -7,13 +7,16 @@ import type { Message } from "@aws-sdk/client-sqs";
 import type { OutgoingMessage } from "../../ports/update-queue.ts";
 import { attribute, decodeMessage, encodeMessage, type SqsEntry } from "./sqs-message.ts";
 
-/** Bytes that a message takes in a pack, about. */
+/** Bytes that a message takes in a pack, at most, where nothing has to be escaped for SQS. */
 export function packedSizeBytes({ key, payload }: OutgoingMessage): number {
-  return Buffer.byteLength(key) + Buffer.byteLength(payload) + headerEntryBytes;
+  return Buffer.byteLength(JSON.stringify(key)) + Buffer.byteLength(payload) + headerEntryBytes;
 }
 
-/** Brackets, quotes, commas, and the digits of a length. */
-const headerEntryBytes = 12;
+/** Brackets, commas, and the digits of a length. */
+const headerEntryBytes = 10;
+
+/** The same of the pack itself: the outer brackets and the attributes, its random key among them. */
+export const packFrameBytes = 128;
 
 /** One alone is as it is, with its own group and identity; a pack is a group by itself. */
 export function encodePack(messages: readonly OutgoingMessage[], refused: RegExp | undefined): SqsEntry {

@@ -3,7 +3,7 @@
  * together.
  */
 import type { OutgoingMessage } from "../../ports/update-queue.ts";
-import { encodePack, packedSizeBytes } from "./sqs-pack.ts";
+import { encodePack, packedSizeBytes, packFrameBytes } from "./sqs-pack.ts";
 import type { SqsRequests } from "./sqs-requests.ts";
 import { type Pending, type SendsOptions, type SqsSends, sendParcels } from "./sqs-sends.ts";
 
@@ -54,7 +54,7 @@ export function createSqsPacks(requests: SqsRequests, options: SendsOptions): Sq
 
 /** How many of the first fit into one pack. */
 function packLength(waiting: readonly Pending<OutgoingMessage>[]): number {
-  let bytes = 0;
+  let bytes = packFrameBytes;
   let length = 0;
   for (const { sizeBytes } of waiting) {
     bytes += sizeBytes;

@@ -33,6 +33,8 @@ type BatchOutput = {
 
 export function createSqsRequests(client: SQSClient, queueUrl: string, requestTimeoutMs: number) {
   return {
+    queueUrl,
+
     /** Results stand in the order of `entries`. Rejects when the whole request failed. */
     async send(entries: readonly SqsEntry[], signal: AbortSignal): Promise<EntryFailure[]> {
       const Entries = entries.map((entry, index) => ({ Id: String(index), ...entry }));
