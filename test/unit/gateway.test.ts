@@ -210,6 +210,17 @@ test("without a key in the headers no more is read than a beacon may be", async 
   expect((await call("POST", "/v1/track", long, withKey(KEY))).status).toBe(200);
 });
 
+test("a field beside the updates is named", async () => {
+  await startWithTenant();
+  const updates = [{ userId: "ann", ops: [{ kind: "unset", body: ["a"] }] }];
+  const { status, body } = await call("POST", "/v1/updates", { updates, dryRun: true }, withKey(KEY));
+  expect([status, body.error]).toMatchObject([
+    400,
+    { code: "invalid_request", path: "dryRun", value: "true" },
+  ]);
+  expect((await call("POST", "/v1/updates", "null", withKey(KEY))).body.error.path).toBe("body");
+});
+
 /** As JSON has it: a literal would set the prototype. */
 const poisoned = (item: object, name = "__proto__") =>
   JSON.stringify({ ...item, poison: { poison: 1 } }).replace('"poison":{"poison"', `"properties":{"${name}"`);

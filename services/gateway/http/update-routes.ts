@@ -59,6 +59,12 @@ export function addUpdateRoutes(
 /** @throws KeylineError `invalid_request` */
 function updatesIn(body: unknown): readonly unknown[] {
   if (updatesOnly.Check(body)) return body.updates;
+  const unknown = Object.keys(Object(body)).find((name) => name !== "updates");
+  if (!Array.isArray(body) && typeof body === "object" && unknown !== undefined)
+    throw new KeylineError("invalid_request", `${unknown}: is not known here; known: updates`, {
+      path: unknown,
+      value: (body as Record<string, unknown>)[unknown],
+    });
   const message = `body: must be {"updates":[...]} with 1 to ${MAX_UPDATES_PER_REQUEST} of them`;
   throw new KeylineError("invalid_request", message, { path: "body", value: body });
 }
