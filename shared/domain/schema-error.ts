@@ -23,8 +23,9 @@ export function messageOf(error: { message?: string; params?: object } | undefin
   return allowedValues ? `must be one of ${allowedValues.join(", ")}` : (error?.message ?? "is not valid");
 }
 
-/** Of a JSON schema, what leads to its parts. */
+/** Of a JSON schema, what leads to its parts, and what is said of one. */
 type SchemaPart = {
+  description?: string;
   properties?: Record<string, SchemaPart>;
   patternProperties?: Record<string, SchemaPart>;
   items?: SchemaPart;
@@ -36,6 +37,11 @@ export function knownNames(schema: unknown, keys: readonly string[]): string {
   const [pattern] = Object.keys(part?.patternProperties ?? {});
   if (pattern !== undefined) return `names match ${pattern}`;
   return `known: ${Object.keys(part?.properties ?? {}).join(", ") || "none"}`;
+}
+
+/** What the schema says of the part of a value that these keys lead to. */
+export function descriptionOf(schema: unknown, keys: readonly string[]): string | undefined {
+  return keys.reduce<SchemaPart | undefined>(partOf, schema as SchemaPart | undefined)?.description;
 }
 
 function partOf(schema: SchemaPart | undefined, key: string): SchemaPart | undefined {

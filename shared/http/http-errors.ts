@@ -4,7 +4,7 @@ import type { FastifyError, FastifyRequest, FastifySchemaCompiler, RouteOptions 
 import Type from "typebox";
 import type { DefinitionProblem } from "../domain/definitions/problem.ts";
 import { quote } from "../domain/refusal.ts";
-import { knownNames, locate, messageOf } from "../domain/schema-error.ts";
+import { descriptionOf, knownNames, locate, messageOf } from "../domain/schema-error.ts";
 import { KeylineError } from "../runtime/errors.ts";
 
 declare module "fastify" {
@@ -214,10 +214,14 @@ function describeValidation(error: FastifyError, request: FastifyRequest): Error
   const part = (error.validationContext ?? "body") as ValidatedPart;
   const { keys, missing, found } = locate(problem, part === "querystring" ? request.query : request[part]);
   const where = keys.join(".") || part;
+  const schema = request.routeOptions.schema?.[part];
   let message = messageOf(problem);
   if (missing) message = "is required";
+  // Of parameters the description is their form; of a body's members it may be anything.
+  else if (part === "params" && problem?.keyword === "pattern")
+    message = `must be ${descriptionOf(schema, keys)}`;
   else if (problem?.keyword === "boolean")
-    message = `is not known here; ${knownNames(request.routeOptions.schema?.[part], keys.slice(0, -1))}`;
+    message = `is not known here; ${knownNames(schema, keys.slice(0, -1))}`;
   else if (part === "querystring" && Array.isArray(found)) message = "is given twice";
   const body: ErrorBody = { code: "invalid_request", message: `${where}: ${message}`, path: where };
   if (found !== undefined && keys.length > 0) body.value = quote(found);

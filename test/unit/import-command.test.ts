@@ -1,3 +1,4 @@
+import { hash } from "node:crypto";
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -31,15 +32,21 @@ afterEach(async () => {
   rmSync(folder, { recursive: true });
 });
 
+const OTHER_KEY = "a-write-key-of-another";
+
 async function start(quotas: object = {}): Promise<void> {
   gateway = await startMemoryGateway({
     ...{ adminToken: TOKEN, nowMs: Date.UTC(2026, 10, 29) },
     rateStore: createMemoryRateStore({ maxBuckets: 10 }),
   });
-  const response = await fetch(`${gateway.url}/admin/tenants/shop`, {
+  await putTenant("shop", { writeKeys: [WRITE_KEY], quotas });
+}
+
+async function putTenant(name: string, settings: object): Promise<void> {
+  const response = await fetch(`${gateway.url}/admin/tenants/${name}`, {
     method: "PUT",
     headers: { authorization: `Bearer ${TOKEN}`, "content-type": "application/json" },
-    body: JSON.stringify({ writeKeys: [WRITE_KEY], quotas }),
+    body: JSON.stringify(settings),
   });
   expect(response.status).toBe(200);
 }
@@ -93,7 +100,7 @@ test("each row of a file becomes an update, and what is none is reported with it
     'user,when,plan,points\r\nann,86400,"pro\r\nplus",2.5\r\n\r\nbob,,,\r\n,1,a,1\r\ncid,soon,a,1\r\ndan,1,a"b,1\r\neve,1\r\nfay,1,,7\r\n',
   );
   const { code, out } = await runKeyline(environment(), ...words(file));
-  expect([code, out]).toEqual([1, [`10 lines: 3 taken, 4 refused; ${file}.refused.ndjson has them`]]);
+  expect([code, out]).toEqual([1, [`7 rows: 3 taken, 4 refused; ${file}.refused.ndjson has them`]]);
   expect(counted().map(({ id, ...update }) => update)).toEqual([
     {
       ...{ tenant: "shop", userId: "ann", priority: "bulk", at: 86_400_000 },
@@ -269,6 +276,59 @@ test("an import does not go on with another file, mapping or gateway", async () 
   expect([code, err]).toEqual([2, expect.stringContaining("import_changed: the file has changed")]);
 });
 
+test("what was imported with the key of one tenant is not called taken for another", async () => {
+  await start();
+  await putTenant("other", { writeKeys: [OTHER_KEY] });
+  const file = write("few.csv", "user,when,plan,points\nann,1,a,1\n");
+  const other = (...more: string[]) =>
+    runKeyline(environment(), ...words(file, "--write-key", OTHER_KEY, ...more));
+  expect((await runKeyline(environment(), ...words(file))).out).toEqual(["1 row: 1 taken, 0 refused"]);
+  const { code, out, err } = await other();
+  expect([code, out]).toEqual([2, []]);
+  expect(err).toMatch(/^import_changed: the write key is not .*--restart begins .*--key-rotated it goes on/);
+  expect((await other("--restart")).code).toBe(0);
+  expect(gateway.published.map(({ tenant }) => tenant)).toEqual(["shop", "other"]);
+  const back = await runKeyline(environment(), ...words(file, "--key-rotated"));
+  expect([back.code, back.err]).toEqual([0, expect.stringContaining("was imported to its end before")]);
+  expect((await runKeyline(environment(), ...words(file))).code).toBe(0);
+  expect((await other()).code).toBe(2);
+});
+
+test("an import goes on with a new key of its tenant where it is told so, and then by that one", async () => {
+  await start();
+  await putTenant("shop", { writeKeys: [WRITE_KEY, OTHER_KEY] });
+  // Breaks off, so that it is never over.
+  const packed = gzipSync(manyRows(2_000));
+  const file = write("cut.csv.gz", packed.subarray(0, packed.length / 2));
+  const isSaidWith = async (says: string, key: string, ...more: string[]) => {
+    const { code, err } = await runKeyline(environment(), ...words(file, "--write-key", key, ...more));
+    expect([code, err]).toEqual([2, expect.stringContaining(says)]);
+  };
+  await isSaidWith("bad_gzip", WRITE_KEY);
+  const state = JSON.parse(read("cut.csv.gz.import.json"));
+  expect(state.writeKeySha256).toBe(hash("sha256", WRITE_KEY, "hex"));
+  await isSaidWith("import_changed", OTHER_KEY);
+  await isSaidWith("going on at line", OTHER_KEY, "--key-rotated");
+
+  // What an earlier build has left does not say the key.
+  const { writeKeySha256: _, ...before } = state;
+  write("cut.csv.gz.import.json", JSON.stringify({ ...before, next: { line: 2, offset: 22 }, ahead: [] }));
+  await isSaidWith("going on at line 2", OTHER_KEY);
+  await isSaidWith("going on at line", OTHER_KEY);
+  await isSaidWith("import_changed", WRITE_KEY);
+});
+
+test("a key that the gateway does not know is not kept", async () => {
+  await start();
+  const file = write("few.csv", "user,when,plan,points\nann,1,a,many\nann,1,a,1\n");
+  const unknown = await runKeyline(environment(), ...words(file, "--write-key", "a-key-that-nobody-has"));
+  expect([unknown.code, unknown.err]).toEqual([2, expect.stringContaining("unauthorised")]);
+  expect(existsSync(`${file}.import.json`)).toBe(true);
+  expect((await runKeyline(environment(), ...words(file))).out).toEqual([
+    `2 rows: 1 taken, 1 refused; ${file}.refused.ndjson has them`,
+  ]);
+});
+
 test("a file that breaks off is imported up to there, and is not taken for whole", async () => {
   await start();
   const packed = gzipSync(manyRows(20_000));
@@ -304,10 +364,7 @@ test("a dry run reports every refused line, and sends and remembers nothing", as
   await start();
   const file = write("dry.csv", `user,when,plan,points\nann,1,a,1\nbob,1,a,x\n${"u".repeat(257)},1,a,1\n`);
   const { code, out } = await runKeyline({ GATEWAY_URL: gateway.url }, ...words(file, "--dry-run"));
-  expect([code, out]).toEqual([
-    1,
-    [expect.stringContaining("nothing was sent; 4 lines: 1 taken, 2 refused")],
-  ]);
+  expect([code, out]).toEqual([1, [expect.stringContaining("nothing was sent; 3 rows: 1 taken, 2 refused")]]);
   expect(refusedIn("dry.csv.refused.ndjson")).toMatchObject([
     { line: 3, path: "points" },
     { line: 4, code: "invalid_update", path: "userId" },
@@ -323,8 +380,18 @@ test("what is wrong with the import as a whole is 2, with what was wrong", async
   mkdirSync(folderCsv);
   const cases: [words: string[], says: string][] = [
     [["import", file], "no_mapping"],
-    [["import", inFolder("none.csv"), "--mapping", unknown], "bad_import_file"],
-    [["import", inFolder("none/none.csv"), "--mapping", unknown], "bad_import_file"],
+    [
+      ["import", inFolder("none.csv"), "--mapping", unknown],
+      `bad_import_file: there is no file ${inFolder("none.csv")}`,
+    ],
+    [
+      ["import", inFolder("none/none.csv"), "--mapping", unknown],
+      `bad_import_file: there is no folder ${inFolder("none")}`,
+    ],
+    [
+      ["import", file, "--mapping", inFolder("none.yaml")],
+      `bad_mapping: there is no file ${inFolder("none.yaml")}`,
+    ],
     [words(folderCsv), "no regular file"],
     [words(file, "--report", file), "bad_report"],
     [words(file, "--report", unknown, "--dry-run"), "bad_report"],

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { knownNames, locate } from "../../shared/domain/schema-error.ts";
+import { descriptionOf, knownNames, locate } from "../../shared/domain/schema-error.ts";
 
 const value = { "a/b": [{ "m~n": 7, "~1": 8 }] };
 
@@ -38,6 +38,15 @@ test.each([
   const list = { type: "array", items: { properties: { type: {} } } };
   const events = { patternProperties: { "^[a-z]+$": { properties: { properties: list } } } };
   expect(knownNames({ properties: { mode: {}, events } }, keys)).toBe(known);
+});
+
+test("what a schema says of a part is found by the keys that lead there", () => {
+  const schema = { description: "all", properties: { tenant: { description: "1 to 64 letters" } } };
+  expect([descriptionOf(schema, ["tenant"]), descriptionOf(schema, [])]).toEqual(["1 to 64 letters", "all"]);
+  expect([descriptionOf(schema, ["else", "where"]), descriptionOf(undefined, [])]).toEqual([
+    undefined,
+    undefined,
+  ]);
 });
 
 test("without a schema none is known", () => {

@@ -45,6 +45,8 @@ test("a tenant is made, given a key, limited, and ended, by hand", async () => {
   expect(keys).toHaveLength(1);
   expect(await statusWith(key)).toBe(200);
 
+  expect((await run("list")).out).toEqual(["shop  1 key  updatesPerSecond 500  burst 2000"]);
+
   // What is not named stays.
   const { out: changed } = await run("set", "shop", "--max-update-bytes", "4096");
   expect(changed).toEqual(
@@ -155,6 +157,11 @@ test("wrong use is 2, with what was wrong", async () => {
   expect([wrong.code, wrong.err]).toEqual([2, expect.stringContaining('must be a whole number, not "many"')]);
   const refused = await run("set", "shop", "--burst", "5");
   expect([refused.code, refused.err]).toEqual([1, expect.stringContaining("quotas.burst")]);
+  const named = await run("set", "bad name");
+  expect([named.code, named.err]).toEqual([
+    1,
+    "invalid_request: tenant: must be 1 to 64 letters, digits, _ or -, starting with a letter or digit\n",
+  ]);
 });
 
 test("no gateway, and no token, are said", async () => {

@@ -1,16 +1,24 @@
 /** The command line of `keyline import`: a file's rows as updates. */
-import { createHash } from "node:crypto";
+import { hash } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { basename, resolve } from "node:path";
 import { Command, InvalidArgumentError } from "commander";
 import { type ImportFormat, importFormat } from "../../../shared/imports/import-format.ts";
 import { readMapping } from "../../../shared/imports/read-mapping.ts";
-import { KeylineError, toError } from "../../../shared/runtime/errors.ts";
+import { KeylineError } from "../../../shared/runtime/errors.ts";
 import type { Output } from "../dlq/commands.ts";
 import { checkBatch } from "./check-batch.ts";
 import { lockImport } from "./import-lock.ts";
-import { assertSameImport, type ImportState, lookAtFile, readImportState } from "./import-state.ts";
+import {
+  assertSameImport,
+  type ImportState,
+  lookAtFile,
+  readFailure,
+  readImportState,
+  writeImportState,
+} from "./import-state.ts";
 import { showProgress } from "./progress.ts";
+import { count, countsText } from "./progress-text.ts";
 import { openRefusedReport } from "./refused-report.ts";
 import { runImport } from "./run-import.ts";
 import { createBatchSender } from "./send-batch.ts";
@@ -22,6 +30,7 @@ type ImportFlags = GatewayOptions & {
   importId?: string;
   requests: number;
   restart?: true;
+  keyRotated?: true;
   dryRun?: true;
 };
 
@@ -51,6 +60,7 @@ export function importCommand(options: ImportCommandOptions): Command {
     .option("--report <file>", "where refused lines are written; by default FILE.refused.ndjson")
     .option("--dry-run", "map and check every row, and send nothing")
     .option("--restart", "begin at the first line, whatever was taken before")
+    .option("--key-rotated", "go on with a new write key of the same tenant")
     .option(
       "--import-id <id>",
       "identifies the import, in the place of the file's digest: a row counts once in it",
@@ -98,21 +108,31 @@ async function importFile(
   options: FileImport,
 ): Promise<void> {
   const { file, reportPath, statePath } = paths;
-  const { dryRun = false, restart = false, requests } = flags;
+  const { dryRun = false, restart = false, keyRotated = false, requests } = flags;
   const { output, signal, gatewayUrl, writeKey, format, mappingSha256 } = options;
   const before = statePath === undefined || restart ? undefined : await readImportState(statePath);
   const looked = await lookAtFile(file, before?.file);
   const asked = { gateway: gatewayUrl, mappingSha256, file: looked };
-  if (before) assertSameImport(before, { ...asked, importId: flags.importId }, statePath!);
+  const writeKeySha256 = hash("sha256", writeKey, "hex");
+  const known = { importId: flags.importId, writeKeySha256: keyRotated ? undefined : writeKeySha256 };
+  if (before) assertSameImport(before, { ...asked, ...known }, statePath!);
   const state = before ?? newState(asked, flags.importId ?? looked.sha256);
-  if (state.done) return alreadyDone(state, { file, reportPath }, options);
-  if (before) output.complain(`going on at line ${state.next.line}`);
+  if (state.done) {
+    if (keyRotated) await writeImportState(statePath!, { ...state, writeKeySha256 });
+    return alreadyDone(state, { file, reportPath }, options);
+  }
+  if (before) output.complain(`going on at line ${count.format(state.next.line)}`);
 
   const report = await openRefusedReport(reportPath, state.reportBytes);
   const progress = showProgress(state, output);
   const send = dryRun
     ? checkBatch
-    : createBatchSender({ url: gatewayUrl, writeKey, signal, onWait: progress.waiting });
+    : createBatchSender({
+        ...{ url: gatewayUrl, writeKey, signal, onWait: progress.waiting },
+        onKeyTaken() {
+          state.writeKeySha256 = writeKeySha256;
+        },
+      });
   try {
     await runImport({
       ...{ file, format, state, statePath, report, send, requests, signal },
@@ -122,12 +142,12 @@ async function importFile(
     await report.close();
     progress.end();
   }
-  output.out(`${dryRun ? "nothing was sent; " : ""}${countsText(state, reportPath)}`);
+  output.out(`${dryRun ? "nothing was sent; " : ""}${resultText(state, reportPath)}`);
   if (state.refused > 0) options.onRefused();
   if (state.done) return;
   options.onUnfinished();
   const how = restart ? "the same command without --restart" : "the same command";
-  const goOn = dryRun ? "" : `; ${how} goes on at line ${state.next.line}`;
+  const goOn = dryRun ? "" : `; ${how} goes on at line ${count.format(state.next.line)}`;
   output.complain(`stopped before the end${goOn}`);
 }
 
@@ -154,13 +174,13 @@ function alreadyDone(
   { output, onRefused }: ImportCommandOptions,
 ): void {
   output.complain(`${file} was imported to its end before; --restart sends it again`);
-  output.out(countsText(state, reportPath));
+  output.out(resultText(state, reportPath));
   if (state.refused > 0) onRefused();
 }
 
-function countsText({ next, accepted, refused }: ImportState, reportPath: string): string {
-  const counts = `${next.line - 1} lines: ${accepted} taken, ${refused} refused`;
-  return refused === 0 ? counts : `${counts}; ${reportPath} has them`;
+function resultText(state: ImportState, reportPath: string): string {
+  const counts = countsText(state);
+  return state.refused === 0 ? counts : `${counts}; ${reportPath} has them`;
 }
 
 /** @throws KeylineError `bad_mapping`, `unknown_format`, `no_mapping` */
@@ -171,8 +191,8 @@ async function readFormat(
   if (mappingPath === undefined)
     return { format: importFormat(basename(file), undefined), mappingSha256: null };
   const text = await readFile(mappingPath, "utf8").catch((error: unknown) => {
-    throw new KeylineError("bad_mapping", toError(error).message, { path: mappingPath });
+    throw new KeylineError("bad_mapping", readFailure(error, mappingPath), { path: mappingPath });
   });
-  const mappingSha256 = createHash("sha256").update(text).digest("hex");
+  const mappingSha256 = hash("sha256", text, "hex");
   return { format: importFormat(basename(file), readMapping(text)), mappingSha256 };
 }

@@ -1,6 +1,7 @@
 /** One `keyline import` of a file at a time: two would send its rows twice, and write over each other's state. */
 import { readFile, rename, rm, writeFile } from "node:fs/promises";
 import { hostname } from "node:os";
+import { dirname } from "node:path";
 import Type from "typebox";
 import { Compile } from "typebox/compile";
 import { KeylineError, toError } from "../../../shared/runtime/errors.ts";
@@ -33,9 +34,10 @@ export async function lockImport(path: string): Promise<() => Promise<void>> {
     }
   } catch (error) {
     if (error instanceof KeylineError) throw error;
+    if ((error as NodeJS.ErrnoException).code !== "ENOENT")
+      throw new KeylineError("bad_import_lock", toError(error).message, { path, cause: error });
     // Where its folder is not there, neither is the file.
-    const code = (error as NodeJS.ErrnoException).code === "ENOENT" ? "bad_import_file" : "bad_import_lock";
-    throw new KeylineError(code, toError(error).message, { path, cause: error });
+    throw new KeylineError("bad_import_file", `there is no folder ${dirname(path)}`, { path, cause: error });
   }
   return async () => {
     // Somebody may have taken it for stale and deleted it, and another process have one since.

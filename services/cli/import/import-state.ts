@@ -13,6 +13,8 @@ const ImportState = Type.Object({
   importId: Type.String(),
   file: Type.Object({ bytes: Count, modifiedMs: Type.Number(), sha256: Type.String() }),
   mappingSha256: Type.Union([Type.String(), Type.Null()]),
+  /** Of the key under which the gateway took rows last: it says whose users they are. Absent where none did yet. */
+  writeKeySha256: Type.Optional(Type.String()),
   /** Of CSV with a header. */
   columns: Type.Optional(Type.Array(Type.String())),
   /** Everything before it is settled. */
@@ -76,14 +78,26 @@ export async function lookAtFile(path: string, known: ImportedFile | undefined):
     for await (const chunk of createReadStream(path)) digest.update(chunk as Buffer);
     return { bytes, modifiedMs, sha256: digest.digest("hex") };
   } catch (error) {
-    throw new KeylineError("bad_import_file", toError(error).message, { path, cause: error });
+    throw new KeylineError("bad_import_file", readFailure(error, path), { path, cause: error });
   }
 }
 
-/** @throws KeylineError `import_changed` where the state is of another import than the one that is asked for */
+/** Why a file can't be read. */
+export function readFailure(thrown: unknown, path: string): string {
+  const error: NodeJS.ErrnoException = toError(thrown);
+  return error.code === "ENOENT" ? `there is no file ${path}` : error.message;
+}
+
+/**
+ * @param asked.writeKeySha256 undefined where the key may be another one of the same tenant.
+ * @throws KeylineError `import_changed` where the state is of another import than the one that is asked for
+ */
 export function assertSameImport(
   state: ImportState,
-  asked: Pick<ImportState, "gateway" | "mappingSha256" | "file"> & { importId?: string | undefined },
+  asked: Pick<ImportState, "gateway" | "mappingSha256" | "file"> & {
+    importId: string | undefined;
+    writeKeySha256: string | undefined;
+  },
   path: string,
 ): void {
   const differs =
@@ -91,7 +105,12 @@ export function assertSameImport(
     (state.mappingSha256 !== asked.mappingSha256 && "the mapping has changed") ||
     (state.gateway !== asked.gateway && `the gateway was ${state.gateway}`) ||
     (asked.importId !== undefined && asked.importId !== state.importId && `its id was ${state.importId}`);
-  if (!differs) return;
-  const message = `${differs} since ${path} was written: --restart begins at the first line again`;
+  const restart = "--restart begins at the first line again";
+  if (differs)
+    throw new KeylineError("import_changed", `${differs} since ${path} was written: ${restart}`, { path });
+  // Of files of earlier builds it is not known.
+  const { writeKeySha256 = asked.writeKeySha256 } = state;
+  if (asked.writeKeySha256 === undefined || asked.writeKeySha256 === writeKeySha256) return;
+  const message = `the write key is not the one that ${path} was written with: ${restart}, as another tenant needs it; with --key-rotated it goes on, where this is a new key of the same tenant`;
   throw new KeylineError("import_changed", message, { path });
 }

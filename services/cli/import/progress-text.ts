@@ -1,3 +1,5 @@
+export const count = new Intl.NumberFormat("en-US");
+
 /** How far an import is. */
 export type Progress = {
   /** Lines of the file that are settled. */
@@ -23,12 +25,18 @@ export function progressText(
   const leftMs = gained > 0 ? (elapsedMs * (1 - now.part)) / gained : undefined;
   return [
     `${(now.part * 100).toFixed(1)} %`,
-    `line ${now.lines}`,
-    `${now.accepted} taken`,
-    `${now.refused} refused`,
-    `${perSecond}/s`,
+    `line ${count.format(now.lines)}`,
+    `${count.format(now.accepted)} taken`,
+    `${count.format(now.refused)} refused`,
+    `${count.format(perSecond)}/s`,
     ...(leftMs === undefined || now.part >= 1 ? [] : [`${durationText(leftMs)} left`]),
   ].join("  ");
+}
+
+/** What became of the rows that are settled. */
+export function countsText({ accepted, refused }: Pick<Progress, "accepted" | "refused">): string {
+  const rows = accepted + refused;
+  return `${count.format(rows)} ${rows === 1 ? "row" : "rows"}: ${count.format(accepted)} taken, ${count.format(refused)} refused`;
 }
 
 export function durationText(ms: number): string {

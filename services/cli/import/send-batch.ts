@@ -29,10 +29,12 @@ export function createBatchSender(options: {
   url: string;
   writeKey: string;
   signal: AbortSignal;
+  /** Before any row is taken: the gateway knows the key. */
+  onKeyTaken(): void;
   /** The same rows are sent again after this time. */
   onWait(problem: KeylineError, restMs: number): void;
 }): SendBatch {
-  const { url, writeKey, signal, onWait } = options;
+  const { url, writeKey, signal, onKeyTaken, onWait } = options;
   const request = { address: updatesAddress(url), writeKey, timeoutMs: REQUEST_TIMEOUT_MS };
 
   async function sendBatch(rows: readonly Sending[]): Promise<void> {
@@ -47,6 +49,7 @@ export function createBatchSender(options: {
         await sendBatch(left.slice(0, half));
         return sendBatch(left.slice(half));
       }
+      if (answered.results) onKeyTaken();
       const { again, problem } = conclude(left, answered);
       left = again;
       if (!problem) continue;

@@ -145,7 +145,9 @@ function quotaTexts(quotas: Quotas): string[] {
 }
 
 function lineOf({ tenant, writeKeys, quotas }: ListedTenant): string {
-  return [tenant, `${writeKeys.length} keys`, ...quotaTexts(quotas)].join("  ");
+  return [tenant, writeKeys.length === 1 ? "1 key" : `${writeKeys.length} keys`, ...quotaTexts(quotas)].join(
+    "  ",
+  );
 }
 
 function showTenant({ tenant, writeKeys, quotas }: ListedTenant, { out }: Output): void {
