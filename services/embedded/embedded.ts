@@ -37,7 +37,10 @@ export type Drained = {
   onTheWay: number;
   left: number;
   published: number;
+  /** Of these, and how many were not since another update had their id, or can never apply. */
   counted: number;
+  repeatedIds: number;
+  parked: number;
 };
 
 export type Embedded = {
@@ -47,6 +50,8 @@ export type Embedded = {
   demo: Demo;
   /** Rejects when the replay can't go on. */
   replayed: Promise<void>;
+  /** How many updates were given to the publisher and are not settled yet. */
+  onTheWay(): number;
   /** Publishes no more, lets what is on the way be counted, and closes everything. */
   close(): Promise<Drained>;
 };
@@ -177,6 +182,7 @@ async function start(options: Parameters<typeof startEmbedded>[0], lifecycle: Li
     gateway,
     demo,
     replayed: replay.done,
+    onTheWay: observer.onTheWay,
     async close() {
       const drained = await drain(replay, observer, settings.shutdownTimeoutMs);
       await lifecycle.close();
@@ -191,10 +197,11 @@ async function drain(replay: Replay, observer: Observer, timeoutMs: number): Pro
   await replay.stop();
   const deadlineMs = Date.now() + timeoutMs;
   for (;;) {
-    const { onTheWay: left, publisher, counted } = await observer.status();
+    const { onTheWay: left, publisher, counted, repeatedIds, parked } = await observer.status();
     if (left === 0 || Date.now() >= deadlineMs) {
       const { pulsar, sqs } = publisher.published;
-      return { onTheWay, left, published: pulsar + sqs, counted: counted.pulsar + counted.sqs };
+      const published = pulsar + sqs;
+      return { onTheWay, left, published, counted: counted.pulsar + counted.sqs, repeatedIds, parked };
     }
     await sleep(LOOK_AGAIN_MS);
   }
