@@ -21,6 +21,7 @@ import { startAudienceUpdate } from "../audience-update/audience-update.ts";
 import { createDemo, type Demo, type StoryLine } from "./demo.ts";
 import { type DemoGateway, startDemoGateway } from "./demo-gateway.ts";
 import { addDemoRoutes } from "./demo-routes.ts";
+import { createLiveLags } from "./live-lags.ts";
 import { parsePurchases, sumByCustomer } from "./purchases.ts";
 import { type Replay, startReplay } from "./replay.ts";
 import type { embeddedSettings } from "./settings.ts";
@@ -94,13 +95,8 @@ async function start(options: Parameters<typeof startEmbedded>[0], lifecycle: Li
   const [page, file] = await Promise.all([readFile(PAGE_FILE, "utf8"), readFile(SAMPLE_FILE, "utf8")]);
   const purchases = parsePurchases(file);
   const expected = sumByCustomer(purchases);
-  const broker = lifecycle.own(
-    "embedded broker",
-    createMemoryBroker({
-      partitions: settings.pulsarPartitions,
-      maxRetainedMessages: MAX_RETAINED_MESSAGES,
-    }),
-  );
+  const bounds = { partitions: settings.pulsarPartitions, maxRetainedMessages: MAX_RETAINED_MESSAGES };
+  const broker = lifecycle.own("embedded broker", createMemoryBroker(bounds));
   const sqs = lifecycle.own("embedded SQS", await startSqs(settings));
   const maxProfiles = expected.size * settings.replayPasses + MAX_OTHER_USERS;
   const profiles = lifecycle.own("profile store", createMemoryProfileStore({ maxProfiles }));
@@ -116,6 +112,7 @@ async function start(options: Parameters<typeof startEmbedded>[0], lifecycle: Li
   const memberStore = lifecycle.own("member store", createMemoryMemberStore({ maxEntries: MAX_ENTRIES }));
 
   const started = Promise.withResolvers<Demo>();
+  const lags = createLiveLags();
   let server: FastifyInstance | undefined;
   const { adminUrl, routing, flow, metrics } = lifecycle.own(
     "audience-update",
@@ -131,6 +128,7 @@ async function start(options: Parameters<typeof startEmbedded>[0], lifecycle: Li
       memberStore,
       settings: { ...settings, readToken: "" },
       log,
+      onCounted: lags.counted,
       extendServer(extended) {
         server = extended;
         addDemoRoutes(extended, { demo: started.promise, page, pageToken });
@@ -170,6 +168,7 @@ async function start(options: Parameters<typeof startEmbedded>[0], lifecycle: Li
       ratePerSecond: settings.replayRate,
       breaker: { minOpenMs: settings.breakerMinOpenMs, goodSamplesToClose: settings.breakerGoodCanaries },
       counted: metrics.counted,
+      takeLags: lags.take,
       settledCounts: () => readSettledCounts(server!),
       now: Date.now,
     }),

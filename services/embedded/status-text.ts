@@ -11,7 +11,7 @@ const dollars = new Intl.NumberFormat("en-US", { style: "currency", currency: "U
 export function statusText(status: DemoStatus, maxCustomers: number): StatusText {
   const { route, rate, lag, publisher, counted, replay } = status;
   const { pulsar, sqs } = publisher.published;
-  const lagText = lag ? `lag ${milliseconds(lag.p50Ms)}, p99 ${milliseconds(lag.p99Ms)}` : "no lag yet";
+  const lagText = lag ? `live lag ${milliseconds(lag.p50Ms)}, p99 ${milliseconds(lag.p99Ms)}` : "no lag yet";
   return {
     route: `${route.path} by ${route.by}: ${route.why}${status.pulsar.broken ? " (Pulsar is broken)" : ""}`,
     updates: `${count.format(rate.pulsar + rate.sqs)}/s, ${lagText}, ${placeInFile(replay)}`,

@@ -30,6 +30,7 @@ export type Status = {
   onTheWay: number;
   inFlight: ReturnType<UpdateFlow["counts"]>;
   rate: Record<Path, number>;
+  /** Of live updates. */
   lag: { p50Ms: number; p99Ms: number } | undefined;
   history: readonly TrafficSample[];
   customers: WrittenProfile[];
@@ -57,6 +58,8 @@ export type ObserverOptions = {
   ratePerSecond: number;
   breaker: { minOpenMs: number; goodSamplesToClose: number };
   counted(): Record<Path, number>;
+  /** As `LiveLags.take`. */
+  takeLags(): number[];
   settledCounts(): Promise<SettledCounts>;
   now(): number;
 };
@@ -70,8 +73,7 @@ const MAX_AUDIT_LINES = 20;
 export function startObserver(options: ObserverOptions): Observer {
   const { publisher, routing, watched, now } = options;
   const { breaker, router, sampler } = routing;
-  const { counted } = options;
-  const { takeLags } = watched;
+  const { counted, takeLags } = options;
   const bounds = { maxSamples: MAX_SAMPLES, samplesPerRate: SAMPLES_PER_RATE };
   const traffic = createTraffic({ counted, takeLags, ...bounds, now });
   const failovers = createFailoverWatch();
