@@ -44,7 +44,7 @@ function npm(...npmArguments) {
 const why = whyInstall();
 if (why !== undefined) {
   // Standard output is the script's.
-  console.error(`Installing the dependencies (${why})`);
+  console.error(`Installing the dependencies (${why}), which takes about a minute`);
   npm("ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error");
   // The one install script that is wanted: it puts Node 24 in its place. Older versions of npm run them all.
   npm("rebuild", "node", "--loglevel=error");

@@ -5,6 +5,7 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { audienceUpdateSettings } from "../services/audience-update/settings.ts";
 import { cliSettings } from "../services/cli/settings.ts";
+import { embeddedSettings } from "../services/embedded/settings.ts";
 import { gatewaySettings } from "../services/gateway/settings.ts";
 import { publisherSettings } from "../shared/runtime/publisher-settings.ts";
 import { type Settings, settingsTable } from "../shared/runtime/settings.ts";
@@ -30,6 +31,7 @@ const tables: Record<string, Settings> = {
   "audience-update": audienceUpdateSettings,
   publisher: publisherSettings,
   gateway: gatewaySettings,
+  embedded: embeddedOwn(),
   keyline: cliSettings,
 };
 
@@ -38,6 +40,18 @@ function mostUsed(settings: Settings): Settings {
     ([, { env, default: without }]) => without === undefined || SET_FIRST.includes(env),
   );
   return Object.fromEntries(chosen);
+}
+
+/** What `npm start` has for itself, or with another default; the rest stands in the tables above it. */
+function embeddedOwn(): Settings {
+  const others: Settings[] = [audienceUpdateSettings, gatewaySettings, publisherSettings];
+  const known = new Set(
+    others.flatMap((settings) => Object.values(settings).map(({ env, default: value }) => `${env}=${value}`)),
+  );
+  const own = Object.entries(embeddedSettings).filter(
+    ([, { env, default: value }]) => !known.has(`${env}=${value}`),
+  );
+  return Object.fromEntries(own);
 }
 
 /** A document with its tables made anew. */

@@ -1,5 +1,6 @@
 import type { FastifyInstance } from "fastify";
 import { Counter, collectDefaultMetrics, Gauge, Registry } from "prom-client";
+import type { Priority } from "../../shared/domain/envelope.ts";
 import { addHealthRoutes } from "../../shared/http/health-routes.ts";
 import { createHttpServer, listen } from "../../shared/http/http-server.ts";
 import { createOperators } from "../../shared/http/operators.ts";
@@ -62,6 +63,8 @@ export type AudienceUpdateOptions = {
   waiting?: Record<WaitingQueue, () => Promise<number>>;
   /** Adds routes of the caller's own before the server listens. */
   extendServer?: (server: FastifyInstance) => void;
+  /** Told of each update that counts, and how long it took from publish to visible. */
+  onCounted?: (priority: Priority, lagMs: number) => void;
 };
 
 export type AudienceUpdate = {
@@ -80,7 +83,7 @@ export async function startAudienceUpdate(options: AudienceUpdateOptions): Promi
   const lifecycle = createLifecycle(log);
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
-  const metrics = createUpdateMetrics(registry, () => flow.counts());
+  const metrics = createUpdateMetrics(registry, () => flow.counts(), options.onCounted);
   // Opened before the consumer and so closed after it: it answers while the consumer drains.
   const server = lifecycle.own(
     "admin server",

@@ -39,7 +39,12 @@ export type FlowCounts = {
 
 const LAG_BUCKETS_SECONDS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60, 300];
 
-export function createUpdateMetrics(registry: Registry, counts: () => FlowCounts): UpdateMetrics {
+/** `onCounted` is told of each update that counts, as the metrics are. */
+export function createUpdateMetrics(
+  registry: Registry,
+  counts: () => FlowCounts,
+  onCounted?: (priority: Priority, lagMs: number) => void,
+): UpdateMetrics {
   const registers = [registry];
   const updates = new Counter({
     name: "keyline_updates_total",
@@ -113,6 +118,7 @@ export function createUpdateMetrics(registry: Registry, counts: () => FlowCounts
       if (outcome !== "counted") return;
       total[path] += 1;
       child.lag.observe(Math.max(0, lagMs) / 1000);
+      onCounted?.(priority, lagMs);
     },
     overLimit: (tenant, verdict) => overLimit.inc({ tenant, verdict }),
     parked: ({ reason, via }) => deadLetters.inc({ reason, path: via }),

@@ -21,6 +21,7 @@ import { startAudienceUpdate } from "../audience-update/audience-update.ts";
 import { createDemo, type Demo, type StoryLine } from "./demo.ts";
 import { type DemoGateway, startDemoGateway } from "./demo-gateway.ts";
 import { addDemoRoutes } from "./demo-routes.ts";
+import { createLiveLags } from "./live-lags.ts";
 import { parsePurchases, sumByCustomer } from "./purchases.ts";
 import { type Replay, startReplay } from "./replay.ts";
 import type { embeddedSettings } from "./settings.ts";
@@ -37,7 +38,10 @@ export type Drained = {
   onTheWay: number;
   left: number;
   published: number;
+  /** Of these, and how many were not since another update had their id, or can never apply. */
   counted: number;
+  repeatedIds: number;
+  parked: number;
 };
 
 export type Embedded = {
@@ -47,6 +51,8 @@ export type Embedded = {
   demo: Demo;
   /** Rejects when the replay can't go on. */
   replayed: Promise<void>;
+  /** How many updates were given to the publisher and are not settled yet. */
+  onTheWay(): number;
   /** Publishes no more, lets what is on the way be counted, and closes everything. */
   close(): Promise<Drained>;
 };
@@ -89,13 +95,8 @@ async function start(options: Parameters<typeof startEmbedded>[0], lifecycle: Li
   const [page, file] = await Promise.all([readFile(PAGE_FILE, "utf8"), readFile(SAMPLE_FILE, "utf8")]);
   const purchases = parsePurchases(file);
   const expected = sumByCustomer(purchases);
-  const broker = lifecycle.own(
-    "embedded broker",
-    createMemoryBroker({
-      partitions: settings.pulsarPartitions,
-      maxRetainedMessages: MAX_RETAINED_MESSAGES,
-    }),
-  );
+  const bounds = { partitions: settings.pulsarPartitions, maxRetainedMessages: MAX_RETAINED_MESSAGES };
+  const broker = lifecycle.own("embedded broker", createMemoryBroker(bounds));
   const sqs = lifecycle.own("embedded SQS", await startSqs(settings));
   const maxProfiles = expected.size * settings.replayPasses + MAX_OTHER_USERS;
   const profiles = lifecycle.own("profile store", createMemoryProfileStore({ maxProfiles }));
@@ -111,6 +112,7 @@ async function start(options: Parameters<typeof startEmbedded>[0], lifecycle: Li
   const memberStore = lifecycle.own("member store", createMemoryMemberStore({ maxEntries: MAX_ENTRIES }));
 
   const started = Promise.withResolvers<Demo>();
+  const lags = createLiveLags();
   let server: FastifyInstance | undefined;
   const { adminUrl, routing, flow, metrics } = lifecycle.own(
     "audience-update",
@@ -126,6 +128,7 @@ async function start(options: Parameters<typeof startEmbedded>[0], lifecycle: Li
       memberStore,
       settings: { ...settings, readToken: "" },
       log,
+      onCounted: lags.counted,
       extendServer(extended) {
         server = extended;
         addDemoRoutes(extended, { demo: started.promise, page, pageToken });
@@ -165,6 +168,7 @@ async function start(options: Parameters<typeof startEmbedded>[0], lifecycle: Li
       ratePerSecond: settings.replayRate,
       breaker: { minOpenMs: settings.breakerMinOpenMs, goodSamplesToClose: settings.breakerGoodCanaries },
       counted: metrics.counted,
+      takeLags: lags.take,
       settledCounts: () => readSettledCounts(server!),
       now: Date.now,
     }),
@@ -177,6 +181,7 @@ async function start(options: Parameters<typeof startEmbedded>[0], lifecycle: Li
     gateway,
     demo,
     replayed: replay.done,
+    onTheWay: observer.onTheWay,
     async close() {
       const drained = await drain(replay, observer, settings.shutdownTimeoutMs);
       await lifecycle.close();
@@ -191,10 +196,11 @@ async function drain(replay: Replay, observer: Observer, timeoutMs: number): Pro
   await replay.stop();
   const deadlineMs = Date.now() + timeoutMs;
   for (;;) {
-    const { onTheWay: left, publisher, counted } = await observer.status();
+    const { onTheWay: left, publisher, counted, repeatedIds, parked } = await observer.status();
     if (left === 0 || Date.now() >= deadlineMs) {
       const { pulsar, sqs } = publisher.published;
-      return { onTheWay, left, published: pulsar + sqs, counted: counted.pulsar + counted.sqs };
+      const published = pulsar + sqs;
+      return { onTheWay, left, published, counted: counted.pulsar + counted.sqs, repeatedIds, parked };
     }
     await sleep(LOOK_AGAIN_MS);
   }

@@ -6,16 +6,10 @@ import { randomBytes } from "node:crypto";
 import { KeylineError } from "../../shared/runtime/errors.ts";
 import { shutdownSignal } from "../../shared/runtime/lifecycle.ts";
 import { readSettings, settingsHelp } from "../../shared/runtime/settings.ts";
-import { type Drained, startEmbedded } from "./embedded.ts";
+import { startEmbedded } from "./embedded.ts";
 import { embeddedSettings } from "./settings.ts";
-import {
-  createTerminal,
-  createTerminalLog,
-  PRINT_EVERY_MS,
-  REWRITE_EVERY_MS,
-  readKeys,
-  type Terminal,
-} from "./terminal.ts";
+import { cutOffText, drainedText } from "./status-text.ts";
+import { createTerminal, createTerminalLog, PRINT_EVERY_MS, REWRITE_EVERY_MS, readKeys } from "./terminal.ts";
 
 if (process.argv.includes("--help")) {
   console.log(`Keyline in one process, on an embedded Pulsar, an embedded SQS and profiles in memory.
@@ -75,18 +69,15 @@ async function run(): Promise<void> {
   } finally {
     clearInterval(showing);
     terminal.close();
-    terminal.print("Stopping: publishing no more, counting what is on the way.");
-    report(terminal, await embedded.close());
+    terminal.print(
+      "Stopping: publishing no more, counting what is on the way. q or Ctrl-C again ends it at once.",
+    );
+    // The second time comes as a key or as a signal, and both exit.
+    const sayCutOff = () => terminal.print(cutOffText(embedded.onTheWay()));
+    process.once("exit", sayCutOff);
+    terminal.print(drainedText(await embedded.close().finally(() => process.off("exit", sayCutOff))));
     releaseKeys();
   }
-}
-
-function report(terminal: Terminal, { onTheWay, left, published, counted }: Drained): void {
-  terminal.print(
-    left === 0
-      ? `Drained: ${onTheWay} updates were on the way and are counted now; ${published} published, ${counted} counted.`
-      : `Not drained in time: ${left} of ${onTheWay} updates that were on the way are not counted; ${published} published, ${counted} counted.`,
-  );
 }
 
 function isLoopback(host: string): boolean {

@@ -1,4 +1,5 @@
 import type { DemoStatus } from "./demo.ts";
+import type { Drained } from "./embedded.ts";
 import type { WrittenProfile } from "./watch-writes.ts";
 
 /** The status for people at a terminal, a line for each subject. */
@@ -10,7 +11,7 @@ const dollars = new Intl.NumberFormat("en-US", { style: "currency", currency: "U
 export function statusText(status: DemoStatus, maxCustomers: number): StatusText {
   const { route, rate, lag, publisher, counted, replay } = status;
   const { pulsar, sqs } = publisher.published;
-  const lagText = lag ? `lag ${milliseconds(lag.p50Ms)}, p99 ${milliseconds(lag.p99Ms)}` : "no lag yet";
+  const lagText = lag ? `live lag ${milliseconds(lag.p50Ms)}, p99 ${milliseconds(lag.p99Ms)}` : "no lag yet";
   return {
     route: `${route.path} by ${route.by}: ${route.why}${status.pulsar.broken ? " (Pulsar is broken)" : ""}`,
     updates: `${count.format(rate.pulsar + rate.sqs)}/s, ${lagText}, ${placeInFile(replay)}`,
@@ -24,17 +25,44 @@ export function statusText(status: DemoStatus, maxCustomers: number): StatusText
   };
 }
 
+/** The last words, in which the figures add up. */
+export function drainedText({ onTheWay, left, ...drained }: Drained): string {
+  const what =
+    left === 0
+      ? `Drained: ${updates(onTheWay)} on the way and counted now`
+      : `Not drained in time: ${count.format(left)} of ${updates(onTheWay)} on the way are not counted`;
+  const sums = [
+    `${count.format(drained.published)} published`,
+    `${count.format(drained.counted)} counted`,
+    `${count.format(drained.repeatedIds)} repeats of an id that had counted`,
+  ];
+  if (drained.parked > 0) sums.push(`${count.format(drained.parked)} parked`);
+  return `${what}; ${sums.join(", ")}.`;
+}
+
+/** What a second Ctrl-C leaves behind. */
+export function cutOffText(left: number): string {
+  return `Ended at once: ${updates(left)} on the way not counted.`;
+}
+
+function updates(number: number): string {
+  return `${count.format(number)} ${number === 1 ? "update" : "updates"}`;
+}
+
 function placeInFile({ stage, tenant, line, lines, passes }: DemoStatus["replay"]): string {
   if (stage === "ended") return `replay ended after ${passes === 1 ? "1 pass" : `${passes} passes`}`;
   return `${tenant} ${count.format(line)} of ${count.format(lines)}`;
 }
 
-function customerText({ userId, attributes }: WrittenProfile): string {
+/** Users who come over the gateway have whatever attributes they were given. */
+function customerText({ tenant, userId, attributes }: WrittenProfile): string {
   const { purchases, cds, dollars: spent } = attributes;
-  return `${userId}: ${counted(purchases, "purchase")}, ${counted(cds, "CD")}, ${dollars.format(Number(spent))}`;
+  if (typeof purchases === "number" && typeof cds === "number" && typeof spent === "number")
+    return `${userId}: ${counted(purchases, "purchase")}, ${counted(cds, "CD")}, ${dollars.format(spent)}`;
+  return `${userId} of ${tenant}: ${counted(Object.keys(attributes).length, "attribute")}`;
 }
 
-function counted(value: unknown, noun: string): string {
+function counted(value: number, noun: string): string {
   return `${value} ${noun}${value === 1 ? "" : "s"}`;
 }
 

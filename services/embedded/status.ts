@@ -24,10 +24,13 @@ export type Status = {
   /** Copies that arrived again and were dropped, and updates that can never apply. */
   repeats: number;
   parked: number;
+  /** As `WatchedStore.repeatedIds`: published, and not counted since another update had the id. */
+  repeatedIds: number;
   /** Given to the publisher and not settled yet. */
   onTheWay: number;
   inFlight: ReturnType<UpdateFlow["counts"]>;
   rate: Record<Path, number>;
+  /** Of live updates. */
   lag: { p50Ms: number; p99Ms: number } | undefined;
   history: readonly TrafficSample[];
   customers: WrittenProfile[];
@@ -38,6 +41,8 @@ export type Status = {
 
 export type Observer = {
   status(): Promise<Status>;
+  /** As in the status. */
+  onTheWay(): number;
   broken(atMs: number): void;
   healed(atMs: number): void;
   close(): void;
@@ -53,6 +58,8 @@ export type ObserverOptions = {
   ratePerSecond: number;
   breaker: { minOpenMs: number; goodSamplesToClose: number };
   counted(): Record<Path, number>;
+  /** As `LiveLags.take`. */
+  takeLags(): number[];
   settledCounts(): Promise<SettledCounts>;
   now(): number;
 };
@@ -66,8 +73,7 @@ const MAX_AUDIT_LINES = 20;
 export function startObserver(options: ObserverOptions): Observer {
   const { publisher, routing, watched, now } = options;
   const { breaker, router, sampler } = routing;
-  const { counted } = options;
-  const { takeLags } = watched;
+  const { counted, takeLags } = options;
   const bounds = { maxSamples: MAX_SAMPLES, samplesPerRate: SAMPLES_PER_RATE };
   const traffic = createTraffic({ counted, takeLags, ...bounds, now });
   const failovers = createFailoverWatch();
@@ -96,15 +102,23 @@ export function startObserver(options: ObserverOptions): Observer {
     return { ...current, sinceMs: router.sinceMs(), overrideEndsAtMs: override?.expiresAtMs };
   }
 
+  /** Of all that was published here, by the replay and over the gateway; each is settled once, whatever copies it has. */
+  function onTheWay(): number {
+    const { published, underWay } = publisher.counts();
+    const { pulsar, sqs } = counted();
+    const settledOnce = pulsar + sqs + watched.repeatedIds() + settled.parked;
+    return Math.max(0, published.pulsar + published.sqs + underWay - settledOnce);
+  }
+
   const timer = setInterval(() => void sample(), SAMPLE_EVERY_MS);
   return {
+    onTheWay,
     broken: (atMs) => failovers.broken(atMs, totals()),
     healed: failovers.healed,
     async status() {
       const audit = await options.routeStore.audit(MAX_AUDIT_LINES);
       observe();
       const replay = options.replay();
-      const { pulsar, sqs } = counted();
       return {
         nowMs: now(),
         route: route(),
@@ -112,9 +126,10 @@ export function startObserver(options: ObserverOptions): Observer {
         canary: sampler.lastCanary(),
         replay: { ...replay, ratePerSecond: options.ratePerSecond },
         publisher: publisher.counts(),
-        counted: { pulsar, sqs },
+        counted: counted(),
         ...settled,
-        onTheWay: onTheWay(publisher.counts(), pulsar + sqs + watched.repeatedIds() + settled.parked),
+        repeatedIds: watched.repeatedIds(),
+        onTheWay: onTheWay(),
         inFlight: options.flow.counts(),
         rate: traffic.rate(),
         lag: traffic.lag(),
@@ -126,11 +141,6 @@ export function startObserver(options: ObserverOptions): Observer {
     },
     close: () => clearInterval(timer),
   };
-}
-
-/** Of all that was published here, by the replay and over the gateway; each is settled once, whatever copies it has. */
-function onTheWay({ published, underWay }: ReturnType<Publisher["counts"]>, settledOnce: number): number {
-  return Math.max(0, published.pulsar + published.sqs + underWay - settledOnce);
 }
 
 /** Adds to the breaker's state when it may close at the earliest, if its canaries are good. */

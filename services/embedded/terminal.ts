@@ -34,8 +34,8 @@ export function createTerminal(output: NodeJS.WriteStream): Terminal {
 
   function rewrite(lines: string[]): void {
     const before = erase();
-    // A line that wraps would leave its rest behind at the next rewrite.
-    block = lines.map((line) => cut(line, (output.columns ?? 80) - 1));
+    // A line that wraps would leave its rest behind at the next rewrite. Some terminals report 0 columns.
+    block = lines.map((line) => cut(line, (output.columns || 80) - 1));
     output.write(before + draw());
   }
 

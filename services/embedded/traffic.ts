@@ -1,6 +1,6 @@
 import type { Path } from "../../shared/ports/update-queue.ts";
 
-/** What was counted between two samples. Rates are updates/s, lags are from publish to visible. */
+/** What was counted between two samples. Rates are updates/s, lags are from publish to visible of live updates. */
 export type TrafficSample = {
   atMs: number;
   pulsarRate: number;

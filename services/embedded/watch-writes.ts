@@ -9,13 +9,9 @@ export type WatchedStore = {
   store: ProfileStore;
   /** The profiles written last, newest first. */
   latest(): WrittenProfile[];
-  /** From publish to visible of every write since the last call, in milliseconds. */
-  takeLags(): number[];
   /** Updates that had the id of another one, so that they were not counted; copies of one update are none of them. */
   repeatedIds(): number;
 };
-
-const MAX_LAGS = 20_000;
 
 /** A profile store with someone who looks on. */
 export function watchWrites(store: ProfileStore, maxLatest: number): WatchedStore {
@@ -23,15 +19,13 @@ export function watchWrites(store: ProfileStore, maxLatest: number): WatchedStor
   /** By user, where there are some. */
   const repeatsOf = new Map<string, number>();
   let repeats = 0;
-  let lags: number[] = [];
 
   function written(user: UserKey, machinery: string): void {
     const key = JSON.stringify([user.tenant, user.userId]);
-    const { profile, lastUpdate } = decodeProfile(machinery);
+    const { profile } = decodeProfile(machinery);
     latest.delete(key);
     latest.set(key, { ...user, machinery });
     if (latest.size > maxLatest) latest.delete(latest.keys().next().value!);
-    if (lags.length < MAX_LAGS) lags.push(lastUpdate.lagMs);
     const before = repeatsOf.get(key) ?? 0;
     const now = repeatedIn(profile);
     if (now <= before) return;
@@ -54,11 +48,6 @@ export function watchWrites(store: ProfileStore, maxLatest: number): WatchedStor
         const { profile, lastUpdate } = decodeProfile(machinery);
         return { tenant, userId, attributes: attributes(profile), lastUpdate };
       }),
-    takeLags() {
-      const taken = lags;
-      lags = [];
-      return taken;
-    },
     repeatedIds: () => repeats,
   };
 }

@@ -49,7 +49,7 @@ test("`npm start` keeps every customer's profile exact through an outage of Puls
   expect(await (await fetch(url)).text()).toContain("Break Pulsar");
 
   expect(await embedded.end("SIGTERM")).toBe(0);
-  expect(embedded.output()).toContain("6919 published, 6919 counted");
+  expect(embedded.output()).toContain("6,919 published, 6,919 counted, 0 repeats");
 });
 
 test("SIGTERM while Pulsar is broken drains what is on the way over SQS", {
@@ -61,8 +61,29 @@ test("SIGTERM while Pulsar is broken drains what is on the way over SQS", {
   await post(`${url}/demo/break`);
   await until("updates wait", async () => (await statusOf(url)).publisher.underWay > 50);
   expect(await embedded.end("SIGTERM")).toBe(0);
-  const [, onTheWay] = /Drained: (\d+) updates were on the way/.exec(embedded.output()) ?? [];
+  const [, onTheWay] = /Drained: (\d+) updates on the way/.exec(embedded.output()) ?? [];
   expect(Number(onTheWay)).toBeGreaterThan(50);
+});
+
+test("a second SIGTERM ends it at once, and says what is left uncounted", {
+  timeout: TIMEOUT_MS,
+}, async () => {
+  const embedded = start({
+    REPLAY_RATE: "500",
+    // What Pulsar was sent before the breaker opened waits for long, and nothing of it goes over SQS.
+    PULSAR_SEND_TIMEOUT_MS: "30000",
+    PUBLISH_DEADLINE_MS: "60000",
+    TAIL_MS: "0",
+  });
+  const url = await embedded.url();
+  await post(`${url}/demo/break`);
+  await until("updates wait", async () => (await statusOf(url)).publisher.underWay > 50);
+  const ended = embedded.end("SIGTERM");
+  await until("it says how to end at once", () => embedded.output().includes("again ends it at once"));
+  // One within half a second is the same, come twice.
+  const again = setInterval(() => embedded.end("SIGTERM"), 100);
+  expect(await ended.finally(() => clearInterval(again))).toBe(1);
+  expect(embedded.output()).toMatch(/Ended at once: [1-9]\d* updates? on the way not counted/);
 });
 
 test("the gateway of `npm start` takes Segment's calls with the key that it prints, and its end waits for no repeat", {
@@ -84,7 +105,7 @@ test("the gateway of `npm start` takes Segment's calls with the key that it prin
   const profile = await json<{ events: object }>(`${url}/v1/tenants/demo/users/42?after=m-1&timeoutMs=20000`);
   expect(profile.events).toMatchObject({ order_completed: { count: 2 } });
   expect(await embedded.end("SIGTERM")).toBe(0);
-  expect(embedded.output()).toContain("Drained:");
+  expect(embedded.output()).toContain("2 repeats of an id that had counted.");
 });
 
 test("a port that is taken is named together with the setting to change", {

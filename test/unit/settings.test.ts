@@ -203,6 +203,8 @@ test("the documents' tables are those of the code", () => {
   for (const own of [
     "`ADMIN_PORT` | `8090`",
     "`TAIL_MS` | `5000`",
+    "`REPLAY_RATE` | `200`",
+    "`GATEWAY_HOST` | `127.0.0.1`",
     "`PULSAR_ADMIN_URL` |  | URL | Pulsar's admin API; for",
   ])
     expect(all).toContain(`| ${own} `);
