@@ -9,7 +9,7 @@ import { addHealthRoutes } from "../../shared/http/health-routes.ts";
 import { createHttpServer, listen } from "../../shared/http/http-server.ts";
 import { readJsonBodies } from "../../shared/http/json-body.ts";
 import { createOperators } from "../../shared/http/operators.ts";
-import { unknownPacking } from "../../shared/http/packed-body.ts";
+import { spellPackingInSmall, unknownPacking } from "../../shared/http/packed-body.ts";
 import type { DocumentStore } from "../../shared/ports/document-store.ts";
 import type { LinkStore } from "../../shared/ports/link-store.ts";
 import type { RateStore } from "../../shared/ports/rate-store.ts";
@@ -116,6 +116,7 @@ export async function createGateway(
     }),
   );
   boundBodies(server, { maxBytes: settings.maxBodyBytes, bodyLimit: MAX_REQUEST_BYTES });
+  server.addHook("onRequest", spellPackingInSmall);
   // Requests only: what is answered is a fraction of what came.
   await server.register(fastifyCompress, {
     ...{ globalCompression: false, requestEncodings: ["gzip", "deflate", "identity"] },

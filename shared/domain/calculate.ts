@@ -220,13 +220,13 @@ class Turn implements Calculation {
    * entry of the due store ever has to be moved, and what did not change needs no look while none is overdue.
    */
   #alarmMs(): number {
-    const { changed, dirty } = this.#workspace;
+    const { dirty } = this.#workspace;
     const definitions = this.#definitions;
     const { alarmMs } = this.#base;
     const asOfMs = this.#asOfMs;
     const [attributes, audiences] = this.#mayFlip()
       ? [definitions.byTime, definitions.byNow]
-      : [changed, dirty.audiences()];
+      : [dirty.attributes(), dirty.audiences()];
     const dueMs = nextDueMs(definitions, attributes, audiences, this.#workspace, asOfMs);
     if (alarmMs > asOfMs && alarmMs <= dueMs) return alarmMs;
     return dueMs === Number.POSITIVE_INFINITY ? 0 : dueMs;

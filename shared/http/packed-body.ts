@@ -7,6 +7,12 @@ export async function refusePacked({ headers }: FastifyRequest): Promise<void> {
   if (encoding && encoding.toLowerCase() !== "identity") throw unknownPacking(encoding, "identity");
 }
 
+/** Its names are the same in capitals (RFC 9110, 8.4.1), which @fastify/compress does not know. */
+export async function spellPackingInSmall({ headers }: FastifyRequest): Promise<void> {
+  const encoding = headers["content-encoding"];
+  if (encoding) headers["content-encoding"] = encoding.toLowerCase();
+}
+
 /** @param known what is taken, in words. */
 export function unknownPacking(encoding: string, known: string): KeylineError {
   const message = `content-encoding: must be ${known}`;

@@ -1,6 +1,7 @@
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 import { apply } from "../../shared/domain/apply.ts";
 import { calculatedView } from "../../shared/domain/calculated-view.ts";
+import { countOf } from "../../shared/domain/definitions/aggregate-numbers.ts";
 import type { CompiledDefinitions } from "../../shared/domain/definitions/compile.ts";
 import { readersOf } from "../../shared/domain/definitions/readers.ts";
 import { firstFrom } from "../../shared/domain/definitions/thresholds.ts";
@@ -108,6 +109,17 @@ test("time that takes a windowed count over no threshold of a rule is not waited
   // Who computes with it may say something else at each change.
   expect(alarmAfter("orders * 2 >= 10", 3)).toBe(leaves(1));
   expect(alarmAfter("twice >= 10", 3, { twice: { derive: "orders * 2" } })).toBe(leaves(1));
+});
+
+test("the next moment is looked for once in a turn, however many of its events an attribute counts", () => {
+  const crossing = vi.spyOn(countOf, "crossing");
+  const definitions = compiled({ orders: { ...orders, window: "1h" } }, { some: "orders >= 5" });
+  const { profile } = apply(EMPTY_PROFILE, [orderOf(1)], LIMITS, START_MS, definitions);
+  crossing.mockClear();
+  const updates = Array.from({ length: 100 }, (_, n) => orderOf(n + 2));
+  apply(profile, updates, LIMITS, START_MS, definitions);
+  expect(crossing).toHaveBeenCalledTimes(1);
+  crossing.mockRestore();
 });
 
 test("a comparison that is false decides, whatever the rest says", () => {

@@ -185,8 +185,12 @@ test("a key is taken from the body of a beacon, and a body may be packed", async
     status: 415,
     body: { error: { code: "unsupported_media_type", path: "content-encoding", value: '"br"' } },
   });
-  const plain = { ...withKey(KEY), "content-encoding": "identity" };
-  expect((await call("POST", "/v1/batch", { batch: [track(3)] }, plain)).status).toBe(200);
+  for (const encoding of ["identity", "Identity"]) {
+    const plain = { ...withKey(KEY), "content-encoding": encoding };
+    expect((await call("POST", "/v1/batch", { batch: [track(3)] }, plain)).status).toBe(200);
+  }
+  const inCapitals = { ...withKey(KEY), "content-encoding": "GZIP" };
+  expect((await call("POST", "/v1/batch", packed, inCapitals)).status).toBe(200);
 });
 
 test("a body that is not UTF-8 is refused, so that no two users become one", async () => {

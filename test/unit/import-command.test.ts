@@ -207,7 +207,8 @@ test("a second import of the same file is refused, until the first is over or de
   await until("it has tried", () => gateway.refused() > 0, { everyMs: 5 });
   const { pid, host, since } = JSON.parse(read("few.csv.import.lock"));
   const who = `import_running: process ${pid} on ${host} has been importing this file since ${since}: `;
-  for (const more of [[], ["--restart"], ["--dry-run"]]) {
+  const sameReport = ["--dry-run", "--report", inFolder("few.csv.refused.ndjson")];
+  for (const more of [[], ["--restart"], ["--dry-run"], sameReport]) {
     const { code, err } = await runKeyline(environment(), ...words(file, ...more));
     expect([code, err]).toEqual([2, expect.stringContaining(who)]);
     expect(err).toContain(`delete ${lock}`);

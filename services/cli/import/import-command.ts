@@ -78,7 +78,8 @@ function requestCount(text: string): number {
 
 async function run(file: string, flags: ImportFlags, options: ImportCommandOptions): Promise<void> {
   const settings = options.open(flags);
-  const { dryRun = false, mapping, report: reportPath = `${file}.refused.ndjson` } = flags;
+  const ownReportPath = `${file}.refused.ndjson`;
+  const { dryRun = false, mapping, report: reportPath = ownReportPath } = flags;
   if (settings.writeKey === "" && !dryRun)
     throw new KeylineError("no_write_key", "WRITE_KEY or --write-key must be a write key of the tenant", {
       path: "WRITE_KEY",
@@ -86,8 +87,8 @@ async function run(file: string, flags: ImportFlags, options: ImportCommandOptio
   const read = await readFormat(file, mapping);
   const [statePath, lockPath] = [`${file}.import.json`, `${file}.import.lock`];
   assertApart(reportPath, [file, statePath, lockPath, ...(mapping ? [mapping] : [])]);
-  // A dry run has no state, and may share the report with an import.
-  const isAlone = dryRun && flags.report !== undefined;
+  // A dry run has no state, and may share the report with an import, also where it names that itself.
+  const isAlone = dryRun && resolve(reportPath) !== resolve(ownReportPath);
   const unlock = isAlone ? undefined : await lockImport(lockPath);
   try {
     const paths = { file, reportPath, statePath: dryRun ? undefined : statePath };
