@@ -91,7 +91,7 @@ test("a rule with `now` is evaluated when its moment comes, not with every updat
   expect(calculatedView(profile, definitions).audiences).toHaveLength(98);
 });
 
-test("time that takes a windowed count over no threshold of a rule is not waited for", () => {
+test("time that takes a windowed count over no threshold of a rule is waited for once: when nothing is left", () => {
   const hourly = { event: "order", aggregate: "count", window: "1h" } as const;
   const alarmAfter = (rule: string, orders: number, more: object = {}) => {
     const definitions = compiled({ orders: hourly, ...more }, { some: rule });
@@ -101,7 +101,8 @@ test("time that takes a windowed count over no threshold of a rule is not waited
   };
   // One order a second, in buckets of a minute: 59 in the first, 60 in the second, the rest in the third.
   const leaves = (minute: number) => 3_600_000 + minute * 60_000;
-  expect(alarmAfter("orders >= 5", 3)).toBeLessThan(0);
+  expect(alarmAfter("orders >= 5", 3)).toBe(leaves(1));
+  expect(alarmAfter("orders >= 500", 150)).toBe(leaves(3));
   expect(alarmAfter("orders >= 5", 5)).toBe(leaves(1));
   expect(alarmAfter("orders >= 5", 150)).toBe(leaves(3));
   expect(alarmAfter("orders >= 100 || orders >= 5", 150)).toBe(leaves(1));

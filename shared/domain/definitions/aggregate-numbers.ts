@@ -49,8 +49,8 @@ function countAt(state: State, width: number, offset: number): number {
 }
 
 /** The value is the sum of the buckets' numbers: they leave in their order, so that what is left is the sum of the last. */
-function crossing(state: State, thresholds: Float64Array): number | undefined {
-  let bucket: number | undefined;
+function crossing(state: State, thresholds: Float64Array): number {
+  let bucket = state.at(-2) as number;
   let left: Decimal = 0;
   for (let at = state.length - 2; at >= 0; at -= 2) {
     const before = addDecimal(left, state[at + 1] as Decimal);

@@ -38,10 +38,10 @@ export type Aggregate = {
   /** The first bucket that holds something. */
   oldest(state: State, window: Window): number;
   /**
-   * The first bucket whose leaving takes the value onto or over one of these rising numbers; undefined for none. Where
-   * this can't be told, `oldest` is the one to go by.
+   * The first bucket whose leaving takes the value onto or over one of these rising numbers, or leaves nothing: then at
+   * the latest a rule that came meanwhile is looked at. Absent where this can't be told, and `oldest` is to be gone by.
    */
-  crossing?(state: State, thresholds: Float64Array): number | undefined;
+  crossing?(state: State, thresholds: Float64Array): number;
   /**
    * The value as JSON has it, undefined for none. `days_since` alone asks for the moment.
    */

@@ -36,11 +36,8 @@ export function attributeDueMs({ event, ticks }: CompiledAttribute, state: State
   const { aggregate, window } = event;
   const { thresholds } = ticks;
   if (window) {
-    const bucket =
-      thresholds && aggregate.crossing
-        ? aggregate.crossing(state, thresholds)
-        : aggregate.oldest(state, window);
-    return bucket === undefined ? Number.POSITIVE_INFINITY : leavesAtMs(window, bucket);
+    const bucket = thresholds && aggregate.crossing?.(state, thresholds);
+    return leavesAtMs(window, bucket ?? aggregate.oldest(state, window));
   }
   if (aggregate.windowed) return Number.POSITIVE_INFINITY;
   const days = aggregate.value(state, asOfMs) as number;
