@@ -90,7 +90,19 @@ async function consumerOf(
     const { pulsar, sqs } = await counted(adminUrl);
     return pulsar + sqs;
   };
-  return { pid, kill, exited, applied, letGo };
+  return {
+    ...{ pid, kill, exited, applied },
+    async letGo() {
+      // The process is up before it is connected, and of a subscription without anybody the broker keeps nothing in memory.
+      await until("the service is connected", () => isConnected(adminUrl), { everyMs: 10 });
+      await letGo();
+    },
+  };
+}
+
+async function isConnected(adminUrl: string): Promise<boolean> {
+  const { checks } = (await (await fetch(`${adminUrl}/readyz`)).json()) as { checks: { pulsar: string } };
+  return checks.pulsar === "ok";
 }
 
 /** The updates queue of a run, and the two that its service wants beside it. */
