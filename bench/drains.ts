@@ -3,10 +3,9 @@ import { define, shop } from "./definitions.ts";
 import { type Applied, measureEndToEnd, measureRawDrain } from "./end-to-end.ts";
 import { type Figures, median } from "./figures.ts";
 import { holdSubscription } from "./held-subscription.ts";
-import { prefill } from "./prefill.ts";
+import { fillBacklog } from "./prefill.ts";
 import { redisBytesPerUser } from "./redis-bytes.ts";
 import { evenly } from "./updates.ts";
-import { openUpdatesTopic, untilConnected } from "./updates-topic.ts";
 
 type DrainOptions = {
   updates: number;
@@ -31,14 +30,16 @@ export async function measureDrains(
   options: DrainOptions,
   into: Figures,
 ): Promise<{ publishedPerSecond: number; appliedPerSecond: number }> {
-  const { updates, rounds, away } = options;
+  const { updates, users, rounds, away } = options;
   const numbers = Array.from({ length: rounds }, (_, n) => n + 1);
   const letGo = new Map<string, () => Promise<void>>();
   const kinds = ["raw", "applied", "defined"].flatMap((kind) => numbers.map((n) => `${kind}-${n}`));
   for (const name of ["raw-warm-up", "warm-up-1", "warm-up-2", ...kinds, "raw-last"])
     letGo.set(name, await holdSubscription(on, name));
   await on.subscribe(away);
-  const publishedPerSecond = await fillBacklog(on, options, into);
+  const filled = await fillBacklog(on.environment, { updates, userOf: evenly(users) });
+  into.add("prefill.meanSize", filled.meanBytes, "bytes");
+  into.add("prefill.publishedPerSecond", filled.perSecond, "updates/s");
   const raw = (name: string) => measureRawDrain(on, name, updates, letGo.get(name)!);
   const applied = (name: string) => measureEndToEnd(on, name, updates, letGo.get(name)!);
   console.log("warming up");
@@ -68,7 +69,7 @@ export async function measureDrains(
   into.add("defined.redisBytesPerUser", await redisBytesPerUser(on.environment.REDIS_URL!), "bytes");
   into.add("catchUp.appliedPerSecond", catchUp.appliedPerSecond, "updates/s");
   return {
-    publishedPerSecond,
+    publishedPerSecond: filled.perSecond,
     appliedPerSecond: median(measured.map((each) => each.applied.appliedPerSecond)),
   };
 }
@@ -77,40 +78,22 @@ export async function measureDrains(
 function addRounds(rounds: readonly Round[], last: Raw, into: Figures): void {
   const raws = [...rounds.map(({ raw }) => raw), last];
   const rawAround = (n: number) => (raws[n]!.perSecond + raws[n + 1]!.perSecond) / 2;
-  const mid = (of: (round: Round) => number) => median(rounds.map(of));
-  into.add(
-    "endToEnd.appliedPerSecond",
-    mid(({ applied }) => applied.appliedPerSecond),
-    "updates/s",
-  );
-  addCpu(
-    "endToEnd",
-    rounds.map(({ applied }) => applied),
-    into,
-  );
-  into.add("endToEnd.peakMemory", Math.max(...rounds.map(({ applied }) => applied.peakMemoryMb)), "MB");
+  const applied = rounds.map((round) => round.applied);
+  const defined = rounds.map((round) => round.defined);
+  addApplied("endToEnd", applied, into);
+  into.add("endToEnd.peakMemory", Math.max(...applied.map(({ peakMemoryMb }) => peakMemoryMb)), "MB");
   into.add("endToEnd.rawPerSecond", median(raws.map(({ perSecond }) => perSecond)), "messages/s");
   into.add("endToEnd.rawCpuMicros", median(raws.map(({ cpuMicros }) => cpuMicros)), "us/message");
-  const ratios = rounds.map(({ applied }, n) => applied.appliedPerSecond / rawAround(n));
+  const ratios = applied.map(({ appliedPerSecond }, n) => appliedPerSecond / rawAround(n));
   addSpread("endToEnd.ratio", ratios, "applied/raw", into);
-  into.add(
-    "defined.appliedPerSecond",
-    mid(({ defined }) => defined.appliedPerSecond),
-    "updates/s",
-  );
-  addCpu(
-    "defined",
-    rounds.map(({ defined }) => defined),
-    into,
-  );
-  const definedRatios = rounds.map(
-    ({ applied, defined }) => defined.appliedPerSecond / applied.appliedPerSecond,
-  );
+  addApplied("defined", defined, into);
+  const definedRatios = defined.map((each, n) => each.appliedPerSecond / applied[n]!.appliedPerSecond);
   addSpread("defined.ratio", definedRatios, "defined/applied", into);
 }
 
-/** Of the service, the broker and Redis. */
-function addCpu(name: string, runs: readonly Applied[], into: Figures): void {
+/** Medians; CPU of the service, the broker and Redis. */
+function addApplied(name: string, runs: readonly Applied[], into: Figures): void {
+  into.add(`${name}.appliedPerSecond`, median(runs.map((run) => run.appliedPerSecond)), "updates/s");
   for (const what of ["cpuMicros", "brokerMicros", "redisMicros"] as const)
     into.add(`${name}.${what}`, median(runs.map((run) => run[what])), "us/update");
 }
@@ -119,20 +102,4 @@ function addSpread(name: string, values: readonly number[], unit: string, into: 
   into.add(name, median(values), unit);
   into.add(`${name}Lowest`, Math.min(...values), unit);
   into.add(`${name}Highest`, Math.max(...values), unit);
-}
-
-async function fillBacklog(
-  on: RealStack,
-  { updates, users }: { updates: number; users: number },
-  into: Figures,
-): Promise<number> {
-  const { queue, topic } = await openUpdatesTopic(on.environment);
-  const producer = queue.producer({ topic, sendTimeoutMs: 60_000, maxPending: 10_000 });
-  await untilConnected(producer);
-  console.log(`publishing ${updates} updates`);
-  const filled = await prefill(producer, { updates, userOf: evenly(users) });
-  await queue.close();
-  into.add("prefill.meanSize", filled.meanBytes, "bytes");
-  into.add("prefill.publishedPerSecond", filled.perSecond, "updates/s");
-  return filled.perSecond;
 }

@@ -14,9 +14,8 @@ import { createFigures, median, percentile } from "./figures.ts";
 import { holdSubscription } from "./held-subscription.ts";
 import { openProbes } from "./latency.ts";
 import { withOwnTopics } from "./own-topics.ts";
-import { prefill } from "./prefill.ts";
+import { fillBacklog } from "./prefill.ts";
 import { evenly, halfOnOne, type Users } from "./updates.ts";
-import { openUpdatesTopic, untilConnected } from "./updates-topic.ts";
 
 const count = numberArgument(1, 999_999_999);
 const options = new Command("npm run bench:hot --")
@@ -59,7 +58,7 @@ console.log();
 figures.print();
 if (options.json !== undefined) figures.writeJson(options.json);
 
-/** Each kind once to warm up (`bench/main.ts` says why), then all rounds, each by a subscription of its own. */
+/** Each kind once to warm up (`drains.ts` says why), then all rounds, each by a subscription of its own. */
 async function measureBacklogs(): Promise<void> {
   const names = ["warm-up", ...Array.from({ length: options.rounds }, (_, n) => `round-${n + 1}`)];
   const backlogs = { uniform: await inNamespace("uniform"), hot: await inNamespace("hot") };
@@ -67,7 +66,8 @@ async function measureBacklogs(): Promise<void> {
   for (const kind of KINDS)
     for (const name of names)
       letGo.set(`${kind}-${name}`, await holdSubscription(backlogs[kind], `${kind}-${name}`));
-  for (const kind of KINDS) await fill(backlogs[kind], usersOf(kind));
+  for (const kind of KINDS)
+    await fillBacklog(backlogs[kind].environment, { updates: options.updates, userOf: usersOf(kind) });
   const measured: Record<Kind, { appliedPerSecond: number; cpuMicros: number; peakMemoryMb: number }[]> = {
     uniform: [],
     hot: [],
@@ -90,15 +90,6 @@ async function measureBacklogs(): Promise<void> {
     figures.add(`hot.backlog.${kind}.peakMemory`, median(of(kind, "peakMemoryMb")), "MB");
   }
   addRatios("hot.backlog.ratio", of("hot", "appliedPerSecond"), of("uniform", "appliedPerSecond"));
-}
-
-async function fill(on: RealStack, userOf: Users): Promise<void> {
-  const { queue, topic } = await openUpdatesTopic(on.environment);
-  const producer = queue.producer({ topic, sendTimeoutMs: 60_000, maxPending: 10_000 });
-  await untilConnected(producer);
-  console.log(`publishing ${options.updates} updates to ${topic}`);
-  await prefill(producer, { updates: options.updates, userOf });
-  await queue.close();
 }
 
 /** Publish to visible of users who have one update each, beside the traffic of either kind. */

@@ -1,6 +1,9 @@
 import { type Update, userKey } from "../shared/domain/envelope.ts";
 import type { Producer } from "../shared/ports/update-queue.ts";
 import { createBenchUpdates, type Users } from "./updates.ts";
+import { openUpdatesTopic, untilConnected } from "./updates-topic.ts";
+
+type Prefilled = { perSecond: number; meanBytes: number };
 
 const UNDER_WAY = 2_000;
 
@@ -12,7 +15,7 @@ const UNDER_WAY = 2_000;
 export async function prefill(
   producer: Producer,
   { updates, userOf, onUpdate }: { updates: number; userOf: Users; onUpdate?: (update: Update) => void },
-): Promise<{ perSecond: number; meanBytes: number }> {
+): Promise<Prefilled> {
   const next = createBenchUpdates(userOf);
   const startedAtMs = performance.now();
   let number = 0;
@@ -33,4 +36,18 @@ export async function prefill(
     perSecond: (updates / (performance.now() - startedAtMs)) * 1_000,
     meanBytes: bytes / updates,
   };
+}
+
+/** The same to the topic that a service with this environment consumes. */
+export async function fillBacklog(
+  environment: Record<string, string | undefined>,
+  { updates, userOf }: { updates: number; userOf: Users },
+): Promise<Prefilled> {
+  const { queue, topic } = await openUpdatesTopic(environment);
+  const producer = queue.producer({ topic, sendTimeoutMs: 60_000, maxPending: 10_000 });
+  await untilConnected(producer);
+  console.log(`publishing ${updates} updates to ${topic}`);
+  const filled = await prefill(producer, { updates, userOf });
+  await queue.close();
+  return filled;
 }

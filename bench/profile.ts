@@ -9,17 +9,16 @@ import { pathToFileURL } from "node:url";
 import { Command } from "commander";
 import { serviceNodeOptions } from "../deploy/local/node-options.ts";
 import { numberArgument } from "../test/support/number-argument.ts";
-import { type RealStack, startRealStack } from "../test/support/real-stack.ts";
+import { startRealStack } from "../test/support/real-stack.ts";
 import { type CpuProfile, callTree, summarise } from "./cpu-profile.ts";
 import { define, shop } from "./definitions.ts";
 import { measureEndToEnd, measureRawDrain } from "./end-to-end.ts";
 import { flameGraphPage } from "./flame-graph.ts";
 import { bodiesOf, load, serverOf, startServer } from "./gateway-load.ts";
 import { holdSubscription } from "./held-subscription.ts";
-import { prefill } from "./prefill.ts";
+import { fillBacklog } from "./prefill.ts";
 import { monotonicMicros, type Window } from "./process-usage.ts";
 import { evenly } from "./updates.ts";
-import { openUpdatesTopic, untilConnected } from "./updates-topic.ts";
 
 const count = numberArgument(1, 999_999_999);
 const options = new Command("npm run profile --")
@@ -60,7 +59,7 @@ async function profileService(): Promise<Profiled> {
       await holdSubscription(stack, subscriptions[0]),
       await holdSubscription(stack, subscriptions[1]),
     ];
-    await fillBacklog(stack);
+    await fillBacklog(stack.environment, { updates: options.updates, userOf: evenly(options.users) });
     if (options.definitions) await define(stack.environment.REDIS_URL!, "profiled:", "bench", shop);
     console.log("draining raw, to warm the broker up");
     await measureRawDrain(stack, subscriptions[0], options.updates, letRawGo);
@@ -73,15 +72,6 @@ async function profileService(): Promise<Profiled> {
   } finally {
     await stack.close();
   }
-}
-
-async function fillBacklog(stack: RealStack): Promise<void> {
-  const { queue, topic } = await openUpdatesTopic(stack.environment);
-  const producer = queue.producer({ topic, sendTimeoutMs: 60_000, maxPending: 10_000 });
-  await untilConnected(producer);
-  console.log(`publishing ${options.updates} updates`);
-  await prefill(producer, { updates: options.updates, userOf: evenly(options.users) });
-  await queue.close();
 }
 
 async function profileGateway(): Promise<Profiled> {
