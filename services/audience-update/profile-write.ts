@@ -1,6 +1,6 @@
+import { attributeChanges } from "../../shared/domain/attribute-changes.ts";
 import type { CompiledDefinitions } from "../../shared/domain/definitions/compile.ts";
 import { attributeJson, attributeNames, type Profile } from "../../shared/domain/profile.ts";
-import { attributeChanges } from "../../shared/domain/profile-record.ts";
 import type { ProfileWrite, UserKey } from "../../shared/ports/profile-store.ts";
 import type { FoldedTurn } from "./fold-turn.ts";
 import { nextVersion } from "./profile-version.ts";

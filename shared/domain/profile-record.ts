@@ -1,13 +1,6 @@
 import { type CalculatedRecord, decodeCalculated, encodeCalculated } from "./calculated-record.ts";
 import type { Decimal } from "./decimal.ts";
-import {
-  attributeJson,
-  EMPTY_PROFILE,
-  type EventCount,
-  type Profile,
-  type Register,
-  type SetMember,
-} from "./profile.ts";
+import { EMPTY_PROFILE, type EventCount, type Profile, type Register, type SetMember } from "./profile.ts";
 import type { SeenSource } from "./seen.ts";
 import type { WriteOrder } from "./stamp.ts";
 
@@ -228,28 +221,4 @@ function readSeen(flat: Machinery[9], { sources, lastStamp }: Basis): Map<string
   for (const [source, back, blurredTo, ...intervals] of flat)
     seen.set(sources[source]!, { intervals, lastStamp: lastStamp - back, blurredTo });
   return seen;
-}
-
-/** The plain attribute fields in which two profiles differ. */
-export function attributeChanges(
-  before: Profile,
-  after: Profile,
-): { set: [string, string][]; remove: string[] } {
-  const changes: { set: [string, string][]; remove: string[] } = { set: [], remove: [] };
-  const compared = new Set<string>();
-  const compare = (name: string) => {
-    if (compared.has(name)) return;
-    compared.add(name);
-    const json = attributeJson(after, name);
-    if (json === attributeJson(before, name)) return;
-    if (json === undefined) changes.remove.push(name);
-    else changes.set.push([name, json]);
-  };
-  for (const part of ["registers", "sets", "counters"] as const) {
-    if (before[part] === after[part]) continue;
-    after[part].forEach((cell: unknown, name: string) => {
-      if (before[part].get(name) !== cell) compare(name);
-    });
-  }
-  return changes;
 }

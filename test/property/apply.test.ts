@@ -1,9 +1,10 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { apply } from "../../shared/domain/apply.ts";
+import { attributeChanges } from "../../shared/domain/attribute-changes.ts";
 import type { Update } from "../../shared/domain/envelope.ts";
 import { attributeJson, attributes, EMPTY_PROFILE, type Profile } from "../../shared/domain/profile.ts";
-import { attributeChanges, decodeProfile, encodeProfile } from "../../shared/domain/profile-record.ts";
+import { decodeProfile, encodeProfile } from "../../shared/domain/profile-record.ts";
 import { stampAt } from "../../shared/domain/stamp.ts";
 import { arbitraryDelivery, arbitraryUpdates, START_MS } from "../support/arbitrary-updates.ts";
 import { expectedProfile } from "../support/oracle.ts";

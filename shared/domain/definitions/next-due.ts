@@ -45,12 +45,11 @@ export function attributeDueMs({ event, ticks }: CompiledAttribute, state: State
   return next === undefined ? Number.POSITIVE_INFINITY : (state[0] as number) + next * DAY_MS;
 }
 
-/** When time alone changes an attribute's value: of `days_since` as above, of a window at all. */
+/** When time alone changes an attribute's value: of `days_since` as above, of a window when its first bucket leaves. */
 export function changesAtMs(attribute: CompiledAttribute, state: State, asOfMs: number): number {
-  const { event, ticks } = attribute;
-  return event?.window
-    ? attributeDueMs({ ...attribute, ticks: { ...ticks, thresholds: undefined } }, state, asOfMs)
-    : attributeDueMs(attribute, state, asOfMs);
+  const { event } = attribute;
+  if (!event?.window) return attributeDueMs(attribute, state, asOfMs);
+  return leavesAtMs(event.window, event.aggregate.oldest(state, event.window));
 }
 
 /** When one of a rule's comparisons of `now` flips; infinite for never, also where it can't be computed. */
