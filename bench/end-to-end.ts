@@ -74,7 +74,7 @@ export async function measureEndToEnd(
     },
     "/dev/null",
   );
-  await countedAfter(service.adminUrl, 0);
+  await untilReady(service.adminUrl);
   await onConnected();
   const first = await countedAfter(service.adminUrl, updates * UNMEASURED);
   const usedBefore = await serverUsage(stack);
@@ -97,6 +97,11 @@ export async function measureEndToEnd(
   service.kill("SIGTERM");
   await service.exited;
   return measured;
+}
+
+/** Whoever holds the subscription holds all key groups: nothing is counted before it has let go. */
+async function untilReady(adminUrl: string): Promise<void> {
+  while (!(await fetch(`${adminUrl}/readyz`)).ok) await sleep(POLL_MS);
 }
 
 /** Waits until more than `floor` updates are counted, and returns how many. */

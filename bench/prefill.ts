@@ -1,11 +1,15 @@
 import { type Update, userKey } from "../shared/domain/envelope.ts";
 import type { Producer } from "../shared/ports/update-queue.ts";
+import { createPackingProducer } from "../shared/publish/packing-producer.ts";
+import { publisherSettings } from "../shared/runtime/publisher-settings.ts";
 import { createBenchUpdates, type Users } from "./updates.ts";
 import { openUpdatesTopic, untilConnected } from "./updates-topic.ts";
 
 type Prefilled = { perSecond: number; meanBytes: number };
 
 const UNDER_WAY = 2_000;
+const SEND_TIMEOUT_MS = 60_000;
+const KEY_GROUPS = Number(publisherSettings.keyGroups.default);
 
 /**
  * Publishes updates as fast as the broker takes them.
@@ -38,16 +42,22 @@ export async function prefill(
   };
 }
 
-/** The same to the topic that a service with this environment consumes. */
+/**
+ * The same to the topic that a service with this environment consumes, by default as a publisher of ours sends as much.
+ *
+ * @param options.single each update is a message by itself, keyed by its user
+ */
 export async function fillBacklog(
   environment: Record<string, string | undefined>,
-  { updates, userOf }: { updates: number; userOf: Users },
+  { updates, userOf, single = false }: { updates: number; userOf: Users; single?: boolean },
 ): Promise<Prefilled> {
   const { queue, topic } = await openUpdatesTopic(environment);
-  const producer = queue.producer({ topic, sendTimeoutMs: 60_000, maxPending: 10_000 });
+  const producer = queue.producer({ topic, sendTimeoutMs: SEND_TIMEOUT_MS, maxPending: UNDER_WAY });
   await untilConnected(producer);
+  const packing = { keyGroups: KEY_GROUPS, maxPending: UNDER_WAY, sendTimeoutMs: SEND_TIMEOUT_MS };
   console.log(`publishing ${updates} updates to ${topic}`);
-  const filled = await prefill(producer, { updates, userOf });
+  const sending = single ? producer : createPackingProducer(producer, packing);
+  const filled = await prefill(sending, { updates, userOf });
   await queue.close();
   return filled;
 }

@@ -14,6 +14,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { PrimaryQueue, Topic } from "../../shared/ports/primary-queue.ts";
 import type { Delivery, Producer, UpdateQueue } from "../../shared/ports/update-queue.ts";
+import { createPackingProducer } from "../../shared/publish/packing-producer.ts";
 import type { Breaker } from "../../shared/routing/breaker.ts";
 import type { Route } from "../../shared/routing/router.ts";
 import type { Routing } from "../../shared/routing/start-routing.ts";
@@ -150,7 +151,7 @@ export function openCompletion(
     topic: Topic;
     primary: PrimaryQueue;
     routing: Pick<Routing, "router" | "breaker">;
-    settings: { pulsarSendTimeoutMs: number };
+    settings: { pulsarSendTimeoutMs: number; keyGroups: number };
     perSecond(): number;
     metrics: CompletionMetrics;
     log: Log;
@@ -159,10 +160,15 @@ export function openCompletion(
   const { name, queue, topic, primary, routing, settings, perSecond, metrics, log } = options;
   const onFailed = logRepeated(log, "warn", `could not publish from the ${name} queue, it is tried again`);
   const maxPending = MAX_COMPLETIONS_UNDER_WAY;
-  const { pulsarSendTimeoutMs: sendTimeoutMs } = settings;
+  const { pulsarSendTimeoutMs: sendTimeoutMs, keyGroups } = settings;
+  const producer = lifecycle.own(`${name} producer`, primary.producer({ topic, sendTimeoutMs, maxPending }));
   return startCompletion({
     queue,
-    producer: lifecycle.own(`${name} producer`, primary.producer({ topic, sendTimeoutMs, maxPending })),
+    // As publishers send updates there; changes are for any reader.
+    producer:
+      name === "ledger"
+        ? createPackingProducer(producer, { keyGroups, maxPending, sendTimeoutMs })
+        : producer,
     breaker: routing.breaker,
     route: routing.router.route,
     routeHeard: routing.router.firstHeard,

@@ -13,7 +13,7 @@ export type Path = "pulsar" | "sqs";
 export type OutgoingMessage = {
   /** What the broker keeps in order: the user. Any string. */
   key: string;
-  /** UTF-8 text, usually JSON. */
+  /** UTF-8 text, usually JSON; or a pack (`shared/domain/pack.ts`), of which consumers receive each message by itself. */
   payload: string;
   /** The same text for the same message, so that a broker that can (SQS FIFO, 5 minutes) drops a repeat. */
   deduplicationId: string;
@@ -21,7 +21,7 @@ export type OutgoingMessage = {
 
 /**
  * Where a message stands in the ledger. Grows with each message of one partition.
- * `entryId` counts within a ledger, `batchIndex` within a producer's batch (0 when there is none).
+ * `entryId` counts within a ledger, `batchIndex` within a pack or another producer's batch (0 when there is none).
  */
 export type LedgerPosition = { partition: number; ledgerId: number; entryId: number; batchIndex: number };
 
@@ -34,7 +34,7 @@ export type Delivery = {
   sizeBytes: number;
   /** When the producer's client sent it, milliseconds since the epoch. */
   publishTimeMs: number;
-  /** Present on the primary queue only. */
+  /** Present on the primary queue only; of a message that came in a pack, its place there is the `batchIndex`. */
   position?: LedgerPosition;
   /** The adapter's own handle for acknowledging; opaque to everyone else. */
   handle: unknown;

@@ -20,6 +20,7 @@ export type OpenPublisherOptions = {
     | "pulsarSendTimeoutMs"
     | "pulsarMaxPending"
     | "sqsMaxPending"
+    | "keyGroups"
     | "publishDeadlineMs"
     | "maxUnderWay"
     | "bulkDelayMs"
@@ -83,6 +84,7 @@ export function openPublisher(
       deadlineMs: settings.publishDeadlineMs,
       maxUnderWay: settings.maxUnderWay,
       maxPending: { pulsar: settings.pulsarMaxPending, sqs: settings.sqsMaxPending },
+      keyGroups: settings.keyGroups,
       maxUsers: settings.maxNumberedUsers,
       maxUpdateBytes: settings.maxUpdateBytes,
       now: now,

@@ -76,8 +76,10 @@ export type PublisherOptions = {
   deadlineMs: number;
   /** Calls, and sends that go on after their call has settled; more are refused. */
   maxUnderWay: number;
-  /** Live sends without an answer at once, for each path; more of them wait here. */
+  /** Live sends without an answer at once, for each path, of Pulsar packs; more of them wait here. */
   maxPending: Record<Path, number>;
+  /** As a routed sender's. */
+  keyGroups?: number;
   /** Users whose numbers are remembered. */
   maxUsers: number;
   /** Longest payload; both brokers must take it. */

@@ -14,6 +14,8 @@ export type RoutedSenderOptions = {
   deadlineMs: number;
   /** Sends without an answer at once, for each path, and for each of several queues; more of them wait here. */
   maxPending: Record<Path, number>;
+  /** Given where messages travel over Pulsar in packs, which are keyed by so many groups of users. */
+  keyGroups?: number;
   /**
    * For what can wait: it makes way as soon as it delays others who send there by so much, waits for its turn on the
    * route to the deadline, and is nothing to judge Pulsar by.
@@ -61,13 +63,18 @@ const FIRST_PATH_SHARE = 0.3;
 /** Calls instead of promises: those of each step, for each message, cost more than all that is done with it. */
 export function createRoutedSender(options: RoutedSenderOptions): RoutedSender {
   const { primary, fallback, breaker, route, deadlineMs, maxPending, background } = options;
-  const window = (path: Path, { queues }: Producer, send: (message: OutgoingMessage) => Promise<void>) =>
+  const window = (
+    path: Path,
+    { queues }: Producer,
+    send: (message: OutgoingMessage) => Promise<void>,
+    keyGroups?: number,
+  ) =>
     createSendWindow({
-      ...{ path, maxPending: maxPending[path], targetDelayMs: background?.targetDelayMs, send },
+      ...{ path, maxPending: maxPending[path], targetDelayMs: background?.targetDelayMs, keyGroups, send },
       ...(queues && { queues }),
     });
   const windows = {
-    pulsar: window("pulsar", primary, sendToPulsar),
+    pulsar: window("pulsar", primary, sendToPulsar, options.keyGroups),
     sqs: window("sqs", fallback, sendToSqs),
   };
   const firstTurnMs = background ? deadlineMs : deadlineMs * FIRST_PATH_SHARE;

@@ -1,9 +1,8 @@
-import type { OutgoingMessage, Path, Producer } from "../ports/update-queue.ts";
-import { createAdaptiveLimit } from "../runtime/adaptive-limit.ts";
+import type { OutgoingMessage, Producer } from "../ports/update-queue.ts";
 import { createDeadlines } from "../runtime/deadlines.ts";
-import { KeylineError, toError } from "../runtime/errors.ts";
-import { createFifo } from "../runtime/fifo.ts";
-import { createBackgroundLimit } from "./background-limit.ts";
+import { KeylineError } from "../runtime/errors.ts";
+import { openPackRoom, type PackSteps } from "./pack-room.ts";
+import { openRoom, type Room, type RoomOptions, type Steps } from "./send-room.ts";
 
 /** The sends of one path: a bounded number without an answer at each queue, and those that wait for their turn. */
 export type SendWindow = {
@@ -29,23 +28,11 @@ type Sending = {
   slot: number;
 };
 
-/** What becomes of a send: `begin` may throw, and `over` is called once, whatever it comes to. */
-type Steps = {
-  begin(sending: Sending): Promise<void>;
-  over(sending: Sending, error?: Error): void;
-};
-
-/** Where sends wait for their turn. */
-type Room = (sending: Sending) => void;
-
-export type SendWindowOptions = {
-  path: Path;
-  /** Sends without an answer at once, at each queue. */
-  maxPending: number;
+export type SendWindowOptions = RoomOptions & {
   /** Of the producer. */
   queues?: Producer["queues"];
-  /** Given where these make way for others who send there: what a send may take longer for them. */
-  targetDelayMs?: number | undefined;
+  /** Given where messages travel in packs, which are keyed by so many groups of users. */
+  keyGroups?: number | undefined;
   send(message: OutgoingMessage): Promise<void>;
 };
 
@@ -55,14 +42,15 @@ export type SendWindowOptions = {
  */
 export function createSendWindow(options: SendWindowOptions): SendWindow {
   const { path, maxPending, send } = options;
-  const enter = openRooms(options, { begin, over });
+  const enter = openRooms(options, { begin, hasTurn, late, send, over });
   const deadlines = createDeadlines<Sending>(abandon);
   let abandoned = 0;
 
-  const late = () =>
-    new KeylineError("publish_late", `${maxPending} others wait for an answer over ${path}`, {
-      retryable: true,
-    });
+  function late(): KeylineError {
+    const message = `${maxPending} others wait for an answer over ${path}`;
+    return new KeylineError("publish_late", message, { retryable: true });
+  }
+
   const unanswered = () =>
     new KeylineError("queue_send_timeout", `no answer over ${path} by the deadline`, { retryable: true });
 
@@ -73,11 +61,17 @@ export function createSendWindow(options: SendWindowOptions): SendWindow {
     sending.settle(error);
   }
 
-  function begin(sending: Sending): Promise<void> {
-    if (sending.stage === "abandoned" || performance.now() > sending.turnByMs) throw late();
+  /** @returns false where it came too late. */
+  function hasTurn(sending: Sending): boolean {
+    if (sending.stage === "abandoned" || performance.now() > sending.turnByMs) return false;
     sending.stage = "sent";
     deadlines.remove(sending);
     deadlines.add(sending, sending.deadlineAtMs);
+    return true;
+  }
+
+  function begin(sending: Sending): Promise<void> {
+    if (!hasTurn(sending)) throw late();
     return send(sending.message);
   }
 
@@ -100,57 +94,10 @@ export function createSendWindow(options: SendWindowOptions): SendWindow {
 }
 
 /** One for each queue: what waits for a queue that does not answer keeps no room from the others. */
-function openRooms(options: SendWindowOptions, steps: Steps): Room {
-  const { queues } = options;
+function openRooms(options: SendWindowOptions, steps: Steps<Sending> & PackSteps<Sending>): Room<Sending> {
+  const { queues, keyGroups } = options;
+  if (keyGroups !== undefined) return openPackRoom(keyGroups, (packs) => openRoom(options, packs), steps);
   if (queues === undefined) return openRoom(options, steps);
   const rooms = Array.from({ length: queues.count }, () => openRoom(options, steps));
   return (sending) => rooms[queues.of(sending.message.key)]!(sending);
-}
-
-function openRoom({ path, maxPending, targetDelayMs }: SendWindowOptions, steps: Steps): Room {
-  if (targetDelayMs !== undefined)
-    return limitedRoom(createBackgroundLimit(maxPending, targetDelayMs), steps);
-  if (path === "sqs") return limitedRoom(createAdaptiveLimit(maxPending), steps);
-  return fixedRoom(maxPending, steps);
-}
-
-function limitedRoom(limit: (work: () => Promise<void>) => Promise<void>, { begin, over }: Steps): Room {
-  return (sending) => {
-    limit(async () => begin(sending)).then(
-      () => over(sending),
-      (error: unknown) => over(sending, toError(error)),
-    );
-  };
-}
-
-/** In the order of their coming. The promises that a library's limit makes for each cost more than the send itself. */
-function fixedRoom(max: number, { begin, over }: Steps): Room {
-  const waiting = createFifo<Sending>();
-  let underWay = 0;
-
-  function start(sending: Sending): void {
-    let answer: Promise<void>;
-    try {
-      answer = begin(sending);
-    } catch (error) {
-      over(sending, toError(error));
-      return;
-    }
-    underWay += 1;
-    answer.then(
-      () => leave(sending),
-      (error: unknown) => leave(sending, toError(error)),
-    );
-  }
-
-  function leave(sending: Sending, error?: Error): void {
-    underWay -= 1;
-    while (underWay < max && waiting.size() > 0) start(waiting.shift()!);
-    over(sending, error);
-  }
-
-  return (sending) => {
-    if (underWay < max && waiting.size() === 0) start(sending);
-    else waiting.push(sending);
-  };
 }

@@ -25,7 +25,17 @@ export const publisherSettings = {
     unit: "updates",
     min: 1,
     max: 100_000,
-    meaning: "of these, sent to Pulsar and not answered; the others wait in the publisher",
+    meaning:
+      "of these, sent to Pulsar and not answered, a pack counting as one; the others wait in the publisher",
+  }),
+  keyGroups: integer({
+    env: "KEY_GROUPS",
+    default: "64",
+    unit: "groups",
+    min: 1,
+    max: 65_536,
+    meaning:
+      "groups of users by which the broker shares updates out among consumers, and in which updates travel as packs; some 16 for each consumer, and the same for all publishers",
   }),
   sqsMaxPending: integer({
     env: "SQS_MAX_PENDING",

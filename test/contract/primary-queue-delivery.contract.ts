@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { packText } from "../../shared/domain/pack.ts";
 import type { Topic } from "../../shared/ports/primary-queue.ts";
 import type { Delivery } from "../../shared/ports/update-queue.ts";
 import {
@@ -144,6 +145,27 @@ export function describeDelivery(name: string, open: () => Promise<QueueUnderTes
       await under.publishForeign(topic, payload);
       await until(() => expect(received).toHaveLength(1));
       expect(received[0]).toMatchObject({ key: "", payload });
+    });
+
+    it("delivers each message of a pack under its own key, and all again until each is acknowledged", async () => {
+      const producer = await openProducer(under.queue, topic);
+      const messages = messagesOf(["ada", "grace", "ключ 🔑"], 3).map(([key, payload]) => ({ key, payload }));
+      await sendAll(producer, [["group-0", packText(messages)]]);
+      const leaving = await openConsumer(under.queue, topic);
+      const before = collect(leaving, { acknowledge: false });
+      await until(() => expect(before.map(({ key, payload }) => ({ key, payload }))).toEqual(messages));
+      expect(new Set(before.map(({ position }) => JSON.stringify(position))).size).toBe(messages.length);
+      await leaving.acknowledge(before.slice(1));
+      await leaving.close();
+      const staying = await openConsumer(under.queue, topic);
+      const again = collect(staying, { acknowledge: true });
+      await until(() =>
+        expect(again.map(({ position }) => position)).toEqual(before.map(({ position }) => position)),
+      );
+      await staying.close();
+      const after = collect(await openConsumer(under.queue, topic), { acknowledge: true });
+      await sendAll(producer, [["ada", "last"]]);
+      await until(() => expect(after.map(({ payload }) => payload)).toEqual(["last"]));
     });
 
     it("resolves a waiting receive with none when the consumer closes", async () => {

@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import type { OutgoingMessage, Path, Producer } from "../../shared/ports/update-queue.ts";
+import { contentsOf, type Packed } from "../../shared/domain/pack.ts";
+import type { Path, Producer } from "../../shared/ports/update-queue.ts";
 import { PublishError } from "../../shared/publish/publish-error.ts";
 import { createPublisher } from "../../shared/publish/publisher.ts";
 import type { Breaker } from "../../shared/routing/breaker.ts";
@@ -23,7 +24,7 @@ const behaviour: fc.Arbitrary<Behaviour> = fc.oneof(
 
 /** A producer that behaves as told, send after send, until it is let go: then it answers everything. */
 function createProducer(behaviours: readonly Behaviour[]) {
-  const taken: OutgoingMessage[] = [];
+  const taken: Packed[] = [];
   const hanging = new Set<() => void>();
   let calls = 0;
   let underWay = 0;
@@ -45,7 +46,7 @@ function createProducer(behaviours: readonly Behaviour[]) {
       await run(next).finally(() => {
         underWay -= 1;
       });
-      taken.push(message);
+      taken.push(...contentsOf(message));
     },
     connected: () => true,
     close: async () => {},
@@ -63,7 +64,12 @@ function createProducer(behaviours: readonly Behaviour[]) {
 
 function start(
   behaviours: Record<Path, readonly Behaviour[]>,
-  { maxPending, maxUnderWay, route = "pulsar" }: { maxPending: number; maxUnderWay: number; route?: Path },
+  {
+    maxPending,
+    maxUnderWay,
+    route = "pulsar",
+    keyGroups,
+  }: { maxPending: number; maxUnderWay: number; route?: Path; keyGroups?: number | undefined },
 ) {
   const pulsar = createProducer(behaviours.pulsar);
   const sqs = createProducer(behaviours.sqs);
@@ -76,6 +82,7 @@ function start(
     deadlineMs: DEADLINE_MS,
     maxUnderWay,
     maxPending: { pulsar: maxPending, sqs: maxPending },
+    ...(keyGroups && { keyGroups }),
     maxUsers: 1_000,
     maxUpdateBytes: 10_000,
     now: Date.now,
@@ -101,8 +108,10 @@ test("whatever the paths do, a call settles by its deadline and says what is tru
       fc.constantFrom<Path>("pulsar", "sqs"),
       fc.integer({ min: 1, max: 4 }),
       fc.integer({ min: 1, max: 8 }),
-      async (paths, route, maxPending, updates) => {
-        const { publisher, publish, pulsar, sqs } = start(paths, { maxPending, maxUnderWay: 100, route });
+      fc.constantFrom(undefined, 1, 3),
+      async (paths, route, maxPending, updates, keyGroups) => {
+        const settings = { maxPending, maxUnderWay: 100, route, keyGroups };
+        const { publisher, publish, pulsar, sqs } = start(paths, settings);
         /** Whether Pulsar and SQS had the update when its call settled. */
         const took = new Map<number, boolean[]>();
         const tookBy = (key: string) =>

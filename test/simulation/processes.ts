@@ -35,6 +35,8 @@ const environment = {
   MAX_ROUNDS: "2",
   MAX_CACHE_BYTES: "1000000",
   MAX_NUMBERED_USERS: "20",
+  // Few, so that packs hold several.
+  KEY_GROUPS: "3",
   TAIL_MS: "30000",
   MAX_TAIL_UPDATES: "2000",
   SWEEP_INTERVAL_MS: "5000",

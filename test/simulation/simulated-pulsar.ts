@@ -3,6 +3,7 @@ import { createMemoryBroker } from "../../shared/adapters/memory/memory-broker.t
 import { createPendingSends } from "../../shared/adapters/pending-sends.ts";
 import { blocked, notConnected, refused, unanswered } from "../../shared/adapters/queue-errors.ts";
 import { createReceiveQueue } from "../../shared/adapters/receive-queue.ts";
+import { contentsOf } from "../../shared/domain/pack.ts";
 import type {
   ConsumerOptions,
   PrimaryQueue,
@@ -90,7 +91,8 @@ export function createSimulatedPulsar(
 
   async function append(topic: string, message: OutgoingMessage): Promise<void> {
     await producerOf(topic).send(message);
-    ledgerOf(topic).push(message);
+    const { deduplicationId } = message;
+    ledgerOf(topic).push(...contentsOf(message).map((content) => ({ ...content, deduplicationId })));
   }
 
   /** As `append`, while some sends fail. One that gets no answer never settles. */
@@ -185,7 +187,7 @@ export function createSimulatedPulsar(
         const push = () =>
           channel.push(() => {
             if (own.endedMs !== undefined) return;
-            for (const delivery of batch) queue.push({ ...delivery, handle: { session: own, delivery } });
+            for (const delivery of batch) queue.push(heldIn(own, delivery));
           });
         if (heldBack) heldBack.push(push);
         else push();
@@ -280,6 +282,11 @@ export function createSimulatedPulsar(
     ledger: ledgerOf,
     took: (topic, message) => textsOf(topic).has(textOf(message)),
   };
+}
+
+function heldIn(session: Session, delivery: Delivery): Delivery {
+  const { path, key, payload, sizeBytes, publishTimeMs, position } = delivery;
+  return { path, key, payload, sizeBytes, publishTimeMs, position: position!, handle: { session, delivery } };
 }
 
 function errorOf(topic: string, error: unknown): KeylineError {

@@ -3,7 +3,7 @@ import fc from "fast-check";
 import { buildApp } from "fauxqs";
 import { afterEach, expect, test } from "vitest";
 import { createSqs, type SqsOptions, type SqsQueue } from "../../shared/adapters/sqs/sqs.ts";
-import { contentsOf, encodePack } from "../../shared/adapters/sqs/sqs-pack.ts";
+import { encodePack, receivedContentsOf } from "../../shared/adapters/sqs/sqs-pack.ts";
 import { createPackProgress } from "../../shared/adapters/sqs/sqs-pack-progress.ts";
 import type { Delivery, FallbackConsumer, OutgoingMessage } from "../../shared/ports/update-queue.ts";
 import { until } from "../support/until.ts";
@@ -73,7 +73,7 @@ test("what only says that it is a pack is one message as it stands", () => {
   ];
   for (const Body of bodies) {
     const message = { Body, Attributes: { MessageGroupId: "group" }, MessageAttributes: attributes };
-    expect(contentsOf(message)).toEqual([expect.objectContaining({ key: "group", payload: Body })]);
+    expect(receivedContentsOf(message)).toEqual([expect.objectContaining({ key: "group", payload: Body })]);
   }
 });
 
@@ -207,7 +207,10 @@ test("any texts come out of a pack as they went in", () => {
         messages.map((message) => ({ ...message, deduplicationId: "" })),
         undefined,
       );
-      const received = contentsOf({ Body: entry.MessageBody, MessageAttributes: entry.MessageAttributes });
+      const received = receivedContentsOf({
+        Body: entry.MessageBody,
+        MessageAttributes: entry.MessageAttributes,
+      });
       expect(received.map(({ key, payload }) => ({ key, payload }))).toEqual(messages);
     }),
   );

@@ -1,8 +1,9 @@
 import type { ConsumerOptions, ProducerOptions, Reader } from "../../ports/primary-queue.ts";
-import type { Consumer, Delivery, OutgoingMessage, Producer } from "../../ports/update-queue.ts";
+import type { Consumer, OutgoingMessage, Producer } from "../../ports/update-queue.ts";
 import { createPendingSends, type Scheduler } from "../pending-sends.ts";
 import { blocked, notConnected, refused } from "../queue-errors.ts";
 import { createReceiveQueue } from "../receive-queue.ts";
+import { createUnpackingConsumer, type Received } from "../unpacking-consumer.ts";
 import type { Connection } from "./memory-broker-subscription.ts";
 import type { Entry, MemoryTopic } from "./memory-broker-topic.ts";
 
@@ -74,7 +75,7 @@ export function createMemoryConsumer(
   const subscription = topic.subscription(options.subscription);
   let paused = false;
   let closed = false;
-  const queue = createReceiveQueue<Delivery>((deliveries) => {
+  const queue = createReceiveQueue<Received>((deliveries) => {
     for (const { handle } of deliveries) (handle as Handle).connection.room += 1;
     if (!paused) for (const connection of connections) subscription.dispatch(connection);
   });
@@ -96,7 +97,7 @@ export function createMemoryConsumer(
     for (const connection of connections) connection.room = 0;
   }
 
-  return {
+  return createUnpackingConsumer({
     receive: queue.receive,
     acknowledge(deliveries) {
       broker.tell(() => {
@@ -118,7 +119,7 @@ export function createMemoryConsumer(
       });
       return Promise.resolve();
     },
-  };
+  });
 }
 
 export function createMemoryReader(topic: MemoryTopic): Reader {
@@ -144,8 +145,9 @@ export function createMemoryReader(topic: MemoryTopic): Reader {
   };
 }
 
-function deliveryOf(entry: Entry, connection: Connection): Delivery {
+function deliveryOf(entry: Entry, connection: Connection): Received {
   const { key, payload, sizeBytes, publishTimeMs, position } = entry;
   const handle: Handle = { connection, entry };
-  return { path: "pulsar", key, payload, sizeBytes, publishTimeMs, position, handle };
+  const content = { key, payload, sizeBytes, bytes: Buffer.from(payload) };
+  return { path: "pulsar", ...content, publishTimeMs, position, handle };
 }

@@ -1,8 +1,9 @@
 import type { Message, Consumer as NativeConsumer } from "pulsar-client";
 import type { ConsumerOptions } from "../../ports/primary-queue.ts";
-import type { Consumer, Delivery, LedgerPosition } from "../../ports/update-queue.ts";
+import type { Consumer, LedgerPosition } from "../../ports/update-queue.ts";
 import { parseMessageId } from "../message-id.ts";
 import { createReceiveQueue } from "../receive-queue.ts";
+import { createUnpackingConsumer, type Received } from "../unpacking-consumer.ts";
 import type { NativeConnection } from "./native-connection.ts";
 
 /** The consumer that delivered a message is the only one that can acknowledge it. */
@@ -27,7 +28,7 @@ export function createNativeConsumer(connection: NativeConnection, options: Cons
   const { topic, subscription, name, maxPrefetched, exclusive = false } = options;
   let paused = false;
   let source: Source | undefined;
-  const queue = createReceiveQueue<Delivery>((deliveries) => {
+  const queue = createReceiveQueue<Received>((deliveries) => {
     for (const { handle } of deliveries) release((handle as Handle).source, 1);
   });
 
@@ -98,7 +99,7 @@ export function createNativeConsumer(connection: NativeConnection, options: Cons
     if (source !== undefined) release(source, source.held);
   }
 
-  return {
+  return createUnpackingConsumer({
     receive: queue.receive,
     acknowledge(deliveries) {
       for (const { handle } of deliveries) {
@@ -114,7 +115,7 @@ export function createNativeConsumer(connection: NativeConnection, options: Cons
       await kept.close();
       abandon();
     },
-  };
+  });
 }
 
 /** An acknowledgement that fails means that the message comes again. */
@@ -124,22 +125,22 @@ function ignore(): void {}
  * What is asked for of few messages is read from the native message then: each look into it makes objects for it.
  * (A class for the reason that `WebSocketDelivery` is one.)
  */
-class NativeDelivery implements Delivery {
+class NativeDelivery implements Received {
   readonly path = "pulsar";
   readonly key: string;
   readonly sizeBytes: number;
   readonly handle: Handle;
-  readonly #bytes: Buffer;
+  readonly bytes: Buffer;
 
   constructor(message: Message, source: Source) {
     this.key = message.getPartitionKey();
-    this.#bytes = message.getData();
-    this.sizeBytes = this.#bytes.length;
+    this.bytes = message.getData();
+    this.sizeBytes = this.bytes.length;
     this.handle = { message, source };
   }
 
   get payload(): string {
-    return this.#bytes.toString();
+    return this.bytes.toString();
   }
 
   get publishTimeMs(): number {

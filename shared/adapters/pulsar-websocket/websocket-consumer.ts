@@ -1,9 +1,10 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { ConsumerOptions, Topic } from "../../ports/primary-queue.ts";
-import type { Consumer, Delivery, LedgerPosition } from "../../ports/update-queue.ts";
+import type { Consumer, LedgerPosition } from "../../ports/update-queue.ts";
 import { toError } from "../../runtime/errors.ts";
 import { parseMessageId } from "../message-id.ts";
 import { createReceiveQueue } from "../receive-queue.ts";
+import { createUnpackingConsumer, type Received } from "../unpacking-consumer.ts";
 import { watchConsumedTopics } from "./consumed-topics.ts";
 import { type Endpoint, sessionUrl } from "./endpoint.ts";
 import { openReconnectingSocket, type Session } from "./reconnecting-socket.ts";
@@ -14,8 +15,8 @@ type MessageFrame = { messageId: string; payload: string; publishTime: string; k
 /** The session that delivered a message is the only one that can acknowledge it. */
 type Handle = { messageId: string; permits: Permits };
 
-/** How many messages one session was asked for; it holds at most `share` that were not taken. */
-type Permits = { session: Session; open: boolean; taken: number };
+/** Of one session: the messages that it was asked for and that were not taken yet. */
+type Permits = { session: Session; open: boolean; outstanding: number };
 
 /** One consumer at the broker, which comes back by itself until it leaves. */
 type Connection = { open(): boolean; leave(): Promise<void> };
@@ -23,22 +24,34 @@ type Connection = { open(): boolean; leave(): Promise<void> };
 /** How long old connections stay beside new ones that do not come to be. */
 const MAX_OVERLAP_MS = 2_000;
 
-/** The server takes no larger queue. */
-const MAX_RECEIVER_QUEUE = 1_000;
+/** Of a share of what may be prefetched, for each message: more than an update has, so that packs and long ones are fewer. */
+const BYTES_OF_A_SHARE = 512;
+/** Before the first came: few, since each may be a full pack. */
+const FIRST_MEAN_BYTES = 8_192;
+const MEAN_OVER_MESSAGES = 16;
+
+/**
+ * Messages that the server has at hand for a session, whatever it was asked for. What it has, a consumer that joins has to
+ * wait for: of packs that many are a second's work. With half as many, single messages come a twentieth slower.
+ */
+const RECEIVER_QUEUE = 200;
 
 /**
  * Consumes by pull: the server sends as many messages as were permitted, and every `receive` permits as many
- * as it took. So what is taken slowly comes slowly.
+ * as it took, or fewer of longer ones. So what is taken slowly comes slowly.
  */
 export function createWebSocketConsumer(endpoint: Endpoint, options: ConsumerOptions): Consumer {
   const { exclusive = false } = options;
   const connections = exclusive ? 1 : Math.max(1, Math.min(options.connections, options.maxPrefetched));
   const share = Math.max(1, Math.floor(options.maxPrefetched / connections));
-  // Fewer and larger permits: one when half of the share was taken.
-  const permitAt = Math.max(1, Math.floor(share / 2));
+  let meanBytes = FIRST_MEAN_BYTES;
   let paused = false;
-  const queue = createReceiveQueue<Delivery>((deliveries) => {
-    for (const delivery of deliveries) permitAgain((delivery.handle as Handle).permits);
+  const queue = createReceiveQueue<Received>((deliveries) => {
+    for (const delivery of deliveries) {
+      const { permits } = delivery.handle as Handle;
+      permits.outstanding -= 1;
+      permit(permits);
+    }
   });
   // Refuses a topic that is none here, where the caller hears it.
   sessionUrl(endpoint, "consumer", options.topic, {}, options.subscription);
@@ -67,19 +80,21 @@ export function createWebSocketConsumer(endpoint: Endpoint, options: ConsumerOpt
         subscriptionType: exclusive ? "Exclusive" : "Key_Shared",
         subscriptionInitialPosition: "Earliest",
         pullMode: "true",
-        receiverQueueSize: MAX_RECEIVER_QUEUE,
+        receiverQueueSize: RECEIVER_QUEUE,
         ...(options.name === undefined ? {} : { consumerName: `${options.name}-${index}` }),
       },
       options.subscription,
     );
     const socket = openReconnectingSocket(endpoint, url, {
       onOpen(session) {
-        permits = { session, open: true, taken: 0 };
-        if (!paused) permit(session, share);
+        permits = { session, open: true, outstanding: 0 };
+        permit(permits);
       },
       onMessage(data, session) {
         try {
-          queue.push(deliveryOf(data, permits!));
+          const delivery = deliveryOf(data, permits!);
+          meanBytes += (delivery.sizeBytes - meanBytes) / MEAN_OVER_MESSAGES;
+          queue.push(delivery);
         } catch (thrown) {
           session.abandon(`an unreadable message: ${toError(thrown).message}`);
         }
@@ -103,11 +118,13 @@ export function createWebSocketConsumer(endpoint: Endpoint, options: ConsumerOpt
     queue.retain((delivery) => (delivery.handle as Handle).permits !== lost);
   }
 
-  function permitAgain(permits: Permits): void {
-    permits.taken += 1;
-    if (permits.taken < permitAt || !permits.open || paused) return;
-    permit(permits.session, permits.taken);
-    permits.taken = 0;
+  /** Few and large permits: one when half of what one session may hold was taken. */
+  function permit(permits: Permits): void {
+    const most = Math.max(1, Math.min(share, Math.floor((share * BYTES_OF_A_SHARE) / meanBytes)));
+    const more = most - permits.outstanding;
+    if (more < most / 2 || !permits.open || paused) return;
+    permits.outstanding += more;
+    permits.session.send(`{"type":"permit","permitMessages":${more}}`);
   }
 
   function pause(): void {
@@ -115,7 +132,7 @@ export function createWebSocketConsumer(endpoint: Endpoint, options: ConsumerOpt
     queue.end();
   }
 
-  return {
+  return createUnpackingConsumer({
     receive: queue.receive,
     acknowledge(deliveries) {
       for (const { handle } of deliveries) {
@@ -132,7 +149,7 @@ export function createWebSocketConsumer(endpoint: Endpoint, options: ConsumerOpt
       await replacing;
       await Promise.all(open.map((connection) => connection.leave()));
     },
-  };
+  });
 }
 
 /** Waits until all are connected, or for as long as they may take to give up once. */
@@ -141,11 +158,7 @@ async function untilOpen(connections: readonly Connection[]): Promise<void> {
   while (connections.some((connection) => !connection.open()) && Date.now() < deadline) await sleep(10);
 }
 
-function permit(session: Session, messages: number): void {
-  session.send(`{"type":"permit","permitMessages":${messages}}`);
-}
-
-function deliveryOf(data: Buffer, permits: Permits): Delivery {
+function deliveryOf(data: Buffer, permits: Permits): Received {
   return new WebSocketDelivery(JSON.parse(data.toString()) as MessageFrame, permits);
 }
 
@@ -153,24 +166,25 @@ function deliveryOf(data: Buffer, permits: Permits): Delivery {
  * Waits in many thousands, so it keeps little on the heap: the payload as bytes, and what is asked for of few
  * messages as it came. (A class, because an object literal's getters would be made anew for each message.)
  */
-class WebSocketDelivery implements Delivery {
+class WebSocketDelivery implements Received {
   readonly path = "pulsar";
   readonly key: string;
+
   readonly sizeBytes: number;
   readonly handle: Handle;
-  readonly #bytes: Buffer;
+  readonly bytes: Buffer;
   readonly #publishTime: string;
 
   constructor(frame: MessageFrame, permits: Permits) {
     this.key = frame.key ?? "";
-    this.#bytes = Buffer.from(frame.payload, "base64");
-    this.sizeBytes = this.#bytes.length;
+    this.bytes = Buffer.from(frame.payload, "base64");
+    this.sizeBytes = this.bytes.length;
     this.handle = { messageId: frame.messageId, permits };
     this.#publishTime = frame.publishTime;
   }
 
   get payload(): string {
-    return this.#bytes.toString();
+    return this.bytes.toString();
   }
 
   get publishTimeMs(): number {

@@ -9,7 +9,7 @@ import type { Message } from "@aws-sdk/client-sqs";
 import type { Delivery, FallbackConsumer } from "../../ports/update-queue.ts";
 import { createDeletes } from "./sqs-deletes.ts";
 import { createHeldMessages, type HeldMessage } from "./sqs-held.ts";
-import { contentsOf } from "./sqs-pack.ts";
+import { receivedContentsOf } from "./sqs-pack.ts";
 import type { PackProgress } from "./sqs-pack-progress.ts";
 import { createPollRoom } from "./sqs-poll-room.ts";
 import { startPolls } from "./sqs-polls.ts";
@@ -94,7 +94,7 @@ export function createSqsConsumer(
 
   function take(source: Source, messages: Message[]): void {
     for (const message of messages) {
-      const contents = contentsOf(message);
+      const contents = receivedContentsOf(message);
       const held = source.held.add(message.ReceiptHandle ?? "", message.Attributes?.MessageGroupId ?? "");
       const messageId = message.MessageId ?? randomUUID();
       const done = progress.acknowledged(messageId);

@@ -2,8 +2,9 @@
  * Sends to one queue in packs (`sqs-pack.ts`): what comes within a moment, or while a request is under way, goes out
  * together.
  */
+import { packedSizeBytes } from "../../domain/pack.ts";
 import type { OutgoingMessage } from "../../ports/update-queue.ts";
-import { encodePack, packedSizeBytes, packFrameBytes } from "./sqs-pack.ts";
+import { encodePack, packFrameBytes } from "./sqs-pack.ts";
 import type { SqsRequests } from "./sqs-requests.ts";
 import { type Pending, type SendsOptions, type SqsSends, sendParcels } from "./sqs-sends.ts";
 

@@ -1,0 +1,91 @@
+/**
+ * Several messages as the text of one: its first line is JSON, of each message the key and the length of its payload in
+ * UTF-16 code units, and the payloads follow as they are. Nothing else has to say that it is a pack: an update is a
+ * JSON object, and a text that begins as a pack and is none is a message that nobody can read anyway.
+ */
+
+/** A message as a pack holds it. */
+export type Packed = { key: string; payload: string };
+
+type Header = [key: string, length: number][];
+
+/** Brackets, commas, and the digits of a length. */
+const HEADER_ENTRY_BYTES = 10;
+
+/** UTF-8 bytes that a message takes in a pack, at most. */
+export function packedSizeBytes({ key, payload }: Packed): number {
+  return Buffer.byteLength(JSON.stringify(key)) + Buffer.byteLength(payload) + HEADER_ENTRY_BYTES;
+}
+
+/** How every pack begins, in ASCII. */
+const BEGINNING = "[[";
+
+function beginsAsPack(bytes: Uint8Array): boolean {
+  return bytes[0] === BEGINNING.charCodeAt(0) && bytes[1] === BEGINNING.charCodeAt(1);
+}
+
+export function packText(messages: readonly Packed[]): string {
+  const header = JSON.stringify(messages.map(({ key, payload }) => [key, payload.length]));
+  return `${header}\n${messages.map(({ payload }) => payload).join("")}`;
+}
+
+/** Undefined where the text is no pack: anyone may write to a queue, and nothing may stop those who read it. */
+export function unpackText(text: string): Packed[] | undefined {
+  const header = text.startsWith(BEGINNING) ? headerOf(text) : undefined;
+  if (!header) return undefined;
+  let start = text.indexOf("\n") + 1;
+  return header.map(([key, length]) => {
+    start += length;
+    return { key, payload: text.slice(start - length, start) };
+  });
+}
+
+/** Where a message lies in the bytes of a pack. */
+export type Place = { key: string; start: number; end: number };
+
+/** As `unpackText`, for the bytes of a text, of which little more is read than the header. */
+export function placesOf(bytes: Buffer): Place[] | undefined {
+  const lineEnd = beginsAsPack(bytes) ? bytes.indexOf("\n") : -1;
+  const header = lineEnd < 0 ? undefined : parsedHeader(bytes.toString("utf8", 0, lineEnd));
+  if (header === undefined) return undefined;
+  let end = lineEnd + 1;
+  const place = (key: string, length: number) => {
+    const start = end;
+    end += length;
+    return { key, start, end };
+  };
+  // Only of ASCII are there as many bytes as code units.
+  if (lengthOf(header) === bytes.length - end) return header.map(([key, length]) => place(key, length));
+  const contents = unpackText(bytes.toString());
+  return contents?.map(({ key, payload }) => place(key, Buffer.byteLength(payload)));
+}
+
+/** Each message by itself: those of a pack, or the one that it is. */
+export function contentsOf({ key, payload }: Packed): Packed[] {
+  return unpackText(payload) ?? [{ key, payload }];
+}
+
+function headerOf(text: string): Header | undefined {
+  const end = text.indexOf("\n");
+  const header = parsedHeader(text.slice(0, end));
+  return header && lengthOf(header) === text.length - end - 1 ? header : undefined;
+}
+
+function parsedHeader(json: string): Header | undefined {
+  try {
+    const header: unknown = JSON.parse(json);
+    return isHeader(header) ? header : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function isHeader(value: unknown): value is Header {
+  const isEntry = (entry: unknown) =>
+    Array.isArray(entry) && typeof entry[0] === "string" && Number.isInteger(entry[1]) && entry[1] >= 0;
+  return Array.isArray(value) && value.length > 0 && value.every(isEntry);
+}
+
+function lengthOf(header: Header): number {
+  return header.reduce((sum, [, length]) => sum + length, 0);
+}
