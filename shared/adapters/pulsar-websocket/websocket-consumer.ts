@@ -174,6 +174,7 @@ class WebSocketDelivery implements Received {
   readonly handle: Handle;
   readonly bytes: Buffer;
   readonly #publishTime: string;
+  #publishTimeMs: number | undefined;
 
   constructor(frame: MessageFrame, permits: Permits) {
     this.key = frame.key ?? "";
@@ -187,8 +188,10 @@ class WebSocketDelivery implements Received {
     return this.bytes.toString();
   }
 
+  /** Asked for by each update of a pack. */
   get publishTimeMs(): number {
-    return Date.parse(this.#publishTime);
+    this.#publishTimeMs ??= Date.parse(this.#publishTime);
+    return this.#publishTimeMs;
   }
 
   get position(): LedgerPosition {
