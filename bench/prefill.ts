@@ -42,6 +42,15 @@ export async function prefill(
   };
 }
 
+/** The producer, as a publisher of ours uses it that has many updates at hand. */
+export function inPacks(producer: Producer): Producer {
+  return createPackingProducer(producer, {
+    keyGroups: KEY_GROUPS,
+    maxPending: UNDER_WAY,
+    sendTimeoutMs: SEND_TIMEOUT_MS,
+  });
+}
+
 /**
  * The same to the topic that a service with this environment consumes, by default as a publisher of ours sends as much.
  *
@@ -54,10 +63,8 @@ export async function fillBacklog(
   const { queue, topic } = await openUpdatesTopic(environment);
   const producer = queue.producer({ topic, sendTimeoutMs: SEND_TIMEOUT_MS, maxPending: UNDER_WAY });
   await untilConnected(producer);
-  const packing = { keyGroups: KEY_GROUPS, maxPending: UNDER_WAY, sendTimeoutMs: SEND_TIMEOUT_MS };
   console.log(`publishing ${updates} updates to ${topic}`);
-  const sending = single ? producer : createPackingProducer(producer, packing);
-  const filled = await prefill(sending, { updates, userOf });
+  const filled = await prefill(single ? producer : inPacks(producer), { updates, userOf });
   await queue.close();
   return filled;
 }

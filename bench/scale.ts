@@ -17,7 +17,7 @@ import { measureEndToEnd } from "./end-to-end.ts";
 import { createFigures, percentile } from "./figures.ts";
 import { holdSubscription } from "./held-subscription.ts";
 import { openProbes } from "./latency.ts";
-import { prefill } from "./prefill.ts";
+import { inPacks, prefill } from "./prefill.ts";
 import { type DrainResult, drainScaled, keyPrefixOf, sum } from "./scaled-drain.ts";
 import { serverUsage, storedBytes } from "./server-usage.ts";
 import { countsOf } from "./service-counts.ts";
@@ -114,7 +114,7 @@ async function fillBacklog(on: RealStack): Promise<Update[]> {
   const measured = evenly(users);
   const userOf = (number: number) => (number < updates * FIRST_COMERS ? `first-${number}` : measured(number));
   const before = await serverUsage(on);
-  await prefill(producer, { updates, userOf, onUpdate: (update) => published.push(update) });
+  await prefill(inPacks(producer), { updates, userOf, onUpdate: (update) => published.push(update) });
   const brokerSeconds = (await serverUsage(on)).brokerSeconds - before.brokerSeconds;
   figures.add("scale.publish.brokerMicros", (brokerSeconds / updates) * 1e6, "us/update");
   figures.add("scale.publish.storedBytes", (await storedBytes(on)) / updates, "bytes/update");
