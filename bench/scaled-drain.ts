@@ -63,7 +63,6 @@ export async function drainScaled(drain: ScaledDrain): Promise<DrainResult> {
   try {
     await changeInFlight(services[0]!, 1);
     services.push(...(await Promise.all(Array.from({ length: processes - 1 }, () => startOne(drain)))));
-    await eachCountsSome(services);
     await letGo();
     await connected(drain, processes);
     const appliedHeld = sum(await countsOfAll(services), "counted");
@@ -147,13 +146,6 @@ async function changeInFlight({ adminUrl }: ServiceProcess, messages: number | n
   };
   // A process that has just started may not have reached Redis yet.
   await until("the settings are changed", async () => (await fetch(`${adminUrl}/admin/settings`, change)).ok);
-}
-
-async function eachCountsSome(services: readonly ServiceProcess[]): Promise<void> {
-  await until("every process applies updates", async () => {
-    const counts = await Promise.all(services.map(countedBy));
-    return counts.every((count) => count > 0);
-  });
 }
 
 async function untilCounted(services: readonly ServiceProcess[], updates: number): Promise<void> {
