@@ -65,7 +65,7 @@ export async function drainScaled(drain: ScaledDrain): Promise<DrainResult> {
     services.push(...(await Promise.all(Array.from({ length: processes - 1 }, () => startOne(drain)))));
     await letGo();
     await connected(drain, processes);
-    const appliedHeld = sum(await countsOfAll(services), "counted");
+    const appliedHeld = await countedByAll(services);
     await changeInFlight(services[0]!, null);
     await untilCounted(services, updates * UNLIMITED);
     return { appliedHeld, ...(await measure(drain, services)) };
@@ -148,11 +148,15 @@ async function changeInFlight({ adminUrl }: ServiceProcess, messages: number | n
   await until("the settings are changed", async () => (await fetch(`${adminUrl}/admin/settings`, change)).ok);
 }
 
+async function countedByAll(services: readonly ServiceProcess[]): Promise<number> {
+  const counts = await Promise.all(services.map(countedBy));
+  return counts.reduce((total, each) => total + each, 0);
+}
+
 async function untilCounted(services: readonly ServiceProcess[], updates: number): Promise<void> {
   const deadlineMs = performance.now() + PATIENCE_MS;
   for (;;) {
-    const counts = await Promise.all(services.map(countedBy));
-    const total = counts.reduce((a, b) => a + b, 0);
+    const total = await countedByAll(services);
     if (total >= updates) return;
     if (performance.now() > deadlineMs)
       throw new Error(`${total} of ${updates} updates are applied: ${counts}`);

@@ -16,6 +16,11 @@ export function createUnpackingConsumer(
   let perMessage = 1;
   let paused = false;
 
+  function stop(): void {
+    paused = true;
+    rest = [];
+  }
+
   async function receiveMore(maxMessages: number): Promise<void> {
     const received = await consumer.receive(Math.max(1, Math.floor(maxMessages / perMessage)));
     if (paused || received.length === 0) return;
@@ -34,9 +39,12 @@ export function createUnpackingConsumer(
     },
     acknowledge: (deliveries) => consumer.acknowledge(deliveries.flatMap(acknowledged)),
     pause() {
-      paused = true;
-      rest = [];
+      stop();
       consumer.pause();
+    },
+    close() {
+      stop();
+      return consumer.close();
     },
   };
 }

@@ -9,6 +9,9 @@ export type Packed = { key: string; payload: string };
 
 type Header = [key: string, length: number][];
 
+/** Far more than any of ours holds, and as many as have a place of their own in the ledger (`ledger-source.ts`). */
+const MAX_PACKED = 4_096;
+
 /** Brackets, commas, and the digits of a length. */
 const HEADER_ENTRY_BYTES = 10;
 
@@ -56,8 +59,11 @@ export function placesOf(bytes: Buffer): Place[] | undefined {
   };
   // Only of ASCII are there as many bytes as code units.
   if (lengthOf(header) === bytes.length - end) return header.map(([key, length]) => place(key, length));
-  const contents = unpackText(bytes.toString());
-  return contents?.map(({ key, payload }) => place(key, Buffer.byteLength(payload)));
+  const places = unpackText(bytes.toString())?.map(({ key, payload }) =>
+    place(key, Buffer.byteLength(payload)),
+  );
+  // Bytes that are no text are more of them as text.
+  return end === bytes.length ? places : undefined;
 }
 
 /** Each message by itself: those of a pack, or the one that it is. */
@@ -83,7 +89,7 @@ function parsedHeader(json: string): Header | undefined {
 function isHeader(value: unknown): value is Header {
   const isEntry = (entry: unknown) =>
     Array.isArray(entry) && typeof entry[0] === "string" && Number.isInteger(entry[1]) && entry[1] >= 0;
-  return Array.isArray(value) && value.length > 0 && value.every(isEntry);
+  return Array.isArray(value) && value.length > 0 && value.length <= MAX_PACKED && value.every(isEntry);
 }
 
 function lengthOf(header: Header): number {

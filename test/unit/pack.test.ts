@@ -33,14 +33,15 @@ test.each([
   '[["a",0.5],["b",1.5]]\nxy',
   '[["a","2"]]\nxy',
   "[[1,2]]\nxy",
+  `${JSON.stringify(Array.from({ length: 4_097 }, () => ["", 0]))}\n`,
   '{"userId":"a"}\n',
   ' [["a",2]]\nxy',
-])("%j is no pack", (whole) => {
+])("%s is no pack", (whole) => {
   expect(unpackText(whole)).toBeUndefined();
   expect(placesOf(Buffer.from(whole))).toBeUndefined();
 });
 
-test("bytes that are no text are no pack", () => {
-  const bytes = Buffer.concat([Buffer.from('[["a",2]]\n'), Buffer.from([0xff, 0xfe, 0xfd])]);
+test.each([2, 3])("bytes that are no text are no pack, whatever it says of them", (length) => {
+  const bytes = Buffer.concat([Buffer.from(`[["é",${length}]]\n`), Buffer.from([0xc3, 0xa9, 0xff, 0xfe])]);
   expect(placesOf(bytes)).toBeUndefined();
 });

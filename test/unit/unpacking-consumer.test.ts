@@ -63,13 +63,16 @@ test("a pack comes again as long as one of it is not acknowledged, and no longer
   expect(await nothing).toEqual([]);
 });
 
-test("after a pause nothing comes, also not what a pack holds that was received before", async () => {
-  const { open } = await sendPack(10);
-  const consumer = open();
-  await consumer.receive(2);
-  consumer.pause();
-  expect(await consumer.receive(10)).toEqual([]);
-});
+test.each(["pause", "close"] as const)(
+  "after a %s nothing comes of a pack that was received",
+  async (end) => {
+    const { open } = await sendPack(10);
+    const consumer = open();
+    await consumer.receive(2);
+    await consumer[end]();
+    expect(await consumer.receive(10)).toEqual([]);
+  },
+);
 
 test("what only begins as a pack is delivered as it stands", async () => {
   const { producer, open } = await sendPack(1);
