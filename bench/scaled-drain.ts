@@ -159,7 +159,7 @@ async function untilCounted(services: readonly ServiceProcess[], updates: number
     const total = await countedByAll(services);
     if (total >= updates) return;
     if (performance.now() > deadlineMs)
-      throw new Error(`${total} of ${updates} updates are applied: ${counts}`);
+      throw new Error(`${total} of ${updates} updates are applied`);
     await sleep(POLL_MS);
   }
 }
