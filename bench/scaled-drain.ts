@@ -158,8 +158,7 @@ async function untilCounted(services: readonly ServiceProcess[], updates: number
   for (;;) {
     const total = await countedByAll(services);
     if (total >= updates) return;
-    if (performance.now() > deadlineMs)
-      throw new Error(`${total} of ${updates} updates are applied`);
+    if (performance.now() > deadlineMs) throw new Error(`${total} of ${updates} updates are applied`);
     await sleep(POLL_MS);
   }
 }

@@ -254,6 +254,18 @@ export const mutants: readonly Mutant[] = [
     from: "return Math.floor((asOfMs - window.lengthMs) / window.bucketMs);",
     to: "return Math.floor((asOfMs - window.lengthMs) / window.bucketMs) - 1;",
   },
+  {
+    name: "acknowledges a pack with the first of its updates",
+    file: "shared/adapters/unpacking-consumer.ts",
+    from: "return this.handle.unacknowledged === 0;",
+    to: "return true;",
+  },
+  {
+    name: "takes a pack that failed for sent",
+    file: "shared/publish/pack-room.ts",
+    from: "for (const item of items) steps.over(item, error);",
+    to: "for (const item of items) steps.over(item);",
+  },
 ];
 
 /** @throws where the source is not what the mutant was written for. */
