@@ -1,5 +1,6 @@
 import { createMemoryBroker } from "../shared/adapters/memory/memory-broker.ts";
 import { createPublisher, type Publisher } from "../shared/publish/publisher.ts";
+import { publisherSettings } from "../shared/runtime/publisher-settings.ts";
 import { topicsOf } from "../shared/runtime/topics.ts";
 
 /** Of the gateway that is measured, and its publisher. */
@@ -19,6 +20,7 @@ export function createEmbeddedPublisher(): Publisher {
     deadlineMs: 3_000,
     maxUnderWay: MAX_UNDER_WAY,
     maxPending: { pulsar: 10_000, sqs: 10_000 },
+    keyGroups: Number(publisherSettings.keyGroups.default),
     maxUsers: 1_000_000,
     maxUpdateBytes: 131_072,
     now: Date.now,
