@@ -1,6 +1,6 @@
 import { type Update, userKey } from "../shared/domain/envelope.ts";
 import type { Producer } from "../shared/ports/update-queue.ts";
-import { createPackingProducer } from "../shared/publish/packing-producer.ts";
+import { createSendInPacks } from "../shared/publish/send-in-packs.ts";
 import { publisherSettings } from "../shared/runtime/publisher-settings.ts";
 import { createBenchUpdates, type Users } from "./updates.ts";
 import { openUpdatesTopic, untilConnected } from "./updates-topic.ts";
@@ -17,7 +17,7 @@ const KEY_GROUPS = Number(publisherSettings.keyGroups.default);
  * @returns updates a second and their mean size.
  */
 export async function prefill(
-  producer: Producer,
+  producer: Pick<Producer, "send">,
   { updates, userOf, onUpdate }: { updates: number; userOf: Users; onUpdate?: (update: Update) => void },
 ): Promise<Prefilled> {
   const next = createBenchUpdates(userOf);
@@ -42,13 +42,10 @@ export async function prefill(
   };
 }
 
-/** The producer, as a publisher of ours uses it that has many updates at hand. */
-export function inPacks(producer: Producer): Producer {
-  return createPackingProducer(producer, {
-    keyGroups: KEY_GROUPS,
-    maxPending: UNDER_WAY,
-    sendTimeoutMs: SEND_TIMEOUT_MS,
-  });
+/** As a publisher of ours sends that has many updates at hand. */
+export function inPacks({ send }: Producer): Pick<Producer, "send"> {
+  const bounds = { keyGroups: KEY_GROUPS, maxPending: UNDER_WAY, turnWithinMs: SEND_TIMEOUT_MS };
+  return { send: createSendInPacks(send, bounds) };
 }
 
 /**

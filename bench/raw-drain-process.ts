@@ -9,7 +9,7 @@ const { messages, unmeasured, subscription, connections, maxPrefetched } = JSON.
   maxPrefetched: number;
 };
 const { queue, topic } = await openUpdatesTopic(process.env);
-const consumer = queue.consumer({ topic, subscription, connections, maxPrefetched });
+const consumer = queue.consumer({ topic, subscription, connections, maxPrefetched, holdsPacks: true });
 await untilConnected(consumer);
 console.log("connected");
 let received = 0;

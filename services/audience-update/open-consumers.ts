@@ -34,6 +34,7 @@ export function openConsumers(
       subscription: settings.pulsarSubscription,
       connections: settings.pulsarConnections,
       name: voter,
+      holdsPacks: true,
       maxPrefetched: Math.min(settings.maxInFlightMessages, maxPrefetched),
     });
   return {

@@ -13,8 +13,8 @@
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import type { PrimaryQueue, Topic } from "../../shared/ports/primary-queue.ts";
-import type { Delivery, Producer, UpdateQueue } from "../../shared/ports/update-queue.ts";
-import { createPackingProducer } from "../../shared/publish/packing-producer.ts";
+import type { Delivery, OutgoingMessage, Producer, UpdateQueue } from "../../shared/ports/update-queue.ts";
+import { createSendInPacks } from "../../shared/publish/send-in-packs.ts";
 import type { Breaker } from "../../shared/routing/breaker.ts";
 import type { Route } from "../../shared/routing/router.ts";
 import type { Routing } from "../../shared/routing/start-routing.ts";
@@ -50,6 +50,8 @@ export type CompletionOptions = {
   perSecond(): number;
   /** Whether the messages of one key go one after the other, in their order; it costs each the wait for an answer. */
   inOrder: boolean;
+  /** Given where messages travel in packs, as publishers send them there. */
+  packing?: { keyGroups: number; turnWithinMs: number };
   restMs(failures: number): number;
   onCompleted(): void;
   onFailed(error: unknown): void;
@@ -61,7 +63,12 @@ export type Completion = {
 };
 
 export function startCompletion(options: CompletionOptions): Completion {
-  const { producer, breaker, route } = options;
+  const { producer, breaker, route, packing } = options;
+  const sendOne = (message: OutgoingMessage, updates = 1) =>
+    breaker.guard(() => producer.send(message), updates);
+  const send = packing
+    ? createSendInPacks(sendOne, { ...packing, maxPending: MAX_COMPLETIONS_UNDER_WAY })
+    : sendOne;
   const stopping = new AbortController();
   /** Rounds in a row that ended in a failure without a success before it. */
   let failures = 0;
@@ -121,7 +128,7 @@ export function startCompletion(options: CompletionOptions): Completion {
 
   async function complete(delivery: Delivery, intake: Intake): Promise<boolean> {
     try {
-      await breaker.guard(() => producer.send(copyOf(delivery)));
+      await send(copyOf(delivery));
     } catch (error) {
       options.onFailed(error);
       intake.giveBack(delivery, GIVE_BACK_MS);
@@ -161,14 +168,11 @@ export function openCompletion(
   const onFailed = logRepeated(log, "warn", `could not publish from the ${name} queue, it is tried again`);
   const maxPending = MAX_COMPLETIONS_UNDER_WAY;
   const { pulsarSendTimeoutMs: sendTimeoutMs, keyGroups } = settings;
-  const producer = lifecycle.own(`${name} producer`, primary.producer({ topic, sendTimeoutMs, maxPending }));
   return startCompletion({
     queue,
-    // As publishers send updates there; changes are for any reader.
-    producer:
-      name === "ledger"
-        ? createPackingProducer(producer, { keyGroups, maxPending, sendTimeoutMs })
-        : producer,
+    producer: lifecycle.own(`${name} producer`, primary.producer({ topic, sendTimeoutMs, maxPending })),
+    // Changes are for any reader.
+    ...(name === "ledger" && keyGroups > 0 && { packing: { keyGroups, turnWithinMs: sendTimeoutMs } }),
     breaker: routing.breaker,
     route: routing.router.route,
     routeHeard: routing.router.firstHeard,

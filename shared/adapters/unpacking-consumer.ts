@@ -1,16 +1,28 @@
-import { type Place, placesOf } from "../domain/pack.ts";
+import { MAX_MESSAGES, type Place, placesOf } from "../domain/pack.ts";
+import type { ConsumerOptions } from "../ports/primary-queue.ts";
 import type { Consumer, Delivery, LedgerPosition } from "../ports/update-queue.ts";
 
 /** A message as the adapter has it, perhaps a pack. */
-export type Received = Delivery & { readonly bytes: Buffer };
+export type Received = Delivery & {
+  readonly bytes: Buffer;
+  /** Whether it comes again, to somebody: its session is over. */
+  readonly lost: boolean;
+};
+
+/** What an adapter makes, which knows nothing of packs. */
+export type PackedConsumer = Omit<Consumer, "receive"> & {
+  receive(maxMessages: number): Promise<Received[]>;
+};
 
 /** A pack is acknowledged once all that it holds is. */
 type Pack = { received: Received; unacknowledged: number };
 
-/** Takes packs apart: each message that they hold is delivered, and acknowledged, by itself. */
+/** Takes packs apart, where the topic has some: each message that they hold is delivered, and acknowledged, by itself. */
 export function createUnpackingConsumer(
-  consumer: Omit<Consumer, "receive"> & { receive(maxMessages: number): Promise<Received[]> },
+  consumer: PackedConsumer,
+  { holdsPacks = false }: Pick<ConsumerOptions, "holdsPacks">,
 ): Consumer {
+  if (!holdsPacks) return consumer;
   /** Of the packs that were received last, what was more than was asked for. */
   let rest: Delivery[] = [];
   let perMessage = 1;
@@ -24,13 +36,14 @@ export function createUnpackingConsumer(
   async function receiveMore(maxMessages: number): Promise<void> {
     const received = await consumer.receive(Math.max(1, Math.floor(maxMessages / perMessage)));
     if (paused || received.length === 0) return;
-    rest = received.flatMap(contentsOf);
+    rest = received.flatMap(deliveriesIn);
     perMessage = rest.length / received.length;
   }
 
   return {
     ...consumer,
     async receive(maxMessages) {
+      rest = rest.filter((delivery) => !isLost(delivery));
       if (rest.length === 0) await receiveMore(maxMessages);
       if (rest.length > maxMessages) return rest.splice(0, maxMessages);
       const all = rest;
@@ -49,11 +62,15 @@ export function createUnpackingConsumer(
   };
 }
 
-function contentsOf(received: Received): Delivery | Delivery[] {
+function deliveriesIn(received: Received): Delivery | Delivery[] {
   const places = placesOf(received.bytes);
   if (places === undefined) return received;
   const pack: Pack = { received, unacknowledged: places.length };
   return places.map((place, number) => new UnpackedDelivery(pack, number, place));
+}
+
+function isLost(delivery: Delivery): boolean {
+  return delivery instanceof UnpackedDelivery && delivery.handle.received.lost;
 }
 
 /** What the adapter has to acknowledge after this one: nothing, as long as others of its pack are left. */
@@ -93,7 +110,8 @@ class UnpackedDelivery implements Delivery {
   }
 
   get position(): LedgerPosition {
-    return { ...this.handle.received.position!, batchIndex: this.#number };
+    const { batchIndex, ...place } = this.handle.received.position!;
+    return { ...place, batchIndex: batchIndex * MAX_MESSAGES + this.#number };
   }
 
   /** Acknowledges it. */

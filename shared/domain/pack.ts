@@ -9,13 +9,13 @@ export type Packed = { key: string; payload: string };
 
 type Header = [key: string, length: number][];
 
-/** Far more than any of ours holds, and as many as have a place of their own in the ledger (`ledger-source.ts`). */
-const MAX_PACKED = 4_096;
+/** A text that tells of more is no pack: ours hold 100 at most, and what somebody else writes is to stay bounded. */
+export const MAX_MESSAGES = 256;
 
 /** Brackets, commas, and the digits of a length. */
 const HEADER_ENTRY_BYTES = 10;
 
-/** UTF-8 bytes that a message takes in a pack, at most. */
+/** UTF-8 bytes that a message takes in a pack, at most, where nothing has to be escaped. */
 export function packedSizeBytes({ key, payload }: Packed): number {
   return Buffer.byteLength(JSON.stringify(key)) + Buffer.byteLength(payload) + HEADER_ENTRY_BYTES;
 }
@@ -46,7 +46,7 @@ export function unpackText(text: string): Packed[] | undefined {
 /** Where a message lies in the bytes of a pack. */
 export type Place = { key: string; start: number; end: number };
 
-/** As `unpackText`, for the bytes of a text, of which little more is read than the header. */
+/** Of a pack in UTF-8, of which little more is read than the header. Undefined where `unpackText` is. */
 export function placesOf(bytes: Buffer): Place[] | undefined {
   const lineEnd = beginsAsPack(bytes) ? bytes.indexOf("\n") : -1;
   const header = lineEnd < 0 ? undefined : parsedHeader(bytes.toString("utf8", 0, lineEnd));
@@ -89,7 +89,7 @@ function parsedHeader(json: string): Header | undefined {
 function isHeader(value: unknown): value is Header {
   const isEntry = (entry: unknown) =>
     Array.isArray(entry) && typeof entry[0] === "string" && Number.isInteger(entry[1]) && entry[1] >= 0;
-  return Array.isArray(value) && value.length > 0 && value.length <= MAX_PACKED && value.every(isEntry);
+  return Array.isArray(value) && value.length > 0 && value.length <= MAX_MESSAGES && value.every(isEntry);
 }
 
 function lengthOf(header: Header): number {

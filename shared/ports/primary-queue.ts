@@ -20,6 +20,8 @@ export type ConsumerOptions = {
    * consumer is on the subscription it is not `connected()` and receives nothing; it comes when that one leaves.
    */
   exclusive?: boolean;
+  /** Messages may be packs (`shared/domain/pack.ts`), and are taken apart. */
+  holdsPacks?: boolean;
   /**
    * Connections to the broker, each a Key_Shared consumer of its own. An adapter whose client shares a connection
    * among consumers has one consumer.

@@ -84,7 +84,7 @@ export function openPublisher(
       deadlineMs: settings.publishDeadlineMs,
       maxUnderWay: settings.maxUnderWay,
       maxPending: { pulsar: settings.pulsarMaxPending, sqs: settings.sqsMaxPending },
-      keyGroups: settings.keyGroups,
+      ...(settings.keyGroups > 0 && { keyGroups: settings.keyGroups }),
       maxUsers: settings.maxNumberedUsers,
       maxUpdateBytes: settings.maxUpdateBytes,
       now: now,

@@ -7,7 +7,8 @@ export type PackSteps<T> = {
   /** Asked of each message when its pack leaves; one that has none is over as `late`. */
   hasTurn(item: T): boolean;
   late(): Error;
-  send(message: OutgoingMessage): Promise<void>;
+  /** Sends a pack of so many. */
+  send(message: OutgoingMessage, updates: number): Promise<void>;
   /** Called once for each message. */
   over(item: T, error?: Error): void;
 };
@@ -69,7 +70,8 @@ export function openPackRoom<T extends { message: OutgoingMessage }>(
     const [first] = pack.items;
     if (first === undefined) throw steps.late();
     const payload = packText(pack.items.map(({ message }) => message));
-    return steps.send({ key: group.key, payload, deduplicationId: first.message.deduplicationId });
+    const { deduplicationId } = first.message;
+    return steps.send({ key: group.key, payload, deduplicationId }, pack.items.length);
   }
 
   function over({ group, items }: Pack<T>, error?: Error): void {

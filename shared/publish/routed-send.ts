@@ -66,7 +66,7 @@ export function createRoutedSender(options: RoutedSenderOptions): RoutedSender {
   const window = (
     path: Path,
     { queues }: Producer,
-    send: (message: OutgoingMessage) => Promise<void>,
+    send: (message: OutgoingMessage, updates: number) => Promise<void>,
     keyGroups?: number,
   ) =>
     createSendWindow({
@@ -79,12 +79,12 @@ export function createRoutedSender(options: RoutedSenderOptions): RoutedSender {
   };
   const firstTurnMs = background ? deadlineMs : deadlineMs * FIRST_PATH_SHARE;
 
-  function sendToPulsar(message: OutgoingMessage): Promise<void> {
+  function sendToPulsar(message: OutgoingMessage, updates: number): Promise<void> {
     if (background) return primary.send(message);
     const { by, path: current } = route();
     // An operator who says pulsar means it: the breaker is not asked.
     if (by === "override" && current === "pulsar") return primary.send(message);
-    return breaker.guard(() => primary.send(message));
+    return breaker.guard(() => primary.send(message), updates);
   }
 
   function sendToSqs(message: OutgoingMessage): Promise<void> {

@@ -33,7 +33,8 @@ export type SendWindowOptions = RoomOptions & {
   queues?: Producer["queues"];
   /** Given where messages travel in packs, which are keyed by so many groups of users. */
   keyGroups?: number | undefined;
-  send(message: OutgoingMessage): Promise<void>;
+  /** Of one message of the broker, which holds so many of those that were given. */
+  send(message: OutgoingMessage, updates: number): Promise<void>;
 };
 
 /**
@@ -41,13 +42,13 @@ export type SendWindowOptions = RoomOptions & {
  * Pulsar that is slow the breaker takes care; SQS has none, so fewer are sent there at once while it is.
  */
 export function createSendWindow(options: SendWindowOptions): SendWindow {
-  const { path, maxPending, send } = options;
+  const { path, send } = options;
   const enter = openRooms(options, { begin, hasTurn, late, send, over });
   const deadlines = createDeadlines<Sending>(abandon);
   let abandoned = 0;
 
   function late(): KeylineError {
-    const message = `${maxPending} others wait for an answer over ${path}`;
+    const message = `others wait for their answers over ${path}, and its turn did not come in time`;
     return new KeylineError("publish_late", message, { retryable: true });
   }
 
@@ -72,7 +73,7 @@ export function createSendWindow(options: SendWindowOptions): SendWindow {
 
   function begin(sending: Sending): Promise<void> {
     if (!hasTurn(sending)) throw late();
-    return send(sending.message);
+    return send(sending.message, 1);
   }
 
   function over(sending: Sending, error?: Error): void {

@@ -40,8 +40,11 @@ export type Breaker = {
   /**
    * Runs a call to Pulsar under the breaker. Rejects with the call's own error, or at once with
    * `breaker_open`.
+   *
+   * @param weight as how many calls it counts: a pack as many as it holds, else what hangs, and so makes few and full
+   *   packs, would be outvoted by what is well. Default 1
    */
-  guard<T>(call: () => Promise<T>): Promise<T>;
+  guard<T>(call: () => Promise<T>, weight?: number): Promise<T>;
   /**
    * Runs a health sample: under the breaker while it is closed, beside it while it is open, where samples
    * are what closes it. Never rejects; the result is the error, if there was one.
@@ -161,8 +164,8 @@ export function createBreaker(options: BreakerOptions): Breaker {
   }
 
   return {
-    guard(call) {
-      if (!circuit.opened) return fireLean(circuit, call, options);
+    guard(call, weight = 1) {
+      if (!circuit.opened) return fireLean(circuit, call, options, weight);
       refused += 1;
       const error = new KeylineError("breaker_open", `the breaker is open: ${reason}`, { retryable: true });
       return Promise.reject(error);

@@ -22,20 +22,20 @@ export const publisherSettings = {
   pulsarMaxPending: integer({
     env: "PULSAR_MAX_PENDING",
     default: "256",
-    unit: "updates",
+    unit: "messages",
     min: 1,
     max: 100_000,
     meaning:
-      "of these, sent to Pulsar and not answered, a pack counting as one; the others wait in the publisher",
+      "of these, sent to Pulsar and not answered, each a pack of up to 50; the others wait in the publisher",
   }),
   keyGroups: integer({
     env: "KEY_GROUPS",
-    default: "64",
+    default: "256",
     unit: "groups",
-    min: 1,
+    min: 0,
     max: 65_536,
     meaning:
-      "groups of users by which the broker shares updates out among consumers, and in which updates travel as packs; some 16 for each consumer, and the same for all publishers",
+      "groups of users by which the broker shares updates out among consumers, and in which they travel as packs; some 64 for each partition and consumer, and the same for all publishers; 0: each update by itself, keyed by its user",
   }),
   sqsMaxPending: integer({
     env: "SQS_MAX_PENDING",

@@ -45,6 +45,7 @@ export async function openConsumer(
     subscription: "keyline",
     connections: 1,
     maxPrefetched: 1_000,
+    holdsPacks: true,
     ...options,
   });
   await until(() => expect(consumer.connected()).toBe(true));

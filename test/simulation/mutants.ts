@@ -179,8 +179,8 @@ export const mutants: readonly Mutant[] = [
   {
     name: "deletes from the ledger queue before Pulsar has answered",
     file: "services/audience-update/queue-completion.ts",
-    from: "await breaker.guard(() => producer.send(copyOf(delivery)));",
-    to: "void breaker.guard(() => producer.send(copyOf(delivery))).catch(options.onFailed);",
+    from: "await send(copyOf(delivery));",
+    to: "void send(copyOf(delivery)).catch(options.onFailed);",
   },
   {
     name: "leaves without waiting",

@@ -19,7 +19,13 @@ export async function compareLedger(
   patienceMs = 60_000,
 ): Promise<{ missing: string[]; unexpected: string[]; messages: number }> {
   const subscription = `ledger-check-${randomUUID()}`;
-  const consumer = queue.consumer({ topic, subscription, connections: 1, maxPrefetched: 1_000 });
+  const consumer = queue.consumer({
+    topic,
+    subscription,
+    connections: 1,
+    maxPrefetched: 1_000,
+    holdsPacks: true,
+  });
   const found = new Set<string>();
   let messages = 0;
   const timer = setTimeout(consumer.pause, patienceMs);

@@ -8,7 +8,13 @@ export async function readTopic<T>(
   areEnough: (read: readonly T[]) => boolean,
 ): Promise<T[]> {
   const subscription = `topic-check-${randomUUID()}`;
-  const consumer = queue.consumer({ topic, subscription, connections: 1, maxPrefetched: 1_000 });
+  const consumer = queue.consumer({
+    topic,
+    subscription,
+    connections: 1,
+    maxPrefetched: 1_000,
+    holdsPacks: true,
+  });
   const read: T[] = [];
   while (!areEnough(read)) {
     const deliveries = await consumer.receive(1_000);

@@ -286,3 +286,26 @@ test("a call is counted and judged as opossum itself does it, whatever comes of 
     }),
   );
 });
+
+test("a call of some weight is counted and judged as so many calls", async () => {
+  await fc.assert(
+    fc.asyncProperty(
+      fc.array(fc.tuple(fc.constantFrom(good, bad), fc.integer({ min: 1, max: 5 })), {
+        minLength: 1,
+        maxLength: 10,
+      }),
+      async (calls) => {
+        const [heavy, light] = [createBreaker(options), createBreaker(options)];
+        for (const [call, weight] of calls) {
+          await Promise.allSettled([heavy.guard(call, weight)]);
+          await Promise.allSettled(Array.from({ length: weight }, () => light.guard(call)));
+          expect(heavy.verdict().route).toBe(light.verdict().route);
+          if (heavy.state().state === "open") break;
+          expect(heavy.state()).toEqual(light.state());
+        }
+        heavy.close();
+        light.close();
+      },
+    ),
+  );
+});

@@ -16,9 +16,11 @@ function open({ maxPending = 100 }: { maxPending?: number } = {}) {
   const settled = new Map<string, string>();
   const window = createSendWindow({
     ...{ path: "pulsar", maxPending, keyGroups: KEY_GROUPS },
-    send(message) {
+    send(message, updates) {
       const answer = Promise.withResolvers<void>();
-      sent.push({ key: message.key, holds: contentsOf(message).map(({ payload }) => payload), answer });
+      const holds = contentsOf(message).map(({ payload }) => payload);
+      expect(holds).toHaveLength(updates);
+      sent.push({ key: message.key, holds, answer });
       return answer.promise;
     },
   });
@@ -99,6 +101,19 @@ test("a pack is no longer than a message that goes alone", async () => {
     await turn();
   }
   expect(sent.map(({ holds }) => holds.map((payload) => payload[0]))).toEqual([["1"], ["2"], ["3"], ["4"]]);
+});
+
+test("a pack that is full by its length waits for none either", async () => {
+  const { send, sent } = open();
+  const long = "x".repeat(20_000);
+  send(together[0]!, "first");
+  await turn();
+  send(together[0]!, `1${long}`);
+  await turn();
+  expect(sent).toHaveLength(1);
+  send(together[0]!, `2${long}`);
+  await turn();
+  expect(sent.map(({ holds }) => holds.map((payload) => payload[0]))).toEqual([["f"], ["1"]]);
 });
 
 test("when a pack fails, each of its messages has failed", async () => {

@@ -33,7 +33,7 @@ test.each([
   '[["a",0.5],["b",1.5]]\nxy',
   '[["a","2"]]\nxy',
   "[[1,2]]\nxy",
-  `${JSON.stringify(Array.from({ length: 4_097 }, () => ["", 0]))}\n`,
+  `${JSON.stringify(Array.from({ length: 257 }, () => ["", 0]))}\n`,
   '{"userId":"a"}\n',
   ' [["a",2]]\nxy',
 ])("%s is no pack", (whole) => {
@@ -41,7 +41,7 @@ test.each([
   expect(placesOf(Buffer.from(whole))).toBeUndefined();
 });
 
-test.each([2, 3])("bytes that are no text are no pack, whatever it says of them", (length) => {
-  const bytes = Buffer.concat([Buffer.from(`[["é",${length}]]\n`), Buffer.from([0xc3, 0xa9, 0xff, 0xfe])]);
+test("bytes that are no text, and more of them as text, are no pack", () => {
+  const bytes = Buffer.concat([Buffer.from('[["é",3]]\n'), Buffer.from([0xc3, 0xa9, 0xff, 0xfe])]);
   expect(placesOf(bytes)).toBeUndefined();
 });

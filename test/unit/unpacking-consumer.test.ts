@@ -1,5 +1,10 @@
 import { expect, test } from "vitest";
 import { createMemoryBroker } from "../../shared/adapters/memory/memory-broker.ts";
+import {
+  createUnpackingConsumer,
+  type PackedConsumer,
+  type Received,
+} from "../../shared/adapters/unpacking-consumer.ts";
 import { packText } from "../../shared/domain/pack.ts";
 import type { Consumer, Delivery } from "../../shared/ports/update-queue.ts";
 
@@ -14,7 +19,13 @@ async function sendPack(count: number) {
   }));
   await producer.send({ key: "group-0", payload: packText(messages), deduplicationId: "1" });
   const open = () =>
-    broker.consumer({ topic, subscription: "keyline", connections: 1, maxPrefetched: 1_000 });
+    broker.consumer({
+      topic,
+      subscription: "keyline",
+      connections: 1,
+      maxPrefetched: 1_000,
+      holdsPacks: true,
+    });
   return { producer, open };
 }
 
@@ -79,4 +90,54 @@ test("what only begins as a pack is delivered as it stands", async () => {
   await producer.send({ key: "foreign", payload: '[["a",7]]\nxyz', deduplicationId: "2" });
   const received = await receive(open(), 2);
   expect(received[1]).toMatchObject({ key: "foreign", payload: '[["a",7]]\nxyz' });
+});
+
+/** An adapter that has packs of five at hand, of a session that may end. */
+function createAdapter(): { consumer: PackedConsumer; asked: number[]; session: { lost: boolean } } {
+  const asked: number[] = [];
+  const session = { lost: false };
+  const messages = Array.from({ length: 5 }, (_, number) => ({ key: `${number}`, payload: "{}" }));
+  const bytes = Buffer.from(packText(messages));
+  const consumer: PackedConsumer = {
+    async receive(maxMessages) {
+      asked.push(maxMessages);
+      const own = session;
+      const received = (): Received => ({
+        ...{ path: "pulsar", key: "group-0", payload: bytes.toString(), sizeBytes: bytes.length },
+        ...{ bytes, publishTimeMs: 0, handle: undefined },
+        get lost() {
+          return own.lost;
+        },
+      });
+      return Array.from({ length: Math.min(maxMessages, 20) }, received);
+    },
+    acknowledge: async () => {},
+    connected: () => true,
+    pause() {},
+    close: async () => {},
+  };
+  return { consumer, asked, session };
+}
+
+test("the adapter is asked for as many packs as hold what was asked for", async () => {
+  const { consumer, asked } = createAdapter();
+  const unpacking = createUnpackingConsumer(consumer, { holdsPacks: true });
+  const sizes = [];
+  for (const maxMessages of [1, 100, 100, 3]) sizes.push((await unpacking.receive(maxMessages)).length);
+  expect(sizes).toEqual([1, 4, 100, 3]);
+  expect(asked).toEqual([1, 20, 1]);
+});
+
+test("what is left of a pack whose session is over is not delivered: it comes again", async () => {
+  const { consumer, session } = createAdapter();
+  const unpacking = createUnpackingConsumer(consumer, { holdsPacks: true });
+  expect((await unpacking.receive(2)).map(({ key }) => key)).toEqual(["0", "1"]);
+  session.lost = true;
+  expect((await unpacking.receive(2)).map(({ key }) => key)).toEqual(["0", "1"]);
+});
+
+test("a topic that holds no packs is delivered as it stands", async () => {
+  const { consumer } = createAdapter();
+  const [received] = await createUnpackingConsumer(consumer, {}).receive(1);
+  expect(received).toMatchObject({ key: "group-0" });
 });

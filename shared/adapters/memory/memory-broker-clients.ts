@@ -97,29 +97,32 @@ export function createMemoryConsumer(
     for (const connection of connections) connection.room = 0;
   }
 
-  return createUnpackingConsumer({
-    receive: queue.receive,
-    acknowledge(deliveries) {
-      broker.tell(() => {
-        for (const { handle } of deliveries) {
-          const { connection, entry } = handle as Handle;
-          subscription.acknowledge(connection, entry);
-        }
-      });
-      return Promise.resolve();
+  return createUnpackingConsumer(
+    {
+      receive: queue.receive,
+      acknowledge(deliveries) {
+        broker.tell(() => {
+          for (const { handle } of deliveries) {
+            const { connection, entry } = handle as Handle;
+            subscription.acknowledge(connection, entry);
+          }
+        });
+        return Promise.resolve();
+      },
+      connected: () => !closed && connections.some(subscription.joined),
+      pause,
+      close() {
+        if (closed) return Promise.resolve();
+        closed = true;
+        pause();
+        broker.tell(() => {
+          for (const connection of connections) subscription.leave(connection);
+        });
+        return Promise.resolve();
+      },
     },
-    connected: () => !closed && connections.some(subscription.joined),
-    pause,
-    close() {
-      if (closed) return Promise.resolve();
-      closed = true;
-      pause();
-      broker.tell(() => {
-        for (const connection of connections) subscription.leave(connection);
-      });
-      return Promise.resolve();
-    },
-  });
+    options,
+  );
 }
 
 export function createMemoryReader(topic: MemoryTopic): Reader {
@@ -148,6 +151,6 @@ export function createMemoryReader(topic: MemoryTopic): Reader {
 function deliveryOf(entry: Entry, connection: Connection): Received {
   const { key, payload, sizeBytes, publishTimeMs, position } = entry;
   const handle: Handle = { connection, entry };
-  const content = { key, payload, sizeBytes, bytes: Buffer.from(payload) };
+  const content = { key, payload, sizeBytes, bytes: Buffer.from(payload), lost: false };
   return { path: "pulsar", ...content, publishTimeMs, position, handle };
 }

@@ -99,23 +99,26 @@ export function createNativeConsumer(connection: NativeConnection, options: Cons
     if (source !== undefined) release(source, source.held);
   }
 
-  return createUnpackingConsumer({
-    receive: queue.receive,
-    acknowledge(deliveries) {
-      for (const { handle } of deliveries) {
-        const { source: from, message } = handle as Handle;
-        if (from.open) from.native.acknowledge(message).catch(ignore);
-      }
-      return Promise.resolve();
+  return createUnpackingConsumer(
+    {
+      receive: queue.receive,
+      acknowledge(deliveries) {
+        for (const { handle } of deliveries) {
+          const { source: from, message } = handle as Handle;
+          if (from.open) from.native.acknowledge(message).catch(ignore);
+        }
+        return Promise.resolve();
+      },
+      connected: () => source?.native.isConnected() === true,
+      pause,
+      async close() {
+        pause();
+        await kept.close();
+        abandon();
+      },
     },
-    connected: () => source?.native.isConnected() === true,
-    pause,
-    async close() {
-      pause();
-      await kept.close();
-      abandon();
-    },
-  });
+    options,
+  );
 }
 
 /** An acknowledgement that fails means that the message comes again. */
@@ -137,6 +140,10 @@ class NativeDelivery implements Received {
     this.bytes = message.getData();
     this.sizeBytes = this.bytes.length;
     this.handle = { message, source };
+  }
+
+  get lost(): boolean {
+    return !this.handle.source.open;
   }
 
   get payload(): string {

@@ -7,6 +7,7 @@ import { createReceiveQueue } from "../receive-queue.ts";
 import { createUnpackingConsumer, type Received } from "../unpacking-consumer.ts";
 import { watchConsumedTopics } from "./consumed-topics.ts";
 import { type Endpoint, sessionUrl } from "./endpoint.ts";
+import { createMeanBytes, permitsDue } from "./permits.ts";
 import { openReconnectingSocket, type Session } from "./reconnecting-socket.ts";
 
 /** One message as the server sends it; a message without a key has none. */
@@ -24,12 +25,6 @@ type Connection = { open(): boolean; leave(): Promise<void> };
 /** How long old connections stay beside new ones that do not come to be. */
 const MAX_OVERLAP_MS = 2_000;
 
-/** Of a share of what may be prefetched, for each message: more than an update has, so that packs and long ones are fewer. */
-const BYTES_OF_A_SHARE = 512;
-/** Before the first came: few, since each may be a full pack. */
-const FIRST_MEAN_BYTES = 8_192;
-const MEAN_OVER_MESSAGES = 16;
-
 /**
  * Messages that the server has at hand for a session, whatever it was asked for. What it has, a consumer that joins has to
  * wait for: of packs that many are a second's work. With half as many, single messages come a twentieth slower.
@@ -44,7 +39,7 @@ export function createWebSocketConsumer(endpoint: Endpoint, options: ConsumerOpt
   const { exclusive = false } = options;
   const connections = exclusive ? 1 : Math.max(1, Math.min(options.connections, options.maxPrefetched));
   const share = Math.max(1, Math.floor(options.maxPrefetched / connections));
-  let meanBytes = FIRST_MEAN_BYTES;
+  const meanBytes = createMeanBytes();
   let paused = false;
   const queue = createReceiveQueue<Received>((deliveries) => {
     for (const delivery of deliveries) {
@@ -93,7 +88,7 @@ export function createWebSocketConsumer(endpoint: Endpoint, options: ConsumerOpt
       onMessage(data, session) {
         try {
           const delivery = deliveryOf(data, permits!);
-          meanBytes += (delivery.sizeBytes - meanBytes) / MEAN_OVER_MESSAGES;
+          meanBytes.observe(delivery.sizeBytes);
           queue.push(delivery);
         } catch (thrown) {
           session.abandon(`an unreadable message: ${toError(thrown).message}`);
@@ -118,11 +113,9 @@ export function createWebSocketConsumer(endpoint: Endpoint, options: ConsumerOpt
     queue.retain((delivery) => (delivery.handle as Handle).permits !== lost);
   }
 
-  /** Few and large permits: one when half of what one session may hold was taken. */
   function permit(permits: Permits): void {
-    const most = Math.max(1, Math.min(share, Math.floor((share * BYTES_OF_A_SHARE) / meanBytes)));
-    const more = most - permits.outstanding;
-    if (more < most / 2 || !permits.open || paused) return;
+    const more = permitsDue(share, permits.outstanding, meanBytes.value());
+    if (more === 0 || !permits.open || paused) return;
     permits.outstanding += more;
     permits.session.send(`{"type":"permit","permitMessages":${more}}`);
   }
@@ -132,24 +125,27 @@ export function createWebSocketConsumer(endpoint: Endpoint, options: ConsumerOpt
     queue.end();
   }
 
-  return createUnpackingConsumer({
-    receive: queue.receive,
-    acknowledge(deliveries) {
-      for (const { handle } of deliveries) {
-        const { permits, messageId } = handle as Handle;
-        if (permits.open) permits.session.sendLater(`{"messageId":"${messageId}"}`);
-      }
-      return Promise.resolve();
+  return createUnpackingConsumer(
+    {
+      receive: queue.receive,
+      acknowledge(deliveries) {
+        for (const { handle } of deliveries) {
+          const { permits, messageId } = handle as Handle;
+          if (permits.open) permits.session.sendLater(`{"messageId":"${messageId}"}`);
+        }
+        return Promise.resolve();
+      },
+      connected: () => open.some((connection) => connection.open()),
+      pause,
+      async close() {
+        pause();
+        await topics.close();
+        await replacing;
+        await Promise.all(open.map((connection) => connection.leave()));
+      },
     },
-    connected: () => open.some((connection) => connection.open()),
-    pause,
-    async close() {
-      pause();
-      await topics.close();
-      await replacing;
-      await Promise.all(open.map((connection) => connection.leave()));
-    },
-  });
+    options,
+  );
 }
 
 /** Waits until all are connected, or for as long as they may take to give up once. */
@@ -169,7 +165,6 @@ function deliveryOf(data: Buffer, permits: Permits): Received {
 class WebSocketDelivery implements Received {
   readonly path = "pulsar";
   readonly key: string;
-
   readonly sizeBytes: number;
   readonly handle: Handle;
   readonly bytes: Buffer;
@@ -182,6 +177,10 @@ class WebSocketDelivery implements Received {
     this.sizeBytes = this.bytes.length;
     this.handle = { messageId: frame.messageId, permits };
     this.#publishTime = frame.publishTime;
+  }
+
+  get lost(): boolean {
+    return !this.handle.permits.open;
   }
 
   get payload(): string {

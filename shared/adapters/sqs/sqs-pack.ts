@@ -3,7 +3,7 @@ import { randomUUID } from "node:crypto";
 import type { Message } from "@aws-sdk/client-sqs";
 import { contentsOf, packText } from "../../domain/pack.ts";
 import type { OutgoingMessage } from "../../ports/update-queue.ts";
-import { decodeMessage, encodeMessage, type SqsEntry } from "./sqs-message.ts";
+import { attribute, decodeMessage, encodeMessage, type SqsEntry } from "./sqs-message.ts";
 
 /** What a pack takes beside its messages: the outer brackets and the attributes, its random key among them. */
 export const packFrameBytes = 128;
@@ -13,7 +13,10 @@ export function encodePack(messages: readonly OutgoingMessage[], refused: RegExp
   const [first] = messages;
   if (messages.length === 1 && first !== undefined) return encodeMessage(first, refused).entry;
   const name = randomUUID();
-  return encodeMessage({ key: name, payload: packText(messages), deduplicationId: name }, refused).entry;
+  const { entry } = encodeMessage({ key: name, payload: packText(messages), deduplicationId: name }, refused);
+  // Builds that did not tell a pack by its text read it by this.
+  entry.MessageAttributes.packed = attribute(String(messages.length));
+  return entry;
 }
 
 type Content = { key: string; payload: string; publishTimeMs: number };
