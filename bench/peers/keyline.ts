@@ -38,7 +38,7 @@ export const keyline: Peer = {
       PULSAR_SUBSCRIPTION: SUBSCRIPTION,
       REDIS_KEY_PREFIX: `${run}:`,
     };
-    const backlog = await openBacklog(own, SUBSCRIPTION);
+    const backlog = await openBacklog(own, SUBSCRIPTION, { packed: true });
     const profiles = openProfiles(stack.urls.redis, `${run}:`);
     let publisher: Promise<ConnectedPublisher> | undefined;
     const publish = async (update: Update) => {

@@ -12,6 +12,7 @@ import type { OutgoingMessage } from "../../shared/ports/update-queue.ts";
 import type { RealStack } from "../../test/support/real-stack.ts";
 import { holdSubscription } from "../held-subscription.ts";
 import { withOwnTopics } from "../own-topics.ts";
+import { inPacks } from "../prefill.ts";
 import { openUpdatesTopic, untilConnected } from "../updates-topic.ts";
 import { type ConsumerTask, startConsumerProcess, untilLetGo } from "./consumer-process.ts";
 import type { OpenPeer, Peer } from "./peer.ts";
@@ -74,21 +75,28 @@ export type Backlog = Pick<OpenPeer, "fill" | "waiting" | "close"> & {
 /**
  * A topic with a subscription that somebody is connected to who takes nothing (`held-subscription.ts` says why) until
  * it is let go.
+ *
+ * @param how.packed it is filled as Keyline's own publishers send
  */
-export async function openBacklog(on: RealStack, subscription: string): Promise<Backlog> {
+export async function openBacklog(
+  on: RealStack,
+  subscription: string,
+  { packed = false }: { packed?: boolean } = {},
+): Promise<Backlog> {
   const letGo = await holdSubscription(on, subscription);
   let held = true;
   const { queue, topic } = await openUpdatesTopic(on.environment);
   const producer = queue.producer({ topic, sendTimeoutMs: SEND_TIMEOUT_MS, maxPending: 20_000 });
   await untilConnected(producer);
   const admin = createPulsarAdmin(on.urls.admin);
+  const filling = packed ? inPacks(producer) : producer;
   const release = async () => {
     if (held) await letGo();
     held = false;
   };
   return {
     send: (message) => producer.send(message),
-    fill: (updates) => sendAll(updates, FILLED_AT_ONCE, (update) => producer.send(messageOf(update))),
+    fill: (updates) => sendAll(updates, FILLED_AT_ONCE, (update) => filling.send(messageOf(update))),
     letGo: release,
     async waiting() {
       const { messages } = await subscriptionBacklog(admin, topic, subscription);
