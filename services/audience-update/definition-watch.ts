@@ -17,6 +17,7 @@ import {
 } from "../../shared/domain/definitions/tenant-definitions.ts";
 import type { DocumentStore, TenantDocument } from "../../shared/ports/document-store.ts";
 import { KeylineError, toError } from "../../shared/runtime/errors.ts";
+import { tellSecondFailure } from "../../shared/runtime/tell-second-failure.ts";
 import { type ConsumerCosts, createCostReport } from "./definition-costs.ts";
 
 /** What this consumer says of itself in the definition store. */
@@ -60,6 +61,7 @@ export function startDefinitionWatch(options: {
   consumer: string;
   /** A tenant's definitions are taken up, or can't be. */
   onChange(tenant: string, version: number, compiled: CompiledDefinitions | KeylineError): void;
+  /** Where the store can't be asked: from the second time in a row on. */
   onError(error: unknown): void;
 }): DefinitionWatch {
   const { store, consumer } = options;
@@ -132,13 +134,9 @@ export function startDefinitionWatch(options: {
   }
 
   async function run(): Promise<void> {
+    const attempted = tellSecondFailure(options.onError);
     while (!signal.aborted) {
-      try {
-        await refresh();
-        await report();
-      } catch (error) {
-        options.onError(error);
-      }
+      await attempted(refresh().then(report));
       await sleep(LOOK_EVERY_MS, undefined, { signal }).catch(() => {});
     }
   }

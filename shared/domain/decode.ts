@@ -1,5 +1,6 @@
 import { ENVELOPE_VERSION, type Priority, type RawMessage, type Update, userKey } from "./envelope.ts";
 import { isReservedSource, type LedgerPlace, ledgerIdentity } from "./ledger-source.ts";
+import { packProblem } from "./pack-problem.ts";
 import { type Refusal, refuse } from "./refusal.ts";
 import { stampAt } from "./stamp.ts";
 import { MAX_DEPTH, refuseEnvelope, refuseRawMessage } from "./validate.ts";
@@ -31,6 +32,9 @@ export function decode(
   nowMs: number,
   priority: Priority = "live",
 ): Decoded {
+  // However long it is: of what is in it nothing can be told.
+  const problem = packProblem(payload);
+  if (problem !== undefined) return { refusal: refuse("not_json", "", payload, problem) };
   const { sizeBytes } = provenance;
   if (sizeBytes > limits.maxUpdateBytes)
     return { refusal: refuse("too_large", "", sizeBytes, `longer than ${limits.maxUpdateBytes} bytes`) };

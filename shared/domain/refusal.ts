@@ -2,7 +2,7 @@
  * Why an update can never apply. The codes are stable: they are the `reason` in the dead-letter topic and in
  * errors to callers.
  *
- * - `not_json` the payload is not JSON
+ * - `not_json` the payload is not JSON, or begins as a pack and is none
  * - `too_large` it is longer than the limit
  * - `unknown_version` its `v` is not one that this build knows
  * - `invalid_update` a field is missing, unknown or of the wrong form

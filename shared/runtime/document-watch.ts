@@ -5,6 +5,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { DocumentStore, TenantDocument } from "../ports/document-store.ts";
 import { KeylineError } from "./errors.ts";
+import { tellSecondFailure } from "./tell-second-failure.ts";
 
 export type DocumentWatch = {
   /** True from the first look that succeeded on. */
@@ -26,6 +27,7 @@ export function watchDocuments(options: {
   /** Their store has others, and none of this tenant any more. */
   onGone(tenant: string): void;
   onChanged(documents: ReadonlyMap<string, TenantDocument>): void;
+  /** Where the store can't be asked: from the second time in a row on. */
   onError(error: unknown): void;
   /** Default: a minute. */
   lookAtAllEveryMs?: number | undefined;
@@ -59,8 +61,9 @@ export function watchDocuments(options: {
   }
 
   async function run(): Promise<void> {
+    const attempted = tellSecondFailure(options.onError);
     while (!signal.aborted) {
-      await look().catch(options.onError);
+      await attempted(look());
       await sleep(LOOK_EVERY_MS, undefined, { signal }).catch(() => {});
     }
   }

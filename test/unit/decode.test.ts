@@ -276,6 +276,22 @@ describe("a refusal names code, path and value", () => {
     });
   });
 
+  const many = JSON.stringify(Array.from({ length: 100_000 }, () => ["", 0]));
+  test.each([
+    ['[["shop:42",999]]\n{}', "its first line tells of 999 UTF-16 code units, behind it are 2"],
+    ['[["é",2]]\né', "its first line tells of 2 UTF-16 code units, behind it are 1"],
+    ['[["shop:42",2]]', "its first line has no end"],
+    ['[["shop:42",2]\n{}', "its first line is not JSON"],
+    ['[["shop:42",2],[42,2]]\n{}{}', "number 1 in its first line is not [key, length]"],
+    [`${many}\n`, "100000 messages in 0 code units are more than a pack may have"],
+    ['[["shop:42",2]]\n{}', "it stands in another pack, or its bytes are no UTF-8"],
+  ])("a message that begins as a pack and is none, and why: %#", (payload, why) => {
+    for (const sizeBytes of [100, 1_000_000])
+      expect(read(payload, { ...provenance, sizeBytes })).toMatchObject({
+        refusal: { code: "not_json", path: "", message: `begins as a pack and is none: ${why}` },
+      });
+  });
+
   test("a long value is shortened", () => {
     const decoded = read({ ...envelope, userId: "x".repeat(1_000) });
     expect("refusal" in decoded && decoded.refusal.value.length).toBeLessThan(250);

@@ -46,15 +46,16 @@ function start(inner: DocumentStore = createMemoryDocumentStore({ maxEntries: 10
     changedAfter: (revision) => unless(() => inner.changedAfter(revision)),
   };
   const changes: [tenant: string, version: number, error: string | undefined][] = [];
+  const errors: unknown[] = [];
   const watch = startDefinitionWatch({
     store,
     consumer: "c1",
     onChange: (tenant, version, compiled) =>
       changes.push([tenant, version, compiled instanceof KeylineError ? compiled.code : undefined]),
-    onError() {},
+    onError: (error) => void errors.push(error),
   });
   watches.push(watch);
-  return { watch, store: inner, changes, goAway: (is: boolean) => (away = is) };
+  return { watch, store: inner, changes, errors, goAway: (is: boolean) => (away = is) };
 }
 
 test("a tenant's change is taken up by itself, and the costs of what is the same go on", async () => {
@@ -105,6 +106,17 @@ test("until the first look nothing is defined and nothing is fresh; it comes by 
   goAway(true);
   await until("it is fresh no more", () => !watch.isFresh());
   expect([watch.isLoaded(), watch.of("shop").version]).toEqual([true, 1]);
+});
+
+test("a first look before there is a connection is no error, and a store that stays away is one", async () => {
+  const { watch, errors, goAway } = start(undefined, true);
+  await expect(watch.refresh()).rejects.toMatchObject({ code: "store_unavailable" });
+  goAway(false);
+  await until("it is loaded", () => watch.isLoaded());
+  expect(errors).toEqual([]);
+  goAway(true);
+  await until("it is told", () => errors.length > 0);
+  expect(errors[0]).toMatchObject({ code: "store_unavailable" });
 });
 
 test("who asks while a look is under way gets one that began after the asking", async () => {

@@ -149,6 +149,30 @@ describe("list", () => {
     expect(printable("Zoë 鍵 🔑\n")).toBe("Zoë 鍵 🔑\n");
   });
 
+  test.each([
+    ["group-2", "-"],
+    ["9f1c2d3e-4b5a-4c6d-8e7f-0a1b2c3d4e5f", "-"],
+    ["group-2b", "group-2b"],
+    ["shop:group-2", "shop:group-2"],
+  ])("what can't be read and came under %s is of user %s", async (key, user) => {
+    const { open } = await start([{ key, payload: "[[" }]);
+    const { said } = await run(open, (box, output) =>
+      listLetters(box, { user: key }, { json: false, limit: undefined }, output),
+    );
+    expect(said[0]).toContain(`  not_json  -  ${user}  pulsar  `);
+    const shown = await run(open, (box, output) => showLetter(box, "1:0", { json: false }, output));
+    expect(shown.said[0]).toContain(`\nuser       ${user}\nkey        ${key}\n`);
+  });
+
+  test.each([
+    [3, "11:3625:3"],
+    [0, "11:3625"],
+  ])("show says where in the ledger an update was, number %i of a pack", async (batchIndex, place) => {
+    const { open } = await start([{ position: { ledgerId: 11, entryId: 3625, batchIndex, partition: 3 } }]);
+    const { said } = await run(open, (box, output) => showLetter(box, "1:0", { json: false }, output));
+    expect(said[0]).toContain(`\nledger     ${place}, partition 3\n`);
+  });
+
   test("show has everything, the payload over several lines", async () => {
     const { open } = await start([{ payload: '{"a":[1]}', stack: "Error: x\n  at y", path: "a" }]);
     const { ok, said } = await run(open, (box, output) => showLetter(box, "1:0", { json: false }, output));

@@ -1,5 +1,5 @@
 import { reasonOf } from "./selection.ts";
-import type { StoredLetter } from "./stored-letter.ts";
+import { letterId, type StoredLetter } from "./stored-letter.ts";
 
 const SHOWN_LENGTH = 60;
 
@@ -7,7 +7,15 @@ const SHOWN_LENGTH = 60;
 export function letterLine({ id, letter, user, parkedAtMs, delivery }: StoredLetter): string {
   const size = `${letter?.payloadBytes ?? delivery.sizeBytes} B${letter?.cut ? " (cut)" : ""}`;
   const path = letter?.path ? `at ${shortened(letter.path)}` : "-";
-  const fields = [id, timeOf(parkedAtMs), reasonOf(letter), path, shortened(user), letter?.via ?? "-", size];
+  const fields = [
+    id,
+    timeOf(parkedAtMs),
+    reasonOf(letter),
+    path,
+    shortened(user ?? "-"),
+    letter?.via ?? "-",
+    size,
+  ];
   return fields.join("  ");
 }
 
@@ -23,13 +31,13 @@ export function letterDetails(stored: StoredLetter): string {
   if (letter === undefined)
     return `id         ${id}\nreason     unreadable: not a letter of this build\n\n${printable(delivery.payload)}`;
   const { position } = letter;
-  const place = position && `${position.ledgerId}:${position.entryId}, partition ${position.partition}`;
+  const place = position && `${letterId(position)}, partition ${position.partition}`;
   const fields: [string, string | undefined][] = [
     ["id", id],
     ["reason", `${letter.reason}: ${letter.message}`],
     ["path", letter.path || "(the whole payload)"],
     ["value", letter.value],
-    ["user", user],
+    ["user", user ?? "-"],
     ["key", letter.key],
     ["via", letter.via],
     ["published", timeOf(letter.publishTimeMs)],

@@ -8,8 +8,8 @@ export type StoredLetter = {
   id: string;
   /** Undefined for a message that is no letter of ours. */
   letter: DeadLetter | undefined;
-  /** `tenant:userId` as the payload says, else the message's key. */
-  user: string;
+  /** `tenant:userId` as the payload says, else the message's key, if that may be a user's. */
+  user: string | undefined;
   /** When it was parked, milliseconds since the epoch. */
   parkedAtMs: number;
   delivery: Delivery;
@@ -20,14 +20,14 @@ export function storedLetter(delivery: Delivery, position: LedgerPosition): Stor
   return {
     id: letterId(position),
     letter,
-    user: userOf(letter) ?? letter?.key ?? delivery.key,
+    user: userOf(letter) ?? userOfKey(letter?.key ?? delivery.key),
     parkedAtMs: letter?.parkedAtMs ?? delivery.publishTimeMs,
     delivery,
   };
 }
 
 /** A ledger's number is given once in a cluster, so that it names the partition as well. */
-function letterId({ ledgerId, entryId, batchIndex }: LedgerPosition): string {
+export function letterId({ ledgerId, entryId, batchIndex }: LedgerPosition): string {
   return batchIndex === 0 ? `${ledgerId}:${entryId}` : `${ledgerId}:${entryId}:${batchIndex}`;
 }
 
@@ -51,6 +51,11 @@ function userOf(letter: DeadLetter | undefined): string | undefined {
   const tenant = update?.tenant ?? update?.tenantId;
   const userId = update?.userId;
   return typeof tenant === "string" && typeof userId === "string" ? userKey(tenant, userId) : undefined;
+}
+
+/** What could not be read may have come under the key of a group of users, or of a pack over SQS. */
+function userOfKey(key: string): string | undefined {
+  return /^(group-\d+|[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12})$/i.test(key) ? undefined : key;
 }
 
 function parsed(text: string): Record<string, unknown> | undefined {
