@@ -30,12 +30,12 @@ export const publisherSettings = {
   }),
   keyGroups: integer({
     env: "KEY_GROUPS",
-    default: "256",
+    default: "64",
     unit: "groups",
     min: 0,
     max: 65_536,
     meaning:
-      "groups of users by which the broker shares updates out among consumers, and in which they travel as packs; some 64 for each partition and consumer, and the same for all publishers; 0: each update by itself, keyed by its user",
+      "groups of users by which the broker shares updates out among consumers, and in which they travel as packs; some 16 for each partition and consumer, and the same for all publishers; 0: each update by itself, keyed by its user",
   }),
   sqsMaxPending: integer({
     env: "SQS_MAX_PENDING",

@@ -1,8 +1,10 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import type { Topic } from "../../shared/ports/primary-queue.ts";
+import { keyGroupOf } from "../../shared/publish/key-group.ts";
 import {
   collect,
   GIVE_UP_MS,
+  keysNamed,
   messagesOf,
   openConsumer,
   openProducer,
@@ -77,6 +79,26 @@ export function describeKeyRouting(name: string, open: () => Promise<QueueUnderT
       await until(() => expect(received).toHaveLength(Object.keys(PARTITION_OF_FOUR).length));
       const routed = received.map(({ key, position }) => [key, position!.partition]);
       expect(Object.fromEntries(routed)).toEqual(PARTITION_OF_FOUR);
+    } finally {
+      await under.close();
+    }
+  });
+}
+
+/** On the brokers that hash as Pulsar does. */
+export function describeKeyGroups(name: string, open: () => Promise<QueueUnderTest>): void {
+  it(`${name} has key groups evenly on its partitions`, async () => {
+    const under = await open();
+    try {
+      const topic = await under.newTopic();
+      const producer = await openProducer(under.queue, topic);
+      const received = collect(await openConsumer(under.queue, topic), { acknowledge: true });
+      const users = keysNamed("shop:user", 2_000);
+      const groups = [...new Set(users.map((user) => keyGroupOf(user, 64)))];
+      await sendAll(producer, messagesOf(groups, 1));
+      await until(() => expect(received).toHaveLength(64));
+      const partitions = Map.groupBy(received, ({ position }) => position!.partition);
+      expect([...partitions.values()].map((its) => its.length).toSorted()).toEqual([15, 15, 17, 17]);
     } finally {
       await under.close();
     }

@@ -10,7 +10,7 @@ import { partitions } from "../support/pulsar-partitions.ts";
 import { startTcpProxy } from "../support/tcp-proxy.ts";
 import { describePrimaryQueue } from "./primary-queue.contract.ts";
 import { describeNetworkFaults, type QueueOverNetwork } from "./primary-queue-faults.contract.ts";
-import { describeKeyRouting } from "./primary-queue-sending.contract.ts";
+import { describeKeyGroups, describeKeyRouting } from "./primary-queue-sending.contract.ts";
 import { openProducer, type QueueUnderTest, sendAll } from "./primary-queue-steps.ts";
 
 const newName = () => `persistent://public/default/contract-${randomUUID()}`;
@@ -87,6 +87,7 @@ describePrimaryQueue("memory broker", openMemory);
 describePrimaryQueue("pulsar websocket api", openWebSocket);
 describeNetworkFaults("pulsar websocket api", openWebSocket);
 describeKeyRouting("pulsar websocket api", openWebSocket);
+describeKeyGroups("pulsar websocket api", openWebSocket);
 
 if (await nativeIsInstalled()) {
   describePrimaryQueue("pulsar native client", openNative);

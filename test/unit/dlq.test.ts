@@ -150,10 +150,10 @@ describe("list", () => {
   });
 
   test.each([
-    ["group-2", "-"],
+    ["group-zhg2", "-"],
     ["9f1c2d3e-4b5a-4c6d-8e7f-0a1b2c3d4e5f", "-"],
-    ["group-2b", "group-2b"],
-    ["shop:group-2", "shop:group-2"],
+    ["group-zhg2b", "group-zhg2b"],
+    ["shop:group-zhg2", "shop:group-zhg2"],
   ])("what can't be read and came under %s is of user %s", async (key, user) => {
     const { open } = await start([{ key, payload: "[[" }]);
     const { said } = await run(open, (box, output) =>

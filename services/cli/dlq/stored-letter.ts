@@ -1,6 +1,7 @@
 import { userKey } from "../../../shared/domain/envelope.ts";
 import type { DeadLetter } from "../../../shared/ports/dead-letter.ts";
 import type { Delivery, LedgerPosition } from "../../../shared/ports/update-queue.ts";
+import { isKeyGroup } from "../../../shared/publish/key-group.ts";
 
 /** One message of the dead-letter topic. */
 export type StoredLetter = {
@@ -55,7 +56,7 @@ function userOf(letter: DeadLetter | undefined): string | undefined {
 
 /** What could not be read may have come under the key of a group of users, or of a pack over SQS. */
 function userOfKey(key: string): string | undefined {
-  return /^(group-\d+|[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12})$/i.test(key) ? undefined : key;
+  return isKeyGroup(key) || /^[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}$/i.test(key) ? undefined : key;
 }
 
 function parsed(text: string): Record<string, unknown> | undefined {
