@@ -47,7 +47,7 @@ export const publisherSettings = {
   }),
   bulkDelayMs: integer({
     env: "BULK_DELAY_MS",
-    default: "2",
+    default: "1",
     unit: "ms",
     min: 1,
     max: 60_000,
