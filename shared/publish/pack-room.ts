@@ -20,6 +20,8 @@ type KeyGroup<T> = {
   waitingLength: number;
   packs: number;
   notBegun: number;
+  /** Ends the patience of what waits. */
+  timer: NodeJS.Timeout | undefined;
 };
 
 /** A pack is made when its turn comes. */
@@ -30,9 +32,12 @@ const MAX_PACKED = 50;
 /** UTF-16 code units of their keys and payloads, at most; a longer message goes alone. */
 const MAX_PACK_LENGTH = 32_768;
 
+/** A pack that has no answer for long says nothing of when there will be one: what waits for it leaves by itself. */
+const PATIENCE_MS = 50;
+
 /**
  * What comes at once for a key group is one pack, and what comes while that waits for its turn or is under way is the
- * next, which leaves after it, or as soon as it is full. So nothing waits for company, a single message leaves at once,
+ * next, which leaves after it, as soon as it is full, or after 50 ms. So nothing waits for company, a single message leaves at once,
  * and the more there are the larger packs get (as Nagle's algorithm does with segments, RFC 896).
  *
  * @param open the room in which a pack waits for its turn among those of other groups
@@ -45,9 +50,17 @@ export function openPackRoom<T extends { message: OutgoingMessage }>(
   const busy = new Map<string, KeyGroup<T>>();
   const enter = open({ begin, over });
 
-  function enterNext(group: KeyGroup<T>): void {
-    const isDue = group.packs === 0 ? group.waiting.length > 0 : isFull(group);
-    if (!isDue || group.notBegun > 0) return;
+  function enterNext(group: KeyGroup<T>, patience: "left" | "over" = "left"): void {
+    if (group.waiting.length === 0 || group.notBegun > 0) return;
+    if (group.packs > 0 && !isFull(group) && patience === "left") {
+      group.timer ??= setTimeout(() => {
+        group.timer = undefined;
+        enterNext(group, "over");
+      }, PATIENCE_MS);
+      return;
+    }
+    clearTimeout(group.timer);
+    group.timer = undefined;
     group.packs += 1;
     group.notBegun += 1;
     enter({ group, items: [] });
@@ -61,7 +74,7 @@ export function openPackRoom<T extends { message: OutgoingMessage }>(
     const { group } = pack;
     group.notBegun -= 1;
     const taken = take(group);
-    if (isFull(group)) enterSoon(group);
+    if (group.waiting.length > 0) enterSoon(group);
     pack.items = taken.filter((item) => {
       const hasTurn = steps.hasTurn(item);
       if (!hasTurn) steps.over(item, steps.late());
@@ -84,7 +97,7 @@ export function openPackRoom<T extends { message: OutgoingMessage }>(
   return (item) => {
     const key = keyGroupOf(item.message.key, keyGroups);
     const known = busy.get(key);
-    const group = known ?? { key, waiting: [], waitingLength: 0, packs: 0, notBegun: 0 };
+    const group = known ?? { key, waiting: [], waitingLength: 0, packs: 0, notBegun: 0, timer: undefined };
     group.waiting.push(item);
     group.waitingLength += lengthOf(item);
     if (known === undefined) {

@@ -104,6 +104,19 @@ test("a pack is no longer than a message that goes alone", async () => {
   expect(sent.map(({ holds }) => holds.map((payload) => payload[0]))).toEqual([["1"], ["2"], ["3"], ["4"]]);
 });
 
+test("what has waited for 50 ms for a pack without an answer leaves by itself", async () => {
+  const { send, sent } = open();
+  send(together[0]!, "hangs");
+  await turn();
+  send(together[0]!, "1");
+  send(together[1]!, "2");
+  await turn();
+  expect(sent).toHaveLength(1);
+  await vi.waitFor(() => expect(sent.map(({ holds }) => holds)).toEqual([["hangs"], ["1", "2"]]));
+  send(together[0]!, "3");
+  await vi.waitFor(() => expect(sent.map(({ holds }) => holds)).toEqual([["hangs"], ["1", "2"], ["3"]]));
+});
+
 test("a pack that is full by its length waits for none either", async () => {
   const { send, sent } = open();
   const long = "x".repeat(20_000);
@@ -131,8 +144,8 @@ test("when a pack fails, each of its messages has failed", async () => {
 });
 
 test("what waits too long for its turn is not sent, and the others of its group are", async () => {
-  const { send, sent, settled, abandoned } = open();
-  send(together[0]!, "first");
+  const { send, sent, settled, abandoned } = open({ maxPending: 1 });
+  send(apart, "first");
   await turn();
   send(together[0]!, "late", 5);
   send(together[1]!, "patient");
