@@ -11,6 +11,8 @@ type DrainOptions = {
   updates: number;
   users: number;
   rounds: number;
+  /** Each update is a message by itself. */
+  single: boolean;
   /** The subscription that nobody is connected to while the backlog arrives. */
   away: string;
 };
@@ -30,14 +32,14 @@ export async function measureDrains(
   options: DrainOptions,
   into: Figures,
 ): Promise<{ publishedPerSecond: number; appliedPerSecond: number }> {
-  const { updates, users, rounds, away } = options;
+  const { updates, users, rounds, single, away } = options;
   const numbers = Array.from({ length: rounds }, (_, n) => n + 1);
   const letGo = new Map<string, () => Promise<void>>();
   const kinds = ["raw", "applied", "defined"].flatMap((kind) => numbers.map((n) => `${kind}-${n}`));
   for (const name of ["raw-warm-up", "warm-up-1", "warm-up-2", ...kinds, "raw-last"])
     letGo.set(name, await holdSubscription(on, name));
   await on.subscribe(away);
-  const filled = await fillBacklog(on.environment, { updates, userOf: evenly(users) });
+  const filled = await fillBacklog(on.environment, { updates, userOf: evenly(users), single });
   into.add("prefill.meanSize", filled.meanBytes, "bytes");
   into.add("prefill.publishedPerSecond", filled.perSecond, "updates/s");
   const raw = (name: string) => measureRawDrain(on, name, updates, letGo.get(name)!);

@@ -23,6 +23,7 @@ const command = backlogCommand(
   "Measures throughput, latency and failover on real servers of this machine.",
   { updates: 200_000, users: 100_000 },
 )
+  .option("--single", "publish each update as a message by itself, not in packs", false)
   .option("--rounds <n>", "how often the backlog is drained each way, in turn", numberArgument(1, 100), 3)
   .addOption(
     new Option("--only <part>", "how fast a backlog drains, or the latency at 2,000 updates/s").choices([
@@ -37,7 +38,12 @@ const command = backlogCommand(
   )
   .parse();
 const options = command.opts<
-  BacklogOptions & { rounds: number; only?: "drain" | "latency"; transport: "websocket" | "native" }
+  BacklogOptions & {
+    single: boolean;
+    rounds: number;
+    only?: "drain" | "latency";
+    transport: "websocket" | "native";
+  }
 >();
 if (options.transport === "native") {
   await loadNativeLibrary().catch((thrown: unknown) => command.error(`error: ${toError(thrown).message}`));
