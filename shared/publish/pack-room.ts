@@ -37,8 +37,8 @@ const PATIENCE_MS = 50;
 
 /**
  * What comes at once for a key group is one pack, and what comes while that waits for its turn or is under way is the
- * next, which leaves after it, as soon as it is full, or after 50 ms. So nothing waits for company, a single message leaves at once,
- * and the more there are the larger packs get (as Nagle's algorithm does with segments, RFC 896).
+ * next, which leaves after it, as soon as it is full, or after 50 ms. So a single message leaves at once, and the more
+ * there are the larger packs get (as Nagle's algorithm does with segments, RFC 896).
  *
  * @param open the room in which a pack waits for its turn among those of other groups
  */
