@@ -31,8 +31,9 @@ export function createFailureWatch() {
     proceeded() {
       proceededAtMs = performance.now();
     },
-    failed(mailbox: Failing): void {
-      mailbox.ownFailures = ownFailuresOf(mailbox);
+    /** @param isTelling false where the store gave no answer: a slow one gives none to some, whoever they are */
+    failed(mailbox: Failing, isTelling: boolean): void {
+      if (isTelling || mailbox.failures === 0) mailbox.ownFailures = ownFailuresOf(mailbox);
       if (last && last !== mailbox) othersAtMs = last.failedAtMs;
       last = mailbox;
       mailbox.failedAtMs = performance.now();

@@ -35,17 +35,21 @@ export type MailboxLimits = {
   maxInFlightMessages: number;
 };
 
+type RoundResult<Item> = {
+  unsettled: ReadonlyMap<Turn<Item>, readonly Item[]>;
+  unanswered?: ReadonlySet<Turn<Item>>;
+  finishing: ReadonlyMap<Turn<Item>, Promise<void>>;
+};
+
 export type MailboxOptions<Item> = {
   limits: Readonly<MailboxLimits>;
   /**
-   * Runs the turns of a round: `unsettled` are those to be tried again, each with the items that are left of it.
+   * Runs the turns of a round: `unsettled` are those to be tried again, each with the items that are left of it;
+   * `unanswered` those of them whose failure tells nothing of the user.
    * A turn in `finishing` runs on alone until its promise resolves; only then does `unsettled` say what is left of it. A
    * rejection counts as a failure of every turn.
    */
-  runRound(turns: Turn<Item>[]): Promise<{
-    unsettled: ReadonlyMap<Turn<Item>, readonly Item[]>;
-    finishing: ReadonlyMap<Turn<Item>, Promise<void>>;
-  }>;
+  runRound(turns: Turn<Item>[]): Promise<RoundResult<Item>>;
   /**
    * The items that belong to the key; sees to the others. Called for what a resting mailbox holds, so that
    * nothing else has to wait for a user whose turns fail.
@@ -115,17 +119,17 @@ export function createMailboxes<Item>(options: MailboxOptions<Item>): Mailboxes<
       const { key, failures } = mailbox;
       return { key, items: takeTurn(mailbox), failures };
     });
-    const whole = () => ({
+    const whole: () => RoundResult<Item> = () => ({
       unsettled: new Map(turns.map((turn) => [turn, turn.items])),
-      finishing: new Map<Turn<Item>, Promise<void>>(),
+      finishing: new Map(),
     });
-    const { unsettled, finishing } = await options.runRound(turns).catch(whole);
+    const { unsettled, unanswered, finishing } = await options.runRound(turns).catch(whole);
     rounds -= 1;
     turns.forEach((turn, index) => {
       const mailbox = chosen[index]!;
       const finish = () => {
         const left = unsettled.get(turn);
-        if (left) rest(mailbox, left);
+        if (left) rest(mailbox, left, !unanswered?.has(turn));
         else proceed(mailbox);
         pumpSoon();
       };
@@ -156,10 +160,10 @@ export function createMailboxes<Item>(options: MailboxOptions<Item>): Mailboxes<
     ready.add(mailbox, mailbox.priority);
   }
 
-  function rest(mailbox: Mailbox<Item>, left: readonly Item[]): void {
+  function rest(mailbox: Mailbox<Item>, left: readonly Item[], isTelling: boolean): void {
     if (closed) return;
     mailbox.mode = "resting";
-    failing.failed(mailbox);
+    failing.failed(mailbox, isTelling);
     const own = options.keepOwn(mailbox.key, [...left, ...mailbox.items]);
     mailbox.items = [];
     keep(mailbox, own);

@@ -57,6 +57,7 @@ type ReadyTurn<Item> = TurnOutcome & { turn: Turn<Item> };
 export type RoundResult<Item> = {
   /** The turns that are not settled yet, or not to their end, with the items that are left of them. */
   unsettled: Map<Turn<Item>, readonly Item[]>;
+  unanswered: Set<Turn<Item>>;
   /** Turns that are saved, and settled once what follows from them is done; never reject. */
   finishing: Map<Turn<Item>, Promise<void>>;
 };
@@ -90,7 +91,8 @@ class Round<Item> {
 
   constructor(turns: readonly Turn<Item>[], options: RoundOptions<Item>) {
     this.#options = options;
-    this.result = { unsettled: new Map(turns.map((turn) => [turn, turn.items])), finishing: new Map() };
+    this.result = { unsettled: new Map(), unanswered: new Set(), finishing: new Map() };
+    for (const turn of turns) this.result.unsettled.set(turn, turn.items);
   }
 
   /** One pass over the turns. Returns those that are to be folded again, with what the store has. */
@@ -119,6 +121,7 @@ class Round<Item> {
       cache.forget(each.turn.key);
       if (result.outcome === "failed") {
         this.#options.onFailure(result.error);
+        if (result.unanswered) this.result.unanswered.add(each.turn);
         continue;
       }
       this.#options.onConflict();

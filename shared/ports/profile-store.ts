@@ -30,8 +30,11 @@ export type WriteResult =
   | { outcome: "saved" }
   /** Someone else wrote first, or the store forgot: here is what it has now. */
   | { outcome: "conflict"; current: ProfileRecord | undefined }
-  /** Not known to be saved: the store is away, full, read-only, loading. May be tried again as it is. */
-  | { outcome: "failed"; error: Error };
+  /**
+   * Not known to be saved: the store is away, full, read-only, loading. May be tried again as it is. `unanswered` where
+   * the store said nothing of this write by itself.
+   */
+  | { outcome: "failed"; error: Error; unanswered?: boolean };
 
 export type ProfileStore = {
   description: string;

@@ -116,7 +116,13 @@ export function createSimulatedRedis(world: World, onDone: (entry: DueEntry) => 
             true,
           );
         } catch (error) {
-          return writes.map((): WriteResult => ({ outcome: "failed", error: error as Error }));
+          return writes.map(
+            (): WriteResult => ({
+              outcome: "failed",
+              error: error as Error,
+              unanswered: true,
+            }),
+          );
         } finally {
           for (const key of keys) saving.delete(key);
         }

@@ -232,6 +232,31 @@ describe("what comes for a user whose turns fail and who has its share already",
     expect(await failing("at the end")).toEqual([]);
   });
 
+  /** Seed 348 of the simulation, 2026-11-30: a store that is slow answers some in time, and others not. */
+  test("waits where the store gave no answer, whatever it gave others", async () => {
+    let failuresOfA = 0;
+    const { mailboxes, parked } = harness(
+      {},
+      {
+        restMs: () => 5,
+        async runRound(turns) {
+          for (const { key, failures } of turns) if (key === "a") failuresOfA = failures;
+          const failed = turns.filter(({ key }) => key === "a");
+          const unsettled = new Map(failed.map((turn) => [turn, turn.items]));
+          return { unsettled, unanswered: new Set(failed), finishing: new Map() };
+        },
+      },
+    );
+    mailboxes.deliver("a", 0, "live");
+    while (failuresOfA < 10) {
+      mailboxes.deliver("b", 1, "live");
+      await new Promise((resume) => setTimeout(resume, 2));
+    }
+    for (const item of [1, 2, 3, 4, 5]) mailboxes.deliver("a", item, "live");
+    expect(parked).toEqual([]);
+    mailboxes.close();
+  });
+
   test("waits where those of others, which succeeded, fail as well by now", async () => {
     const fails = new Set(["a"]);
     let failuresOfA = 0;

@@ -99,7 +99,7 @@ function writeResults(connection: RedisConnection, count: number, reply: unknown
   if (!Array.isArray(reply)) {
     const cause = reply instanceof Error ? reply : new Error(`unexpected reply ${JSON.stringify(reply)}`);
     const error = storeUnavailable(connection, cause);
-    return new Array<WriteResult>(count).fill({ outcome: "failed", error });
+    return new Array<WriteResult>(count).fill({ outcome: "failed", error, unanswered: true });
   }
   return reply.map((entry: unknown): WriteResult => {
     if (entry === 1) return { outcome: "saved" };
