@@ -38,7 +38,6 @@ export type RoundOptions<Item> = {
 /** An item with its update, and the path that it came on. */
 export type OpenItem<Item> = Arrival & { item: Item };
 
-/** A turn that is to be folded. */
 type OpenTurn<Item> = {
   turn: Turn<Item>;
   /**
@@ -51,7 +50,6 @@ type OpenTurn<Item> = {
   caughtUp?: boolean;
 };
 
-/** A turn that is folded. */
 type ReadyTurn<Item> = TurnOutcome & { turn: Turn<Item> };
 
 export type RoundResult<Item> = {
