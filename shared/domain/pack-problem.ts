@@ -1,8 +1,8 @@
-import { unpackText } from "./pack.ts";
+import { BEGINNING, isEntry, unpackText } from "./pack.ts";
 
 /** Why a text that begins as a pack is none, for people. Undefined for one that doesn't begin so. */
 export function packProblem(text: string): string | undefined {
-  return text.startsWith("[[") ? `begins as a pack and is none: ${whyNone(text)}` : undefined;
+  return text.startsWith(BEGINNING) ? `begins as a pack and is none: ${whyNone(text)}` : undefined;
 }
 
 function whyNone(text: string): string {
@@ -17,10 +17,6 @@ function whyNone(text: string): string {
   const behind = text.length - end - 1;
   if (told !== behind) return `its first line tells of ${told} UTF-16 code units, behind it are ${behind}`;
   return `${header.length} messages in ${behind} code units are more than a pack may have`;
-}
-
-function isEntry(entry: unknown): boolean {
-  return Array.isArray(entry) && typeof entry[0] === "string" && Number.isInteger(entry[1]) && entry[1] >= 0;
 }
 
 function parsed(json: string): unknown {

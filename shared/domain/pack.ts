@@ -21,7 +21,7 @@ export function packedSizeBytes({ key, payload }: Packed): number {
 }
 
 /** How every pack begins, in ASCII. */
-const BEGINNING = "[[";
+export const BEGINNING = "[[";
 
 function beginsAsPack(bytes: Uint8Array): boolean {
   return bytes[0] === BEGINNING.charCodeAt(0) && bytes[1] === BEGINNING.charCodeAt(1);
@@ -34,13 +34,9 @@ export function packText(messages: readonly Packed[]): string {
 
 /** Undefined where the text is no pack: anyone may write to a queue, and nothing may stop those who read it. */
 export function unpackText(text: string): Packed[] | undefined {
-  const header = text.startsWith(BEGINNING) ? headerOf(text) : undefined;
-  if (!header) return undefined;
-  let start = text.indexOf("\n") + 1;
-  return header.map(([key, length]) => {
-    start += length;
-    return { key, payload: text.slice(start - length, start) };
-  });
+  const lineEnd = text.startsWith(BEGINNING) ? text.indexOf("\n") : -1;
+  const header = lineEnd < 0 ? undefined : parsedHeader(text.slice(0, lineEnd));
+  return header && split(text.slice(lineEnd + 1), header);
 }
 
 /** Where a message lies in the bytes of a pack. */
@@ -59,9 +55,8 @@ export function placesOf(bytes: Buffer): Place[] | undefined {
   };
   // Only of ASCII are there as many bytes as code units.
   if (lengthOf(header) === bytes.length - end) return header.map(([key, length]) => place(key, length));
-  const places = unpackText(bytes.toString())?.map(({ key, payload }) =>
-    place(key, Buffer.byteLength(payload)),
-  );
+  const contents = split(bytes.toString("utf8", end), header);
+  const places = contents?.map(({ key, payload }) => place(key, Buffer.byteLength(payload)));
   // Bytes that are no text are more of them as text.
   return end === bytes.length ? places : undefined;
 }
@@ -71,10 +66,14 @@ export function contentsOf({ key, payload }: Packed): Packed[] {
   return unpackText(payload) ?? [{ key, payload }];
 }
 
-function headerOf(text: string): Header | undefined {
-  const end = text.indexOf("\n");
-  const header = parsedHeader(text.slice(0, end));
-  return header && lengthOf(header) === text.length - end - 1 ? header : undefined;
+/** Undefined where there is not as much of them as the header tells. */
+function split(payloads: string, header: Header): Packed[] | undefined {
+  if (lengthOf(header) !== payloads.length) return undefined;
+  let start = 0;
+  return header.map(([key, length]) => {
+    start += length;
+    return { key, payload: payloads.slice(start - length, start) };
+  });
 }
 
 function parsedHeader(json: string): Header | undefined {
@@ -87,9 +86,11 @@ function parsedHeader(json: string): Header | undefined {
 }
 
 function isHeader(value: unknown): value is Header {
-  const isEntry = (entry: unknown) =>
-    Array.isArray(entry) && typeof entry[0] === "string" && Number.isInteger(entry[1]) && entry[1] >= 0;
   return Array.isArray(value) && value.length > 0 && value.length <= MAX_MESSAGES && value.every(isEntry);
+}
+
+export function isEntry(entry: unknown): entry is Header[number] {
+  return Array.isArray(entry) && typeof entry[0] === "string" && Number.isInteger(entry[1]) && entry[1] >= 0;
 }
 
 function lengthOf(header: Header): number {
