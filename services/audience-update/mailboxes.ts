@@ -35,20 +35,21 @@ export type MailboxLimits = {
   maxInFlightMessages: number;
 };
 
-type RoundResult<Item> = {
+export type RoundResult<Item> = {
+  /** The turns that are not settled yet, or not to their end, and are to be run again with the items that are left. */
   unsettled: ReadonlyMap<Turn<Item>, readonly Item[]>;
+  /** Those of them whose failure tells nothing of the user. */
   unanswered?: ReadonlySet<Turn<Item>>;
+  /**
+   * Turns that run on alone until their promise, which never rejects, resolves; only then does `unsettled` say what is
+   * left of them.
+   */
   finishing: ReadonlyMap<Turn<Item>, Promise<void>>;
 };
 
 export type MailboxOptions<Item> = {
   limits: Readonly<MailboxLimits>;
-  /**
-   * Runs the turns of a round: `unsettled` are those to be tried again, each with the items that are left of it;
-   * `unanswered` those of them whose failure tells nothing of the user.
-   * A turn in `finishing` runs on alone until its promise resolves; only then does `unsettled` say what is left of it. A
-   * rejection counts as a failure of every turn.
-   */
+  /** Runs the turns of a round. A rejection counts as a failure of every turn. */
   runRound(turns: Turn<Item>[]): Promise<RoundResult<Item>>;
   /**
    * The items that belong to the key; sees to the others. Called for what a resting mailbox holds, so that

@@ -7,7 +7,7 @@ import { toError } from "../../shared/runtime/errors.ts";
 import type { DefinitionWatch } from "./definition-watch.ts";
 import { type Arrival, type Base, type Fate, type FoldLimits, foldTurn } from "./fold-turn.ts";
 import { forgetPending } from "./forget-pending.ts";
-import type { Turn } from "./mailboxes.ts";
+import type { RoundResult, Turn } from "./mailboxes.ts";
 import type { ProfileCache } from "./profile-cache.ts";
 import type { EffectRunner, TurnEffects } from "./turn-effects.ts";
 import { type TurnOutcome, turnOutcome } from "./turn-outcome.ts";
@@ -38,6 +38,7 @@ export type RoundOptions<Item> = {
 /** An item with its update, and the path that it came on. */
 export type OpenItem<Item> = Arrival & { item: Item };
 
+/** A turn that is to be folded. */
 type OpenTurn<Item> = {
   turn: Turn<Item>;
   /**
@@ -50,15 +51,8 @@ type OpenTurn<Item> = {
   caughtUp?: boolean;
 };
 
+/** A turn that is folded. */
 type ReadyTurn<Item> = TurnOutcome & { turn: Turn<Item> };
-
-export type RoundResult<Item> = {
-  /** The turns that are not settled yet, or not to their end, with the items that are left of them. */
-  unsettled: Map<Turn<Item>, readonly Item[]>;
-  unanswered: Set<Turn<Item>>;
-  /** Turns that are saved, and settled once what follows from them is done; never reject. */
-  finishing: Map<Turn<Item>, Promise<void>>;
-};
 
 /**
  * Runs one round: folds each user's turn, saves all of them in one call, and settles what the store has
@@ -84,12 +78,15 @@ export async function runRound<Item>(
 }
 
 class Round<Item> {
-  readonly result: RoundResult<Item>;
+  readonly result = {
+    unsettled: new Map<Turn<Item>, readonly Item[]>(),
+    unanswered: new Set<Turn<Item>>(),
+    finishing: new Map<Turn<Item>, Promise<void>>(),
+  };
   readonly #options: RoundOptions<Item>;
 
   constructor(turns: readonly Turn<Item>[], options: RoundOptions<Item>) {
     this.#options = options;
-    this.result = { unsettled: new Map(), unanswered: new Set(), finishing: new Map() };
     for (const turn of turns) this.result.unsettled.set(turn, turn.items);
   }
 
