@@ -4,6 +4,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { MAX_PREFETCHED } from "../services/audience-update/open-consumers.ts";
 import type { RealStack } from "../test/support/real-stack.ts";
 import { startService } from "../test/support/service-process.ts";
+import { until } from "../test/support/until.ts";
 import { cpuSeconds, monotonicMicros, peakMemoryMb, type Window } from "./process-usage.ts";
 import { serverUsage } from "./server-usage.ts";
 
@@ -101,7 +102,7 @@ export async function measureEndToEnd(
 
 /** Whoever holds the subscription holds all key groups: nothing is counted before it has let go. */
 async function untilReady(adminUrl: string): Promise<void> {
-  while (!(await fetch(`${adminUrl}/readyz`)).ok) await sleep(POLL_MS);
+  await until("the service is ready", async () => (await fetch(`${adminUrl}/readyz`)).ok);
 }
 
 /** Waits until more than `floor` updates are counted, and returns how many. */

@@ -1,6 +1,6 @@
-import { randomUUID } from "node:crypto";
 import type { Update } from "../../shared/domain/envelope.ts";
 import type { PrimaryQueue, Topic } from "../../shared/ports/primary-queue.ts";
+import { consumeFromBeginning } from "./read-topic.ts";
 
 /** What an update is in the ledger, whatever path it took there. */
 export function identityOf({ userId, src, seq }: Pick<Update, "userId" | "src" | "seq">): string {
@@ -18,14 +18,7 @@ export async function compareLedger(
   expected: ReadonlySet<string>,
   patienceMs = 60_000,
 ): Promise<{ missing: string[]; unexpected: string[]; messages: number }> {
-  const subscription = `ledger-check-${randomUUID()}`;
-  const consumer = queue.consumer({
-    topic,
-    subscription,
-    connections: 1,
-    maxPrefetched: 1_000,
-    holdsPacks: true,
-  });
+  const consumer = consumeFromBeginning(queue, topic);
   const found = new Set<string>();
   let messages = 0;
   const timer = setTimeout(consumer.pause, patienceMs);

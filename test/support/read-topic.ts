@@ -1,5 +1,17 @@
 import { randomUUID } from "node:crypto";
 import type { PrimaryQueue, Topic } from "../../shared/ports/primary-queue.ts";
+import type { Consumer } from "../../shared/ports/update-queue.ts";
+
+/** From the beginning of a topic, by a subscription of its own. */
+export function consumeFromBeginning(queue: PrimaryQueue, topic: Topic): Consumer {
+  return queue.consumer({
+    topic,
+    subscription: `check-${randomUUID()}`,
+    connections: 1,
+    maxPrefetched: 1_000,
+    holdsPacks: true,
+  });
+}
 
 /** The messages of a topic of JSON from its beginning, in the order of each key, until there are enough. */
 export async function readTopic<T>(
@@ -7,14 +19,7 @@ export async function readTopic<T>(
   topic: Topic,
   areEnough: (read: readonly T[]) => boolean,
 ): Promise<T[]> {
-  const subscription = `topic-check-${randomUUID()}`;
-  const consumer = queue.consumer({
-    topic,
-    subscription,
-    connections: 1,
-    maxPrefetched: 1_000,
-    holdsPacks: true,
-  });
+  const consumer = consumeFromBeginning(queue, topic);
   const read: T[] = [];
   while (!areEnough(read)) {
     const deliveries = await consumer.receive(1_000);
