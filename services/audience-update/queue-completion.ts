@@ -172,7 +172,7 @@ export function openCompletion(
     queue,
     producer: lifecycle.own(`${name} producer`, primary.producer({ topic, sendTimeoutMs, maxPending })),
     // Changes are for any reader.
-    ...(name === "ledger" && keyGroups > 0 && { packing: { keyGroups, turnWithinMs: sendTimeoutMs } }),
+    ...(name === "ledger" && { packing: { keyGroups, turnWithinMs: sendTimeoutMs } }),
     breaker: routing.breaker,
     route: routing.router.route,
     routeHeard: routing.router.firstHeard,

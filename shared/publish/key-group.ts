@@ -1,8 +1,8 @@
 import { crc32 } from "node:zlib";
 
 /**
- * Picked so that Pulsar's hash of the names (Murmur3) spreads 64 groups evenly over few partitions: the fullest of 4 has 17,
- * of 8 has 10. `group-0` to `group-63` would put 25 of them on one of 4.
+ * Picked so that Pulsar's hash of the names (Murmur3) spreads 64 groups evenly over few partitions: the fullest of 4 has
+ * 17, of 8 has 10. `group-0` to `group-63` would put 25 of them on one of 4.
  */
 const PREFIX = "group-zhg";
 

@@ -84,7 +84,7 @@ export function openPublisher(
       deadlineMs: settings.publishDeadlineMs,
       maxUnderWay: settings.maxUnderWay,
       maxPending: { pulsar: settings.pulsarMaxPending, sqs: settings.sqsMaxPending },
-      ...(settings.keyGroups > 0 && { keyGroups: settings.keyGroups }),
+      keyGroups: settings.keyGroups,
       maxUsers: settings.maxNumberedUsers,
       maxUpdateBytes: settings.maxUpdateBytes,
       now: now,

@@ -31,7 +31,7 @@ type Sending = {
 export type SendWindowOptions = RoomOptions & {
   /** Of the producer. */
   queues?: Producer["queues"];
-  /** Given where messages travel in packs, which are keyed by so many groups of users. */
+  /** Where messages travel in packs, the groups of users by which these are keyed; 0 or absent: each goes by itself. */
   keyGroups?: number | undefined;
   /** Of one message of the broker, which holds so many of those that were given. */
   send(message: OutgoingMessage, updates: number): Promise<void>;
@@ -97,7 +97,7 @@ export function createSendWindow(options: SendWindowOptions): SendWindow {
 /** One for each queue: what waits for a queue that does not answer keeps no room from the others. */
 function openRooms(options: SendWindowOptions, steps: Steps<Sending> & PackSteps<Sending>): Room<Sending> {
   const { queues, keyGroups } = options;
-  if (keyGroups !== undefined) return openPackRoom(keyGroups, (packs) => openRoom(options, packs), steps);
+  if (keyGroups) return openPackRoom(keyGroups, (packs) => openRoom(options, packs), steps);
   if (queues === undefined) return openRoom(options, steps);
   const rooms = Array.from({ length: queues.count }, () => openRoom(options, steps));
   return (sending) => rooms[queues.of(sending.message.key)]!(sending);

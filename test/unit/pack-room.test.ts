@@ -196,3 +196,18 @@ test("whatever comes whenever, all of it is sent once, in the order of its group
     { numRuns: 200 },
   );
 });
+
+test("without key groups each message goes by itself, under its own key", async () => {
+  const sent: OutgoingMessage[] = [];
+  const window = createSendWindow({
+    ...{ path: "pulsar", maxPending: 10, keyGroups: 0 },
+    async send(message) {
+      sent.push(message);
+    },
+  });
+  const messages = ["a", "b"].map((payload) => ({ key: together[0]!, payload, deduplicationId: payload }));
+  const lateMs = performance.now() + FAR_MS;
+  for (const message of messages) window.send(message, lateMs, lateMs, () => {});
+  await turn();
+  expect(sent).toEqual(messages);
+});
