@@ -5,6 +5,7 @@ import type { RealStack } from "../test/support/real-stack.ts";
 import { type Figures, percentile } from "./figures.ts";
 import { benchOperations, type Users } from "./updates.ts";
 
+const WARM_UP_MS = 30_000;
 const MEASURED_MS = 15_000;
 const PROBE_EVERY_MS = 20;
 
@@ -58,17 +59,16 @@ export async function openProbes(stack: RealStack, publisher: ConnectedPublisher
 }
 
 /**
- * Publish to visible at a steady rate.
+ * Publish to visible at a steady rate, after 30 s of it, in which a broker that has just started compiles itself.
  *
  * @param load.name what its figures' names begin with.
  */
 export async function measureLatency(
   probes: Probes,
-  { name, perSecond, warmUpMs }: { name: string; perSecond: number; warmUpMs: number },
+  { name, perSecond }: { name: string; perSecond: number },
   figures: Figures,
 ): Promise<void> {
-  await probes.run(perSecond, sleep(warmUpMs));
-  console.log(`  warmed up for ${warmUpMs / 1_000} s`);
+  await probes.run(perSecond, sleep(WARM_UP_MS));
   const latenciesMs = await probes.run(perSecond, sleep(MEASURED_MS));
   figures.add(`${name}.updatesPerSecond`, perSecond, "updates/s");
   figures.add(`${name}.p50`, percentile(latenciesMs, 0.5), "ms");
