@@ -5,7 +5,8 @@ import type { RealStack } from "../test/support/real-stack.ts";
 import { type Figures, percentile } from "./figures.ts";
 import { benchOperations, type Users } from "./updates.ts";
 
-const WARM_UP_MS = 30_000;
+/** Until then a broker that has just started is busy compiling what live updates pass, and falls behind. */
+const WARM_UP_MS = 90_000;
 const MEASURED_MS = 15_000;
 const PROBE_EVERY_MS = 20;
 
@@ -59,7 +60,7 @@ export async function openProbes(stack: RealStack, publisher: ConnectedPublisher
 }
 
 /**
- * Publish to visible at a steady rate, after 30 s of it, in which a broker that has just started compiles itself.
+ * Publish to visible at a steady rate, after 90 s of it.
  *
  * @param load.name what its figures' names begin with.
  */
