@@ -1,14 +1,12 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { openPrimaryQueue } from "../shared/adapters/open.ts";
 import { TAKEN_UP_WITHIN_MS } from "../shared/domain/definitions/tenant-definitions.ts";
 import type { AnnouncedChange } from "../shared/domain/membership-change.ts";
 import type { ConnectedPublisher } from "../shared/publish/connect-publisher.ts";
-import { createLog } from "../shared/runtime/log.ts";
 import { topicsOf } from "../shared/runtime/topics.ts";
 import type { RealStack } from "../test/support/real-stack.ts";
 import { define } from "./definitions.ts";
 import { type Figures, percentile } from "./figures.ts";
-import { untilConnected } from "./updates-topic.ts";
+import { openBenchQueue, untilConnected } from "./updates-topic.ts";
 
 const TENANT = "ticks";
 const USERS = 2_000;
@@ -30,8 +28,7 @@ export async function measureTicks(
   });
   // Until the definitions are taken up an update is folded without them, and its user waits for the next one.
   await sleep(2 * TAKEN_UP_WITHIN_MS);
-  const settings = { pulsarUrl: stack.environment.PULSAR_URL!, pulsarToken: "" };
-  const queue = await openPrimaryQueue(settings, createLog("bench", "error"));
+  const queue = await openBenchQueue(stack.environment.PULSAR_URL!);
   const consumer = queue.consumer({
     topic: topicsOf("public/keyline").changes,
     subscription: "bench-ticks",

@@ -14,6 +14,7 @@ export const dlqSettings = {
   }),
   pulsarToken: connectionSettings.pulsarToken,
   pulsarNamespace: connectionSettings.pulsarNamespace,
+  pulsarCompression: connectionSettings.pulsarCompression,
 };
 
 const adminToken = text({

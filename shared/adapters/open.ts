@@ -32,22 +32,22 @@ import { createSqs, type SqsOptions, type SqsQueue } from "./sqs/sqs.ts";
 
 type Connection = Values<typeof connectionSettings>;
 
+type PulsarConnection = Pick<Connection, "pulsarUrl" | "pulsarToken" | "pulsarCompression">;
+
 /** As `openPulsar`, with its connection problems in the log. */
-export function openPrimaryQueue(
-  settings: Pick<Connection, "pulsarUrl" | "pulsarToken">,
-  log: Log,
-): Promise<PrimaryQueue> {
+export function openPrimaryQueue(settings: PulsarConnection, log: Log): Promise<PrimaryQueue> {
   return openPulsar(settings, logRepeated(log, "warn", "Pulsar"));
 }
 
 /** Pulsar by the client that the URL's scheme names. */
 export async function openPulsar(
-  { pulsarUrl, pulsarToken }: Pick<Connection, "pulsarUrl" | "pulsarToken">,
+  { pulsarUrl, pulsarToken, pulsarCompression }: PulsarConnection,
   onConnectionProblem: (problem: KeylineError) => void,
 ): Promise<PrimaryQueue> {
   const config = {
     url: pulsarUrl,
     token: pulsarToken === "" ? undefined : pulsarToken,
+    compression: pulsarCompression,
     onConnectionProblem,
   };
   return /^wss?:/.test(pulsarUrl) ? createPulsarWebSocket(config) : createPulsarNative(config);

@@ -3,6 +3,9 @@ import type { Consumer, Producer } from "./update-queue.ts";
 /** The topics of one installation, full names such as `persistent://public/keyline/updates`. */
 export type Topic = string;
 
+/** How a broker keeps what a producer sends; whoever reads it gets it as it was. */
+export type Compression = "none" | "lz4" | "zstd";
+
 export type ProducerOptions = {
   topic: Topic;
   /** No answer within this time rejects the send with `queue_send_timeout`. */

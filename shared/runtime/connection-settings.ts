@@ -28,6 +28,13 @@ export const connectionSettings = {
     meaning:
       "namespace of the topics `updates`, `updates-bulk`, `changes` and `dead-letter`; canaries use the one with `-health` added",
   }),
+  pulsarCompression: choice({
+    env: "PULSAR_COMPRESSION",
+    default: "lz4",
+    choices: ["none", "lz4", "zstd"],
+    meaning:
+      "how what is published is compressed in the ledger; every Pulsar client reads it as it was, and topics may hold messages of each kind",
+  }),
   pulsarSendTimeoutMs: integer({
     env: "PULSAR_SEND_TIMEOUT_MS",
     default: "800",

@@ -53,7 +53,12 @@ export async function readMembers(
 }
 
 export async function readChanges({ environment }: RealStack): Promise<string[]> {
-  const queue = await openPulsar({ pulsarUrl: environment.PULSAR_URL!, pulsarToken: "" }, () => {});
+  const settings = {
+    pulsarUrl: environment.PULSAR_URL!,
+    pulsarToken: "",
+    pulsarCompression: "none",
+  } as const;
+  const queue = await openPulsar(settings, () => {});
   const { changes: topic } = topicsOf("public/keyline");
   const consumer = queue.consumer({ topic, subscription: "check", connections: 1, maxPrefetched: 1_000 });
   const payloads: string[] = [];

@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import type { Topic } from "../../shared/ports/primary-queue.ts";
+import type { Compression, Topic } from "../../shared/ports/primary-queue.ts";
 import { keyGroupOf } from "../../shared/publish/key-group.ts";
+import { storedBytes } from "../support/pulsar-partitions.ts";
 import {
   collect,
   GIVE_UP_MS,
@@ -8,6 +9,7 @@ import {
   messagesOf,
   openConsumer,
   openProducer,
+  payloadsOf,
   type QueueUnderTest,
   sendAll,
   until,
@@ -65,6 +67,40 @@ export function describeSending(name: string, open: () => Promise<QueueUnderTest
       await sendAll(producer, [["ada", "small"]]);
     });
   });
+}
+
+/** What is published compressed takes less of the ledger, and is received as it was, whatever the consumer is told. */
+export function describeCompression(
+  name: string,
+  open: (compression: Compression) => Promise<QueueUnderTest>,
+): void {
+  it.each(["lz4", "zstd"] as const)(
+    `${name} keeps messages by %s, and receives them as they were`,
+    async (compression) => {
+      const plain = await open("none");
+      const compressing = await open(compression);
+      try {
+        const topics = { plain: await plain.newTopic(), compressed: await plain.newTopic() };
+        const payload = "profiles of 2,357 customers, ünd more; ".repeat(1_000);
+        await sendAll(await openProducer(plain.queue, topics.plain), [["ada", payload]]);
+        await sendAll(await openProducer(compressing.queue, topics.compressed), [["ada", payload]]);
+        const received = collect(await openConsumer(plain.queue, topics.compressed), { acknowledge: true });
+        await until(() => expect(payloadsOf(received, "ada")).toEqual([payload]));
+        await vi.waitFor(
+          async () => {
+            expect(await storedBytes(topics.plain)).toBeGreaterThan(payload.length);
+            const compressed = await storedBytes(topics.compressed);
+            expect(compressed).toBeGreaterThan(0);
+            expect(compressed).toBeLessThan(payload.length / 10);
+          },
+          { timeout: GIVE_UP_MS, interval: 100 },
+        );
+      } finally {
+        await compressing.close();
+        await plain.close();
+      }
+    },
+  );
 }
 
 /** What every client of the same Pulsar must agree on, or a user's updates part ways. */

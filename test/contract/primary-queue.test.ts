@@ -4,13 +4,17 @@ import WebSocket from "ws";
 import { createMemoryBroker } from "../../shared/adapters/memory/memory-broker.ts";
 import { createPulsarNative } from "../../shared/adapters/pulsar-native/pulsar-native.ts";
 import { createPulsarWebSocket } from "../../shared/adapters/pulsar-websocket/pulsar-websocket.ts";
-import type { PrimaryQueue, Topic } from "../../shared/ports/primary-queue.ts";
+import type { Compression, PrimaryQueue, Topic } from "../../shared/ports/primary-queue.ts";
 import { nativeIsInstalled } from "../support/native-client.ts";
 import { partitions } from "../support/pulsar-partitions.ts";
 import { startTcpProxy } from "../support/tcp-proxy.ts";
 import { describePrimaryQueue } from "./primary-queue.contract.ts";
 import { describeNetworkFaults, type QueueOverNetwork } from "./primary-queue-faults.contract.ts";
-import { describeKeyGroups, describeKeyRouting } from "./primary-queue-sending.contract.ts";
+import {
+  describeCompression,
+  describeKeyGroups,
+  describeKeyRouting,
+} from "./primary-queue-sending.contract.ts";
 import { openProducer, type QueueUnderTest, sendAll } from "./primary-queue-steps.ts";
 
 const newName = () => `persistent://public/default/contract-${randomUUID()}`;
@@ -78,21 +82,24 @@ function publishForeign(topic: Topic, payload: string): Promise<void> {
   });
 }
 
-const openWebSocket = () =>
-  openOverNetwork(inject("servers").pulsarWebSocketUrl, (url) => createPulsarWebSocket({ url }));
+const openWebSocket = (compression: Compression = "none") =>
+  openOverNetwork(inject("servers").pulsarWebSocketUrl, (url) => createPulsarWebSocket({ url, compression }));
 
-const openNative = () => openOverNetwork(inject("servers").pulsarUrl, (url) => createPulsarNative({ url }));
+const openNative = (compression: Compression = "none") =>
+  openOverNetwork(inject("servers").pulsarUrl, (url) => createPulsarNative({ url, compression }));
 
 describePrimaryQueue("memory broker", openMemory);
 describePrimaryQueue("pulsar websocket api", openWebSocket);
 describeNetworkFaults("pulsar websocket api", openWebSocket);
 describeKeyRouting("pulsar websocket api", openWebSocket);
 describeKeyGroups("pulsar websocket api", openWebSocket);
+describeCompression("pulsar websocket api", openWebSocket);
 
 if (await nativeIsInstalled()) {
   describePrimaryQueue("pulsar native client", openNative);
   describeNetworkFaults("pulsar native client", openNative);
   describeKeyRouting("pulsar native client", openNative);
+  describeCompression("pulsar native client", openNative);
 } else {
   describe("pulsar native client", () => {
     it.skip("pulsar native client");

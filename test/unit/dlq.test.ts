@@ -384,10 +384,15 @@ describe("what is asked for", () => {
   });
 });
 
+const dlqSettings = [
+  ...["PULSAR_URL", "PULSAR_ADMIN_URL", "PULSAR_TOKEN", "PULSAR_NAMESPACE"],
+  "PULSAR_COMPRESSION",
+];
+
 test.each([
   ["", []],
-  ["dlq", ["PULSAR_URL", "PULSAR_ADMIN_URL", "PULSAR_TOKEN", "PULSAR_NAMESPACE"]],
-  ["dlq replay", ["PULSAR_URL", "PULSAR_ADMIN_URL", "PULSAR_TOKEN", "PULSAR_NAMESPACE"]],
+  ["dlq", dlqSettings],
+  ["dlq replay", dlqSettings],
   ["definitions apply", ["KEYLINE_URL", "ADMIN_TOKEN"]],
   ["tenant set", ["GATEWAY_URL", "ADMIN_TOKEN"]],
   ["import", ["GATEWAY_URL", "WRITE_KEY"]],

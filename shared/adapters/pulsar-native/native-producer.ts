@@ -1,12 +1,18 @@
-import type { Producer as NativeProducer } from "pulsar-client";
-import type { ProducerOptions } from "../../ports/primary-queue.ts";
+import type { CompressionType, Producer as NativeProducer } from "pulsar-client";
+import type { Compression, ProducerOptions } from "../../ports/primary-queue.ts";
 import type { Producer } from "../../ports/update-queue.ts";
 import { toError } from "../../runtime/errors.ts";
 import { createPendingSends } from "../pending-sends.ts";
 import { notConnected, refusalNamed, refused, unanswered } from "../queue-errors.ts";
 import type { NativeConnection } from "./native-connection.ts";
 
-export function createNativeProducer(connection: NativeConnection, options: ProducerOptions): Producer {
+const TYPES: Record<Compression, CompressionType> = { none: "None", lz4: "LZ4", zstd: "ZSTD" };
+
+export function createNativeProducer(
+  connection: NativeConnection,
+  compression: Compression,
+  options: ProducerOptions,
+): Producer {
   const { topic, sendTimeoutMs, maxPending } = options;
   const pending = createPendingSends(options);
   let native: NativeProducer | undefined;
@@ -18,6 +24,7 @@ export function createNativeProducer(connection: NativeConnection, options: Prod
         hashingScheme: "Murmur3_32Hash",
         messageRoutingMode: "UseSinglePartition",
         batchingEnabled: false,
+        compressionType: TYPES[compression],
         blockIfQueueFull: false,
         sendTimeoutMs,
         maxPendingMessages: maxPending,

@@ -1,4 +1,4 @@
-import type { PrimaryQueue } from "../../ports/primary-queue.ts";
+import type { Compression, PrimaryQueue } from "../../ports/primary-queue.ts";
 import { KeylineError } from "../../runtime/errors.ts";
 import { createOpenResources } from "../open-resources.ts";
 import { createNativeConnection } from "./native-connection.ts";
@@ -11,6 +11,8 @@ export type PulsarNativeConfig = {
   /** `pulsar://host:port` or `pulsar+ssl://host:port`, several hosts with commas. */
   url: string;
   token?: string | undefined;
+  /** Of what producers send; the client does it. Default "none". */
+  compression?: Compression;
   /** Is told why a connection was lost or could not be made; connections come back by themselves. */
   onConnectionProblem?: ((problem: KeylineError) => void) | undefined;
   /** A connection that is not open after this time is given up and tried again. Default 2,000. */
@@ -33,7 +35,7 @@ const OPERATION_TIMEOUT_SECONDS = 3;
  * @throws KeylineError `queue_url_invalid`, `pulsar_native_unavailable`
  */
 export async function createPulsarNative(config: PulsarNativeConfig): Promise<PrimaryQueue> {
-  const { url, token } = config;
+  const { url, token, compression = "none" } = config;
   if (!/^pulsar(\+ssl)?:\/\/[^/]/.test(url)) {
     throw new KeylineError("queue_url_invalid", `not a pulsar:// or pulsar+ssl:// address: ${url}`, {
       value: url,
@@ -65,7 +67,7 @@ export async function createPulsarNative(config: PulsarNativeConfig): Promise<Pr
   const open = createOpenResources();
   return {
     description: `Pulsar by its official client at ${url}`,
-    producer: (options) => open.track(createNativeProducer(connection, options)),
+    producer: (options) => open.track(createNativeProducer(connection, compression, options)),
     consumer: (options) => open.track(createNativeConsumer(connection, options)),
     reader: (topic) => open.track(createNativeReader(library, connection, topic)),
     async close() {

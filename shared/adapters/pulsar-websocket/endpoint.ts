@@ -1,4 +1,4 @@
-import type { Topic } from "../../ports/primary-queue.ts";
+import type { Compression, Topic } from "../../ports/primary-queue.ts";
 import { KeylineError } from "../../runtime/errors.ts";
 import { type ConnectAttempts, createConnectAttempts } from "./connect-attempts.ts";
 
@@ -7,6 +7,8 @@ export type PulsarWebSocketConfig = {
   url: string;
   /** A Pulsar token, sent as `Authorization: Bearer`. */
   token?: string | undefined;
+  /** Of what producers send; the broker does it. Default "none". */
+  compression?: Compression;
   /** Is told why each connection was lost or could not be made; connections come back by themselves. */
   onConnectionProblem?: ((problem: KeylineError) => void) | undefined;
   /** A connection that is not open after this time is given up and tried again. Default 2,000. */
@@ -48,6 +50,7 @@ export function endpointOf(config: PulsarWebSocketConfig): Endpoint {
   return {
     url: `${url.protocol}//${url.host}${url.pathname.replace(/\/+$/, "")}`,
     token: config.token,
+    compression: config.compression ?? "none",
     onConnectionProblem: config.onConnectionProblem ?? (() => {}),
     attempts: createConnectAttempts(config.connectTimeoutMs ?? 2_000, config.maxConnectTimeoutMs ?? 30_000),
     pingIntervalMs: config.pingIntervalMs ?? 1_000,

@@ -19,6 +19,7 @@ export function createWebSocketProducer(endpoint: Endpoint, options: ProducerOpt
   const url = sessionUrl(endpoint, "producer", topic, {
     hashingScheme: "Murmur3_32Hash",
     batchingEnabled: "false",
+    compressionType: endpoint.compression.toUpperCase(),
     sendTimeoutMillis: sendTimeoutMs,
     maxPendingMessages: maxPending,
   });
