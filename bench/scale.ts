@@ -10,6 +10,7 @@ import { createLog } from "../shared/runtime/log.ts";
 import { numberArgument } from "../test/support/number-argument.ts";
 import { type RealStack, startRealStack } from "../test/support/real-stack.ts";
 import { startService } from "../test/support/service-process.ts";
+import { storedBytes } from "../test/support/stored-bytes.ts";
 import { type BacklogOptions, backlogCommand } from "./backlog-options.ts";
 import { joinOne, leaveOne, PER_SECOND, WARM_UP_MS } from "./churn.ts";
 import { type CpuLimits, openCpuLimits } from "./cpu-limit.ts";
@@ -19,7 +20,7 @@ import { holdSubscription } from "./held-subscription.ts";
 import { openProbes } from "./latency.ts";
 import { inPacks, prefill } from "./prefill.ts";
 import { type DrainResult, drainScaled, keyPrefixOf, sum } from "./scaled-drain.ts";
-import { serverUsage, storedBytes } from "./server-usage.ts";
+import { serverUsage } from "./server-usage.ts";
 import { countsOf } from "./service-counts.ts";
 import { evenly } from "./updates.ts";
 import { openUpdatesTopic, untilConnected } from "./updates-topic.ts";
@@ -117,7 +118,11 @@ async function fillBacklog(on: RealStack): Promise<Update[]> {
   await prefill(inPacks(producer), { updates, userOf, onUpdate: (update) => published.push(update) });
   const brokerSeconds = (await serverUsage(on)).brokerSeconds - before.brokerSeconds;
   figures.add("scale.publish.brokerMicros", (brokerSeconds / updates) * 1e6, "us/update");
-  figures.add("scale.publish.storedBytes", (await storedBytes(on)) / updates, "bytes/update");
+  figures.add(
+    "scale.publish.storedBytes",
+    (await storedBytes(on.urls.admin, topic)) / updates,
+    "bytes/update",
+  );
   await queue.close();
   return published;
 }

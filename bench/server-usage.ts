@@ -1,5 +1,4 @@
 import { Redis } from "ioredis";
-import { topicsOf } from "../shared/runtime/topics.ts";
 import type { RealStack } from "../test/support/real-stack.ts";
 import { cpuSeconds } from "./process-usage.ts";
 
@@ -24,12 +23,4 @@ export async function serverUsage(stack: RealStack): Promise<ServerUsage> {
   } finally {
     redis.disconnect();
   }
-}
-
-/** Bytes that the updates topic has in one copy, with what Pulsar adds to each message. */
-export async function storedBytes(stack: RealStack): Promise<number> {
-  const path = topicsOf("public/keyline").updates.replace("://", "/");
-  const answer = await fetch(`${stack.urls.admin}/admin/v2/${path}/partitioned-stats`);
-  if (!answer.ok) throw new Error(`no statistics of the topic: ${answer.status}`);
-  return ((await answer.json()) as { storageSize: number }).storageSize;
 }

@@ -1,7 +1,7 @@
-import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { afterEach, beforeEach, describe, expect, inject, it, vi } from "vitest";
 import type { Compression, Topic } from "../../shared/ports/primary-queue.ts";
 import { keyGroupOf } from "../../shared/publish/key-group.ts";
-import { storedBytes } from "../support/pulsar-partitions.ts";
+import { storedBytes } from "../support/stored-bytes.ts";
 import {
   collect,
   GIVE_UP_MS,
@@ -88,8 +88,9 @@ export function describeCompression(
         await until(() => expect(payloadsOf(received, "ada")).toEqual([payload]));
         await vi.waitFor(
           async () => {
-            expect(await storedBytes(topics.plain)).toBeGreaterThan(payload.length);
-            const compressed = await storedBytes(topics.compressed);
+            const { pulsarAdminUrl } = inject("servers");
+            expect(await storedBytes(pulsarAdminUrl, topics.plain)).toBeGreaterThan(payload.length);
+            const compressed = await storedBytes(pulsarAdminUrl, topics.compressed);
             expect(compressed).toBeGreaterThan(0);
             expect(compressed).toBeLessThan(payload.length / 10);
           },

@@ -8,26 +8,13 @@ export const partitions = {
   remove: (topic: Topic) => request("DELETE", topic, "?force=true"),
 };
 
-/** What a partitioned topic takes on disk, in bytes, one copy. */
-export async function storedBytes(topic: Topic): Promise<number> {
-  const stats = await ask("GET", `${pathOf(topic)}/partitioned-stats`);
-  return ((await stats.json()) as { storageSize: number }).storageSize;
-}
-
 async function request(
   method: "PUT" | "POST" | "DELETE",
   topic: Topic,
   query: string,
   body: string | null = null,
 ): Promise<void> {
-  await ask(method, `${pathOf(topic)}/partitions${query}`, body);
-}
-
-const pathOf = (topic: Topic) => topic.replace("://", "/");
-
-async function ask(method: string, path: string, body: string | null = null): Promise<Response> {
-  const url = `${inject("servers").pulsarAdminUrl}/admin/v2/${path}`;
+  const url = `${inject("servers").pulsarAdminUrl}/admin/v2/${topic.replace("://", "/")}/partitions${query}`;
   const response = await fetch(url, { method, headers: { "content-type": "application/json" }, body });
   if (!response.ok) throw new Error(`${method} ${url}: ${response.status} ${await response.text()}`);
-  return response;
 }

@@ -385,7 +385,10 @@ describe("what is asked for", () => {
 });
 
 const dlqSettings = [
-  ...["PULSAR_URL", "PULSAR_ADMIN_URL", "PULSAR_TOKEN", "PULSAR_NAMESPACE"],
+  "PULSAR_URL",
+  "PULSAR_ADMIN_URL",
+  "PULSAR_TOKEN",
+  "PULSAR_NAMESPACE",
   "PULSAR_COMPRESSION",
 ];
 
