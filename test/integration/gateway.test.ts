@@ -118,10 +118,10 @@ describe("two gateways", () => {
     const urls = gateways.map(({ url }) => url);
     const { taken, answers } = await flood({ ...{ urls, writeKey: KEY }, ...FLOOD });
     const batches = taken.reduce((sum, count) => sum + count);
+    const told = Object.values(answers).reduce((sum, count) => sum + count);
     console.log(`${batches} batches taken, answers by status: ${JSON.stringify(answers)}`);
     expect(Object.keys(answers)).toEqual(["200", "503"]);
-    // How often they come again is the machine's speed.
-    expect(answers["503"], "told to come again").toBeGreaterThan(FLOOD.clients / 2);
+    expect(told, "most are told to come again").toBeGreaterThan(2 * batches);
     const processes = { first: gateways[0]!, second: gateways[1]!, service };
     // 380 to 560 MB, by how soon V8 collects the bodies of what is refused: without a bound they are 1.7 GB.
     for (const [name, { pid }] of Object.entries(processes))
