@@ -21,7 +21,7 @@ function begin(attempts: ReturnType<typeof createConnectAttempts>, losses: numbe
 test.each([0, 1])(
   "after %i losses an attempt is given up after the connect timeout, and says so",
   (losses) => {
-    const first = begin(createConnectAttempts(2_000, 30_000), losses);
+    const first = begin(createConnectAttempts(2_000, 30_000, 4), losses);
     vi.advanceTimersByTime(1_999);
     expect(first.told).toEqual([]);
     vi.advanceTimersByTime(1);
@@ -37,7 +37,7 @@ test.each([
   [2_000, 30_000],
 ])("after %i losses an attempt may take up to %i ms, and never less than the first", (losses, ms) => {
   const random = vi.spyOn(Math, "random");
-  const attempts = createConnectAttempts(2_000, 30_000);
+  const attempts = createConnectAttempts(2_000, 30_000, 4);
   random.mockReturnValue(MAX_RANDOM);
   const patient = begin(attempts, losses);
   random.mockReturnValue(0);
@@ -51,7 +51,7 @@ test.each([
 });
 
 test("an attempt that is over is told nothing more", () => {
-  const attempts = createConnectAttempts(2_000, 30_000);
+  const attempts = createConnectAttempts(2_000, 30_000, 4);
   const [opened, refused] = [begin(attempts, 0), begin(attempts, 0)];
   opened.opened();
   refused.over();
@@ -62,7 +62,7 @@ test("an attempt that is over is told nothing more", () => {
 
 test("a quick answer ends the attempts that have waited longer than the connect timeout, and no others", () => {
   vi.spyOn(Math, "random").mockReturnValue(MAX_RANDOM);
-  const attempts = createConnectAttempts(2_000, 30_000);
+  const attempts = createConnectAttempts(2_000, 30_000, 4);
   const dead = begin(attempts, 6);
   vi.advanceTimersByTime(8_100);
   const young = begin(attempts, 6);
@@ -76,7 +76,7 @@ test("a quick answer ends the attempts that have waited longer than the connect 
 
 test("a slow answer ends none that has not waited three times as long: the server is slow, the line is good", () => {
   vi.spyOn(Math, "random").mockReturnValue(MAX_RANDOM);
-  const attempts = createConnectAttempts(2_000, 30_000);
+  const attempts = createConnectAttempts(2_000, 30_000, 4);
   const before = begin(attempts, 6);
   vi.advanceTimersByTime(9_000);
   const answered = begin(attempts, 6);
@@ -87,4 +87,25 @@ test("a slow answer ends none that has not waited three times as long: the serve
   vi.advanceTimersByTime(5_000);
   last.opened();
   expect(before.told).toHaveLength(1);
+});
+
+test("no more attempts than the most are under way; the others begin in their turn, unless taken back", async () => {
+  const attempts = createConnectAttempts(2_000, 30_000, 2);
+  const begun: (string | ReturnType<typeof begin>)[] = [];
+  const ask = (name: string) => attempts.inTurn(() => begun.push(name, begin(attempts, 0)));
+  const names = () => begun.filter((each) => typeof each === "string");
+  ask("a");
+  ask("b");
+  const takeBack = ask("c");
+  ask("d");
+  ask("e");
+  expect(names()).toEqual([]);
+  await Promise.resolve();
+  expect(names()).toEqual(["a", "b"]);
+  takeBack();
+  (begun[1] as ReturnType<typeof begin>).opened();
+  expect(names()).toEqual(["a", "b", "d"]);
+  // Those that nobody answers make room too.
+  vi.advanceTimersByTime(2_000);
+  expect(names()).toEqual(["a", "b", "d", "e"]);
 });

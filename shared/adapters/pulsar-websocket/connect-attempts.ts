@@ -1,14 +1,21 @@
 /**
- * How long each of a process's attempts to connect to one server may take.
+ * How many of a process's connections to one server are attempted at once, and how long each attempt may take.
  *
  * A WebSocket upgrade occupies a thread of the broker until its producer, consumer or reader exists, also when the
- * client has left meanwhile. So clients that all give up after the same short time keep a slow broker busy with work
- * for nobody, for ever. An attempt that failed is therefore followed by a more patient one, also where it was
+ * client has left meanwhile; while none is left, it does not even answer the pings of the connections that it has.
+ * So a fleet that comes back with all its connections at once takes down again what has just started: each process
+ * makes them a few at a time. And clients that all give up after the same short time keep a slow broker busy with
+ * work for nobody, for ever. An attempt that failed is therefore followed by a more patient one, also where it was
  * refused: a broker that has just started is slow. How patient is drawn at random, so that some of a process's
  * connections ask again soon: the first that is answered quickly shows that those who still wait do so on a dead
  * line.
  */
 export type ConnectAttempts = {
+  /**
+   * Calls `start`, which has to call `begin` at once, when it is its turn.
+   * @returns takes it back
+   */
+  inTurn(start: () => void): () => void;
   /**
    * @param losses how many sessions and attempts were lost since the last stable session
    * @param giveUp is told why, at most once, and never after `opened` or `over`
@@ -26,11 +33,16 @@ export type ConnectAttempt = {
 /** An answer this many times quicker than another attempt has waited shows that the other one waits in vain. */
 const OVERTAKEN_FACTOR = 3;
 
-/** @param connectTimeoutMs what every attempt may take at least */
+/**
+ * @param connectTimeoutMs what every attempt may take at least
+ * @param maxAtOnce how many may be under way
+ */
 export function createConnectAttempts(
   connectTimeoutMs: number,
   maxConnectTimeoutMs: number,
+  maxAtOnce: number,
 ): ConnectAttempts {
+  const waiting = new Set<() => void>();
   const running = new Set<{ beganMs: number; giveUp(why: string): void }>();
 
   function giveUpOvertaken(tookMs: number): void {
@@ -41,7 +53,21 @@ export function createConnectAttempts(
     }
   }
 
+  function startNext(): void {
+    for (const start of waiting) {
+      if (running.size >= maxAtOnce) return;
+      waiting.delete(start);
+      start();
+    }
+  }
+
   return {
+    inTurn(start) {
+      waiting.add(start);
+      // Not before the caller knows how to take it back.
+      queueMicrotask(startNext);
+      return () => waiting.delete(start);
+    },
     begin(losses, giveUp) {
       const ceilingMs = Math.max(
         connectTimeoutMs,
@@ -65,6 +91,7 @@ export function createConnectAttempts(
       function over(): void {
         clearTimeout(timer);
         running.delete(attempt);
+        startNext();
       }
       return {
         opened() {

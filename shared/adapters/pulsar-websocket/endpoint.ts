@@ -15,6 +15,8 @@ export type PulsarWebSocketConfig = {
   connectTimeoutMs?: number;
   /** What that time grows to while attempts fail; see connect-attempts.ts. Default 30,000. */
   maxConnectTimeoutMs?: number;
+  /** How many connections are attempted at once; the others wait for their turn. Default 4. */
+  maxConnectsAtOnce?: number;
   /** A ping is sent each interval; two without any answer close the connection. Default 1,000. */
   pingIntervalMs?: number;
   /** New partitions of a consumed topic are noticed within this time. Default 30,000. */
@@ -32,7 +34,10 @@ export type PulsarWebSocketConfig = {
 
 /** The configuration with its defaults filled in, and what connections to it know of each other. */
 export type Endpoint = Required<
-  Omit<PulsarWebSocketConfig, "token" | "onConnectionProblem" | "connectTimeoutMs" | "maxConnectTimeoutMs">
+  Omit<
+    PulsarWebSocketConfig,
+    "token" | "onConnectionProblem" | "connectTimeoutMs" | "maxConnectTimeoutMs" | "maxConnectsAtOnce"
+  >
 > & {
   attempts: ConnectAttempts;
   token: string | undefined;
@@ -52,7 +57,11 @@ export function endpointOf(config: PulsarWebSocketConfig): Endpoint {
     token: config.token,
     compression: config.compression ?? "none",
     onConnectionProblem: config.onConnectionProblem ?? (() => {}),
-    attempts: createConnectAttempts(config.connectTimeoutMs ?? 2_000, config.maxConnectTimeoutMs ?? 30_000),
+    attempts: createConnectAttempts(
+      config.connectTimeoutMs ?? 2_000,
+      config.maxConnectTimeoutMs ?? 30_000,
+      config.maxConnectsAtOnce ?? 4,
+    ),
     pingIntervalMs: config.pingIntervalMs ?? 1_000,
     watchPartitionsMs: config.watchPartitionsMs ?? 30_000,
     minBackoffMs: config.minBackoffMs ?? 100,

@@ -40,7 +40,7 @@ export type SocketHandlers = {
 type State =
   | { kind: "connecting"; socket: WebSocket }
   | { kind: "open"; socket: WebSocket; session: Session }
-  | { kind: "waiting"; timer: NodeJS.Timeout }
+  | { kind: "waiting"; cancel: () => void }
   | { kind: "closed" };
 
 /** Whether anything at all came from the server since the last ping. */
@@ -60,7 +60,11 @@ export function openReconnectingSocket(
   let state: State;
   let losses = 0;
   let problem: KeylineError | undefined;
-  connect();
+  connectInTurn();
+
+  function connectInTurn(): void {
+    state = { kind: "waiting", cancel: endpoint.attempts.inTurn(connect) };
+  }
 
   function connect(): void {
     const socket = newSocket(endpoint, url);
@@ -106,7 +110,8 @@ export function openReconnectingSocket(
     const ceilingMs = Math.min(endpoint.maxBackoffMs, endpoint.minBackoffMs * 2 ** losses);
     losses += 1;
     // At random, so that a fleet does not come back in one moment ("full jitter", AWS Architecture Blog, 2015).
-    state = { kind: "waiting", timer: setTimeout(connect, ceilingMs * Math.random()) };
+    const timer = setTimeout(connectInTurn, ceilingMs * Math.random());
+    state = { kind: "waiting", cancel: () => clearTimeout(timer) };
     problem = new KeylineError("queue_not_connected", `${new URL(url).host}: ${why}`, { retryable: true });
     endpoint.onConnectionProblem(problem);
     if (session !== undefined) handlers.onLost(session, problem);
@@ -118,7 +123,7 @@ export function openReconnectingSocket(
     async close() {
       const last = state;
       state = { kind: "closed" };
-      if (last.kind === "waiting") clearTimeout(last.timer);
+      if (last.kind === "waiting") last.cancel();
       if (last.kind === "open") last.session.flush();
       if (last.kind === "connecting" || last.kind === "open") await goodbye(last.socket);
     },
