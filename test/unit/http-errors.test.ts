@@ -6,10 +6,12 @@ import { afterEach, beforeEach, expect, test } from "vitest";
 import { addBreakerRoutes } from "../../services/audience-update/admin/breaker-routes.ts";
 import { createMemoryBroker } from "../../shared/adapters/memory/memory-broker.ts";
 import { createMemoryRouteStore } from "../../shared/adapters/memory/memory-route-store.ts";
+import { Refused, Throttled } from "../../shared/http/http-errors.ts";
 import { createHttpServer } from "../../shared/http/http-server.ts";
 import { createOperators } from "../../shared/http/operators.ts";
 import { type Routing, startRouting } from "../../shared/routing/start-routing.ts";
 import { breakerSettings } from "../../shared/runtime/connection-settings.ts";
+import { KeylineError } from "../../shared/runtime/errors.ts";
 import { createLog } from "../../shared/runtime/log.ts";
 import { readSettings } from "../../shared/runtime/settings.ts";
 
@@ -139,4 +141,13 @@ test("OpenAPI tells what each route answers, errors included", async () => {
     ...["200", "400", "401", "413", "415", "503"],
   ]);
   expect(Object.keys(paths["/admin/audit"].get.responses)).toEqual(["200", "400", "503"]);
+});
+
+test("what a caller did wrong is told without a stack; other errors have theirs", () => {
+  const wrong = [
+    new Refused("invalid_request", "no"),
+    new Throttled("too much", { retryAfterMs: 1, path: "quotas", value: 1 }),
+  ];
+  expect(wrong.map(({ stack }) => stack)).toEqual(["KeylineError: no", "KeylineError: too much"]);
+  expect(new KeylineError("internal", "no").stack).toContain(`at ${import.meta.filename}`.slice(3));
 });
