@@ -190,7 +190,7 @@ function refuseLong({ name, quotas }: Tenant, update: UpdateInput): KeylineError
   const bytes = bytesOf(update.ops);
   if (bytes === undefined || bytes <= maxUpdateBytes) return undefined;
   const message = `the update is ${bytes} bytes long, more than the ${maxUpdateBytes} of ${name}`;
-  return new KeylineError("too_large", message, { path: "ops", value: bytes });
+  return new Refused("too_large", message, { path: "ops", value: bytes });
 }
 
 /** As JSON; undefined for what JSON can't say, or is nested too deep for it: the publisher tells what is wrong. */

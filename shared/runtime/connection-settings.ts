@@ -18,6 +18,9 @@ export const connectionSettings = {
     env: "PULSAR_TOKEN",
     default: "",
     secret: true,
+    // It goes into a header; one that was read from a file has often a line end.
+    pattern: /^[\x21-\x7e]+$/,
+    form: "visible ASCII characters without spaces or a line end",
     meaning: "token for Pulsar's authentication",
   }),
   pulsarNamespace: text({
@@ -33,7 +36,7 @@ export const connectionSettings = {
     default: "lz4",
     choices: ["none", "lz4", "zstd"],
     meaning:
-      "how what is published is compressed in the ledger; every Pulsar client reads it as it was, and topics may hold messages of each kind",
+      "how what is published is compressed in the ledger; Pulsar's official clients read it as it was, and topics may hold messages of each kind",
   }),
   pulsarSendTimeoutMs: integer({
     env: "PULSAR_SEND_TIMEOUT_MS",

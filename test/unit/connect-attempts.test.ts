@@ -89,10 +89,39 @@ test("a slow answer ends none that has not waited three times as long: the serve
   expect(before.told).toHaveLength(1);
 });
 
+test("of several that ask again one takes at most 8 s, so that a line that works again is soon found out", () => {
+  vi.spyOn(Math, "random").mockReturnValue(MAX_RANDOM);
+  const attempts = createConnectAttempts(2_000, 30_000, 4);
+  const [patient, scout] = [begin(attempts, 9), begin(attempts, 9)];
+  vi.advanceTimersByTime(8_000);
+  expect([scout.told, patient.told]).toEqual([["no answer within 8000 ms"], []]);
+  // The next one that begins has its part.
+  const next = begin(attempts, 9);
+  vi.advanceTimersByTime(8_000);
+  expect([next.told, patient.told]).toEqual([["no answer within 8000 ms"], []]);
+});
+
+test("those that ask again and again keep no room from first attempts", async () => {
+  const attempts = createConnectAttempts(2_000, 30_000, 1);
+  const begun: string[] = [];
+  const ask = (name: string, losses: number) =>
+    attempts.inTurn(losses, () => {
+      begun.push(name);
+      begin(attempts, losses);
+    });
+  ask("hopeless", 5);
+  ask("hopeless too", 5);
+  await Promise.resolve();
+  ask("new", 0);
+  ask("lost its session", 1);
+  await Promise.resolve();
+  expect(begun).toEqual(["hopeless", "new"]);
+});
+
 test("no more attempts than the most are under way; the others begin in their turn, unless taken back", async () => {
   const attempts = createConnectAttempts(2_000, 30_000, 2);
   const begun: (string | ReturnType<typeof begin>)[] = [];
-  const ask = (name: string) => attempts.inTurn(() => begun.push(name, begin(attempts, 0)));
+  const ask = (name: string) => attempts.inTurn(0, () => begun.push(name, begin(attempts, 0)));
   const names = () => begun.filter((each) => typeof each === "string");
   ask("a");
   ask("b");

@@ -143,7 +143,7 @@ test("OpenAPI tells what each route answers, errors included", async () => {
   expect(Object.keys(paths["/admin/audit"].get.responses)).toEqual(["200", "400", "503"]);
 });
 
-test("what a caller did wrong is told without a stack; other errors have theirs", () => {
+test("a part of a request that is refused, and what is throttled, have no stack; other errors have theirs", () => {
   const wrong = [
     new Refused("invalid_request", "no"),
     new Throttled("too much", { retryAfterMs: 1, path: "quotas", value: 1 }),

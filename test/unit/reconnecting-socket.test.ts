@@ -13,7 +13,7 @@ import { until } from "../support/until.ts";
 const quick = { connectTimeoutMs: 40, pingIntervalMs: 20, minBackoffMs: 4, maxBackoffMs: 64 };
 
 /** Answers an upgrade when it is told to. */
-type Asked = { path: string; answer(): void; gone(): boolean };
+type Asked = { path: string; answer(): void; refuse(): void; gone(): boolean };
 
 let server: ReturnType<typeof createServer>;
 let sockets: ReconnectingSocket[];
@@ -28,6 +28,7 @@ beforeEach(async () => {
     const ask: Asked = {
       path: new URL(request.url!, "http://server").pathname,
       answer: () => accept.handleUpgrade(request, stream, head, (socket) => opened.push(socket)),
+      refuse: () => stream.destroy(),
       gone: () => stream.destroyed,
     };
     stream.on("error", () => {}).on("end", () => stream.destroy());
@@ -73,6 +74,7 @@ test("a server that answers later than the first attempt waits is waited for", a
 test("says why there is no session while the server does not answer", async () => {
   onAsked = () => {};
   const socket = open(endpoint(), "silent");
+  await until("it has asked", () => asked.length === 1, { everyMs: 5 });
   await until("an attempt was given up", () => socket.problem() !== undefined, { everyMs: 5 });
   expect(socket.problem()).toMatchObject({
     code: "queue_not_connected",
@@ -111,4 +113,24 @@ test("a session that opens and is dropped before it answers a ping does not coun
   timers.mockRestore();
   random.mockRestore();
   expect(backoffs.slice(0, 6)).toEqual([4, 8, 16, 32, 33, 33]);
+});
+
+test("no more connections than the most are asked for at once; one that is closed before its turn never is", async () => {
+  onAsked = () => {};
+  const at = endpoint({ maxConnectsAtOnce: 2, connectTimeoutMs: 3_600_000 });
+  const [first, second] = ["first", "second"].map((path) => open(at, path));
+  const [closed, last] = ["closed", "last"].map((path) => open(at, path));
+  await until("two are asked for", () => asked.length === 2, { everyMs: 5 });
+  expect(last!.problem()?.message).toMatch(/: waits for other connections to be made$/);
+  await closed!.close();
+  asked[0]!.answer();
+  await until("there is room for another", () => asked.length === 3, { everyMs: 5 });
+  expect(asked.map(({ path }) => path)).toEqual(["/first", "/second", "/last"]);
+  expect([first!.session() !== undefined, second!.session()]).toEqual([true, undefined]);
+  // A refused one makes room as well.
+  const after = open(at, "after");
+  await until("it waits", () => after.problem() !== undefined, { everyMs: 5 });
+  asked[1]!.refuse();
+  await until("the next is asked for", () => asked.length === 4, { everyMs: 5 });
+  expect(asked[3]!.path).toBe("/after");
 });

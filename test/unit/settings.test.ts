@@ -107,6 +107,14 @@ describe("a list of URLs", () => {
   });
 });
 
+test.each(["a token\n", "zwölf", "two words"])(
+  "a Pulsar token that no header can carry is refused, by its length: %j",
+  (PULSAR_TOKEN) => {
+    const read = () => readSettings(publisherConnectionSettings, { PULSAR_TOKEN });
+    expect(read).toThrow(`PULSAR_TOKEN=(${PULSAR_TOKEN.length} characters) is not visible ASCII characters`);
+  },
+);
+
 describe("settings that contradict each other are refused, quoting both", () => {
   const urls = { PULSAR_URL: "ws://h", SQS_QUEUE_URL: "http://h/q.fifo", REDIS_URL: "redis://h" };
   const given = { ...urls, ADMIN_TOKEN: "12345678" };

@@ -15,7 +15,7 @@ export type PulsarWebSocketConfig = {
   connectTimeoutMs?: number;
   /** What that time grows to while attempts fail; see connect-attempts.ts. Default 30,000. */
   maxConnectTimeoutMs?: number;
-  /** How many connections are attempted at once; the others wait for their turn. Default 4. */
+  /** How many first attempts to connect are under way at once, and as many repeated ones; others wait. Default 4. */
   maxConnectsAtOnce?: number;
   /** A ping is sent each interval; two without any answer close the connection. Default 1,000. */
   pingIntervalMs?: number;

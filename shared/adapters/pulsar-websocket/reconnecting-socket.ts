@@ -63,7 +63,11 @@ export function openReconnectingSocket(
   connectInTurn();
 
   function connectInTurn(): void {
-    state = { kind: "waiting", cancel: endpoint.attempts.inTurn(connect) };
+    state = { kind: "waiting", cancel: endpoint.attempts.inTurn(losses, connect) };
+  }
+
+  function problemOf(why: string): KeylineError {
+    return new KeylineError("queue_not_connected", `${new URL(url).host}: ${why}`, { retryable: true });
   }
 
   function connect(): void {
@@ -112,14 +116,15 @@ export function openReconnectingSocket(
     // At random, so that a fleet does not come back in one moment ("full jitter", AWS Architecture Blog, 2015).
     const timer = setTimeout(connectInTurn, ceilingMs * Math.random());
     state = { kind: "waiting", cancel: () => clearTimeout(timer) };
-    problem = new KeylineError("queue_not_connected", `${new URL(url).host}: ${why}`, { retryable: true });
+    problem = problemOf(why);
     endpoint.onConnectionProblem(problem);
     if (session !== undefined) handlers.onLost(session, problem);
   }
 
   return {
     session: () => (state.kind === "open" ? state.session : undefined),
-    problem: () => problem,
+    problem: () =>
+      problem ?? (state.kind === "waiting" ? problemOf("waits for other connections to be made") : undefined),
     async close() {
       const last = state;
       state = { kind: "closed" };

@@ -22,8 +22,8 @@ type Permits = { session: Session; open: boolean; outstanding: number };
 /** One consumer at the broker, which comes back by itself until it leaves. */
 type Connection = { open(): boolean; leave(): Promise<void> };
 
-/** How long old connections stay beside new ones that do not come to be. */
-const MAX_OVERLAP_MS = 2_000;
+/** How long old connections stay beside new ones that do not come to be: a few are made at a time. */
+const MAX_OVERLAP_MS = 30_000;
 
 /**
  * Messages that the server has at hand for a session, whatever it was asked for. What it has, a consumer that joins has to
@@ -60,7 +60,8 @@ export function createWebSocketConsumer(endpoint: Endpoint, options: ConsumerOpt
     // The new ones come before the old ones leave. Where a subscription is without any consumer for a moment, a
     // broker (4.0.8) may forget to deliver again what they held, until the partition gets its next message.
     replacing = replacing.then(async () => {
-      if (before.length > 0) await untilOpen(after);
+      // An exclusive one is refused for as long as the one before it is there.
+      if (before.length > 0 && !exclusive) await untilOpen(after, () => paused);
       await Promise.all(before.map((connection) => connection.leave()));
     });
   });
@@ -148,10 +149,11 @@ export function createWebSocketConsumer(endpoint: Endpoint, options: ConsumerOpt
   );
 }
 
-/** Waits until all are connected, or for as long as they may take to give up once. */
-async function untilOpen(connections: readonly Connection[]): Promise<void> {
-  const deadline = Date.now() + MAX_OVERLAP_MS;
-  while (connections.some((connection) => !connection.open()) && Date.now() < deadline) await sleep(10);
+/** Waits until all are connected, for a bounded time. */
+async function untilOpen(connections: readonly Connection[], isPaused: () => boolean): Promise<void> {
+  const deadline = performance.now() + MAX_OVERLAP_MS;
+  const isOver = () => isPaused() || performance.now() >= deadline;
+  while (connections.some((connection) => !connection.open()) && !isOver()) await sleep(10);
 }
 
 function deliveryOf(data: Buffer, permits: Permits): Received {
