@@ -28,6 +28,7 @@ export const adminSettings = {
     env: "READ_TOKEN",
     default: "",
     secret: true,
+    problemOf: problemOfTokens,
     meaning: "bearer token that may read profiles; when empty, whoever reaches the port may",
   }),
 };

@@ -35,7 +35,7 @@ export const publisherSettings = {
     min: 0,
     max: 65_536,
     meaning:
-      "groups of users by which the broker shares updates out among consumers, and in which they travel as packs; some 16 for each partition and consumer, and the same for all publishers; 0: each update by itself, keyed by its user",
+      "groups of users by which the broker shares updates out among consumers, and in which they travel as packs; 16 times the partitions or the consumers, whichever are more, and the same for all publishers; 0: each update by itself, keyed by its user",
   }),
   sqsMaxPending: integer({
     env: "SQS_MAX_PENDING",

@@ -170,7 +170,9 @@ function contradictions({ env, longerThan }: Setting<unknown>, read: ReadonlyMap
 /** A value as it may be printed: a secret, and the credentials within a URL, are not. */
 function shown(setting: Setting<unknown>, text: string): string {
   if (setting.secret) return `(${text.length} characters)`;
-  return JSON.stringify(hideCredentials(text));
+  // One that is no URL may have a password all the same.
+  const isBroken = setting.unit.startsWith("URL") && !text.includes("//");
+  return JSON.stringify(isBroken ? text.replace(/.*@/s, "***@") : hideCredentials(text));
 }
 
 /** The settings as rows of a Markdown table. */

@@ -116,7 +116,12 @@ describe("an event is refused with the path and value of what is wrong", () => {
     [{ ...event, id: undefined }, ".id", "undefined", "is required"],
     [{ ...event, source: "" }, ".source", '""', "must be a string, not empty"],
     [{ ...event, specversion: "0.3" }, ".specversion", '"0.3"', 'must be "1.0"'],
-    [{ ...event, type: "$page" }, ".type", '"$page"', "must be 1 to 128 characters, not starting with $"],
+    [
+      { ...event, type: "$page" },
+      ".type",
+      '"$page"',
+      "must be a string of 1 to 128 characters, not starting with $",
+    ],
     [{ ...event, subject: null }, ".subject", "null", "is required"],
     [{ ...event, subject: "\ud800" }, ".subject", '"\\ud800"', "must be well-formed Unicode"],
     [{ ...event, time: "2018-04-05" }, ".time", '"2018-04-05"', "must be an RFC 3339 time"],

@@ -263,7 +263,12 @@ describe("a call is refused with the path and value of what is wrong, as its cal
     [{ ...track, type: undefined }, ".type", "undefined", "is required"],
     [{ ...track, type: "purchase" }, ".type", '"purchase"', `must be one of ${calls}`],
     [{ ...track, userId: null }, ".userId", "undefined", "is required where there is no anonymousId"],
-    [{ ...track, userId: 42 }, ".userId", "42", "must be 1 to 256 characters, no control characters"],
+    [
+      { ...track, userId: 42 },
+      ".userId",
+      "42",
+      "must be a string of 1 to 256 characters, no control characters",
+    ],
     [{ ...track, userId: "\udc00" }, ".userId", '"\\udc00"', "must be well-formed Unicode"],
     [
       { ...track, userId: "$anonymous:a" },
@@ -273,12 +278,17 @@ describe("a call is refused with the path and value of what is wrong, as its cal
     ],
     [{ ...track, anonymousId: "\ud800" }, ".anonymousId", '"\\ud800"', "must be well-formed Unicode"],
     [{ ...track, event: null }, ".event", "null", "is required"],
-    [{ ...track, event: "$page" }, ".event", '"$page"', "must be 1 to 128 characters, not starting with $"],
+    [
+      { ...track, event: "$page" },
+      ".event",
+      '"$page"',
+      "must be a string of 1 to 128 characters, not starting with $",
+    ],
     [
       { ...track, messageId: "a b" },
       ".messageId",
       '"a b"',
-      "must be 1 to 128 printable ASCII characters without spaces",
+      "must be a string of 1 to 128 printable ASCII characters without spaces",
     ],
     [{ ...track, timestamp: "2012-02-30" }, ".timestamp", '"2012-02-30"', "must be an ISO 8601 time"],
     [{ ...track, originalTimestamp: "now" }, ".originalTimestamp", '"now"', "must be an ISO 8601 time"],

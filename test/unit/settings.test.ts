@@ -115,6 +115,16 @@ test.each(["a token\n", "zwölf", "two words"])(
   },
 );
 
+test("a token for readers is refused as one of operators is", () => {
+  const read = () => readSettings(audienceUpdateSettings, { READ_TOKEN: "a token\n" });
+  expect(read).toThrow(/^READ_TOKEN=\(8 characters\) is not /m);
+});
+
+test("a password in what is no URL is not shown", () => {
+  const read = () => readSettings(audienceUpdateSettings, { REDIS_URL: "redis:/me:hunter2@host" });
+  expect(read).toThrow(/^REDIS_URL="\*\*\*@host" /m);
+});
+
 describe("settings that contradict each other are refused, quoting both", () => {
   const urls = { PULSAR_URL: "ws://h", SQS_QUEUE_URL: "http://h/q.fifo", REDIS_URL: "redis://h" };
   const given = { ...urls, ADMIN_TOKEN: "12345678" };
