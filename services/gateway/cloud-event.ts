@@ -38,7 +38,7 @@ const attributes = {
     minLength: 1,
     maxLength: 128,
     pattern: "^[^$]",
-    description: "1 to 128 characters, not starting with $",
+    description: "a string of 1 to 128 characters, not starting with $",
   }),
   subject: UserId,
   time: Type.Optional(Time),

@@ -27,12 +27,10 @@ export function refuseIllFormed(text: string | undefined, path: string): Request
 
 /** What each field of an object must be, by the description in its schema. */
 export function formsOf({ properties }: { properties: object }): (keys: string[]) => string | undefined {
-  const fields = properties as Record<string, { type?: string; description?: string }>;
+  const fields = properties as Record<string, { description?: string }>;
   return ([field = ""]) => {
-    const { type, description } = (Object.hasOwn(fields, field) && fields[field]) || {};
-    // A number has no characters.
-    const what = type === "string" && /^\d/.test(description ?? "") ? "a string of " : "";
-    return description && `must be ${what}${description}`;
+    const description = Object.hasOwn(fields, field) ? fields[field]?.description : undefined;
+    return description && `must be ${description}`;
   };
 }
 

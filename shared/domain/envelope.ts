@@ -103,11 +103,11 @@ export const Tenant = Type.String({
 });
 export const UserId = Type.String({
   pattern: "^[^\\u0000-\\u001f\\u007f]{1,256}$",
-  description: "1 to 256 characters, no control characters",
+  description: "a string of 1 to 256 characters, no control characters",
 });
 export const UpdateId = Type.String({
   pattern: "^[\\u0021-\\u007e]{1,128}$",
-  description: "1 to 128 printable ASCII characters without spaces",
+  description: "a string of 1 to 128 printable ASCII characters without spaces",
 });
 export const Priority = Type.Enum(["live", "bulk"]);
 export const Trace = Type.String({ maxLength: 128, description: "W3C traceparent" });

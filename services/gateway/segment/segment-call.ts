@@ -23,14 +23,14 @@ export const ANONYMOUS = "$anonymous:";
 /** With its prefix it fits a user id. */
 const AnonymousId = Type.String({
   pattern: `^[^\\u0000-\\u001f\\u007f]{1,${256 - ANONYMOUS.length}}$`,
-  description: `1 to ${256 - ANONYMOUS.length} characters, no control characters`,
+  description: `a string of 1 to ${256 - ANONYMOUS.length} characters, no control characters`,
 });
 /** Names that begin with `$` are kept for the events that are made of the other calls. */
 const EventName = Type.String({
   minLength: 1,
   maxLength: 128,
   pattern: "^[^$]",
-  description: "1 to 128 characters, not starting with $",
+  description: "a string of 1 to 128 characters, not starting with $",
 });
 const Time = Type.String({ description: "an ISO 8601 time" });
 const Text = Type.String({ description: "a string" });
